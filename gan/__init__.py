@@ -1,0 +1,1 @@
+"""From segments to phones without labels: matching, the adversarial game, selection."""

@@ -1,0 +1,1 @@
+"""Text to phones, n-gram language models and decoding."""

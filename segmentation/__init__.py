@@ -1,0 +1,1 @@
+"""Frames to segments: silence, clustering, boundaries, pooling."""

@@ -1,0 +1,1 @@
+"""Speech recognition without transcripts: the spine (data, stages, command line, reports)."""

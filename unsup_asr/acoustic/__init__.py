@@ -1,0 +1,1 @@
+"""Acoustic models: on pseudo-labels self-training, on references the supervised baseline."""

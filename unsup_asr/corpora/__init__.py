@@ -1,0 +1,1 @@
+"""Corpora: each writes manifests, unpaired text and sealed references."""

@@ -1,0 +1,122 @@
+"""Ragged arrays on disk: one `values.npy` (memory-mapped), `index.tsv`, `meta.json`.
+
+Rows of all utterances lie one after the other; memory stays flat in the hours of audio.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class RaggedArray(Mapping[str, NDArray]):
+    """Read-only map from utterance id to its rows, shape (length, ...)."""
+
+    def __init__(self, values: NDArray, ids: list[str], offsets: NDArray[np.int64]) -> None:
+        self.values_array = values  # all rows, in the order of `ids`
+        self.ids = ids
+        self.offsets = offsets  # len(ids) + 1
+        self._position = {utterance_id: i for i, utterance_id in enumerate(ids)}
+
+    @classmethod
+    def open(cls, folder: Path) -> RaggedArray:
+        """Memory-map the array in `folder`; ValueError when a part is missing or disagrees."""
+        for name in ("values.npy", "index.tsv", "meta.json"):
+            if not (folder / name).is_file():
+                raise ValueError(f"{folder}: no {name}; a ragged array has values.npy, index.tsv, meta.json")
+        values = np.load(folder / "values.npy", mmap_mode="r")
+        rows = [line.split("\t") for line in (folder / "index.tsv").read_text("utf-8").splitlines()[1:]]
+        ids = [row[0] for row in rows]
+        lengths = np.array([int(row[1]) for row in rows], dtype=np.int64)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        if offsets[-1] != len(values):
+            raise ValueError(
+                f"{folder}: index.tsv counts {offsets[-1]} rows, values.npy has {len(values)}; "
+                "the array is damaged, delete it and run its stage again"
+            )
+        return cls(values, ids, offsets)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> RaggedArray:
+        """An array in memory."""
+        ids = list(arrays)
+        lengths = [len(arrays[i]) for i in ids]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return cls(np.concatenate([arrays[i] for i in ids]), ids, offsets)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Rows of each utterance, in the order of `ids`."""
+        return np.diff(self.offsets)
+
+    def __getitem__(self, key: str) -> NDArray:
+        i = self._position[key]
+        return self.values_array[self.offsets[i] : self.offsets[i + 1]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class RaggedWriter:
+    """Append one utterance after another; complete only once closed without an error."""
+
+    def __init__(
+        self, folder: Path, *, dtype: str = "float32", meta: Mapping[str, object] | None = None
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._dtype = np.dtype(dtype)
+        self._meta = dict(meta or {})
+        self._trailing: tuple[int, ...] | None = None
+        self._index: dict[str, int] = {}
+        self._raw = (folder / "values.raw").open("wb")
+
+    def append(self, utterance_id: str, array: NDArray) -> None:
+        """Add rows (length, ...); ValueError for a repeated id, NaN or another row shape."""
+        if utterance_id in self._index:
+            raise ValueError(f"{self._folder}: utterance {utterance_id!r} appended twice")
+        if self._trailing is None:
+            self._trailing = array.shape[1:]
+        if array.shape[1:] != self._trailing:
+            raise ValueError(
+                f"{self._folder}: {utterance_id!r} has rows of shape {array.shape[1:]}, "
+                f"the ones before {self._trailing}"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{self._folder}: {utterance_id!r} holds NaN or infinite values")
+        self._raw.write(np.ascontiguousarray(array, dtype=self._dtype).tobytes())
+        self._index[utterance_id] = len(array)
+
+    def close(self) -> None:
+        """Write the npy header over the raw rows, the index and the meta data."""
+        self._raw.close()
+        raw = self._folder / "values.raw"
+        shape = (sum(self._index.values()), *(self._trailing or ()))
+        with (self._folder / "values.npy").open("wb") as out, raw.open("rb") as source:
+            header = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(out, header)
+            while chunk := source.read(1 << 24):
+                out.write(chunk)
+        raw.unlink()
+        lines = ["utterance_id\tlength", *(f"{k}\t{n}" for k, n in self._index.items())]
+        (self._folder / "index.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+        (self._folder / "meta.json").write_text(json.dumps(self._meta, indent=1, sort_keys=True), "utf-8")
+
+    def __enter__(self) -> RaggedWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._raw.close()

@@ -1,0 +1,1 @@
+"""Upstreams: waveforms to frame-level representations, behind one contract."""
