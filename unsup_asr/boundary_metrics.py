@@ -9,7 +9,7 @@ import numpy as np
 
 from unsup_asr.types import Seconds
 
-_ROUNDING_S = 1e-6  # so that 0.12 s and 0.10 s lie within 0.02 s of each other in floating point
+_ROUNDING_S = 1e-6  # so that 0.32 s and 0.30 s lie within 0.02 s of each other in floating point
 
 
 @dataclass(frozen=True)

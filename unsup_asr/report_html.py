@@ -30,6 +30,7 @@ img { max-width: 100%; height: auto; display: block; margin: .5rem 0; }
 .warning { border-left: 4px solid #d55e00; background: #fdf3ec; padding: .4rem .8rem;
            margin: .4rem 0; }
 .pair { display: inline-block; text-align: center; min-width: 1.1rem; padding: 0 .12rem;
+        margin-bottom: .5rem;
         font-family: "DejaVu Sans", "Noto Sans", sans-serif; line-height: 1.35; }
 .pair span { display: block; min-height: 1.35em; }
 .wrong span { background: #fbe3d6; }
@@ -134,7 +135,10 @@ def _transcripts(samples: Iterable[SampleTranscript]) -> str:
         f'<div lang="und-fonipa">{"".join(_pairs(sample))}</div>'
         for sample in samples
     ]
-    return "\n".join(lines) or _nothing("sample transcripts")
+    if not lines:
+        return _nothing("sample transcripts")
+    legend = '<p class="note">orange: taken for another; grey: missed; pink: inserted</p>'
+    return "\n".join([legend, *lines])
 
 
 def _pairs(sample: SampleTranscript) -> Iterable[str]:

@@ -44,7 +44,7 @@ def results() -> Results:
         criterion_name="ln(LM perplexity) x UER",
         boundaries=BoundaryScores(num_hits=80, num_reference=100, num_found=110, tolerance_s=0.02),
         js_divergence={1: 0.01, 2: 0.125},
-        samples=(SampleTranscript("u<1>", reference, hypothesis),),
+        samples=(SampleTranscript("u<b>", reference, hypothesis),),
         confusion=confusions([Transcript("u", reference)], [Hypothesis("u", hypothesis)]),
         diagnosis=("boundaries are poor: 1.4 segments a phone",),
         wall_by_stage={"corpus": 2.0, "matching": 5.5},
@@ -252,7 +252,7 @@ def test_html_is_one_well_formed_file_with_every_picture_inside(tmp_path, result
     assert len(parser.sources) == 4  # curves, spectrogram, confusions, wall time
     assert all(source.startswith("data:image/png;base64,iVBOR") for source in parser.sources)
     assert "http" not in path.read_text("utf-8").replace("https://", "http")
-    assert "u<1>: said above" in parser.text  # escaped, so that it is text
+    assert "u<b>: said above" in parser.text  # escaped, so that it is text
     assert "boundaries are poor" in parser.text
     assert "45.0" in parser.text
     assert "0.1250" in parser.text
