@@ -1,0 +1,90 @@
+"""k-means over frames or segments with faiss.
+
+Axes: N rows, D dims, K clusters.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from segmentation.checks import check_rows
+from unsup_asr.types import Float32Array, Int32Array
+
+
+@dataclass
+class KMeans:
+    """Lloyd's algorithm on squared Euclidean distance, the best of `nredo` starts.
+
+    The defaults are wav2vec-U's CLUS128: 128 clusters, 50 iterations, 3 starts, every frame
+    used (Baevski et al. 2021). The same seed gives the same centroids on the same machine.
+    """
+
+    num_clusters: int = 128
+    niter: int = 50
+    nredo: int = 3
+    max_points_per_centroid: int = 0  # 0: all rows; else a random sample of K times as many
+    seed: int = 0
+    centroids_KD: Float32Array | None = field(init=False, repr=False, default=None)
+
+    def fit(self, rows_ND: Float32Array) -> None:
+        """Find the centroids; ValueError for NaN or fewer rows than clusters."""
+        check_rows(rows_ND, what="k-means input")
+        num_rows, dim = rows_ND.shape
+        if num_rows < self.num_clusters:
+            raise ValueError(
+                f"k-means: {num_rows} rows for {self.num_clusters} clusters; expected at least one "
+                "row a cluster. Lower num_clusters or use more audio"
+            )
+        kmeans = faiss.Kmeans(
+            dim,
+            self.num_clusters,
+            niter=self.niter,
+            nredo=self.nredo,
+            seed=self.seed,
+            gpu=False,
+            min_points_per_centroid=1,
+            max_points_per_centroid=self.max_points_per_centroid or num_rows,
+        )
+        kmeans.train(np.ascontiguousarray(rows_ND, dtype=np.float32))
+        self.centroids_KD = np.asarray(kmeans.centroids, dtype=np.float32)
+
+    def assign(self, rows_ND: Float32Array) -> Int32Array:
+        """Nearest centroid of each row, (N,), 0 to K - 1."""
+        centroids_KD = self.fitted_centroids()
+        check_rows(rows_ND, what="k-means input", dim=centroids_KD.shape[1])
+        index = faiss.IndexFlatL2(centroids_KD.shape[1])
+        index.add(centroids_KD)  # pyright: ignore[reportCallIssue]
+        rows = np.ascontiguousarray(rows_ND, dtype=np.float32)
+        _, nearest_N1 = index.search(rows, 1)  # pyright: ignore[reportCallIssue]
+        return nearest_N1[:, 0].astype(np.int32)
+
+    def fitted_centroids(self) -> Float32Array:
+        """(K, D); ValueError before `fit` or `load`."""
+        if self.centroids_KD is None:
+            raise ValueError("k-means has no centroids yet: call fit or load first")
+        return self.centroids_KD
+
+    def save(self, folder: Path) -> None:
+        """Write centroids.npy and kmeans.json."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "centroids.npy", self.fitted_centroids(), allow_pickle=False)
+        options = {k: v for k, v in asdict(self).items() if k != "centroids_KD"}
+        (folder / "kmeans.json").write_text(json.dumps(options, indent=1), "utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Restore what `save` wrote; ValueError when it has another number of clusters."""
+        path = folder / "centroids.npy"
+        if not path.is_file():
+            raise ValueError(f"{path} does not exist; expected what KMeans.save wrote")
+        centroids_KD = np.load(path, allow_pickle=False)
+        if centroids_KD.ndim != 2 or len(centroids_KD) != self.num_clusters:
+            raise ValueError(
+                f"{path}: centroids of shape {centroids_KD.shape}; expected "
+                f"({self.num_clusters}, dim). Set num_clusters to what was saved, or fit again"
+            )
+        self.centroids_KD = centroids_KD.astype(np.float32)

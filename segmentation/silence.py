@@ -1,0 +1,80 @@
+"""Long silences, cut: which frames to keep, as a map back to the original times.
+
+Axes: N samples, T frames, K kept frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from unsup_asr.types import BoolArray, Float32Array, Int32Array
+
+_FLOOR = 1e-10  # power of a digital silence: -100 dB below full scale
+
+
+def frame_energy_db(
+    samples_N: Float32Array, *, frame_samples: int, shift_samples: int
+) -> Float32Array:
+    """Mean power of each whole frame in dB (0 dB: power 1); frame t starts at t * shift_samples.
+
+    As many frames as Kaldi with snip_edges: 1 + (N - frame_samples) // shift_samples.
+    """
+    if len(samples_N) < frame_samples:
+        raise ValueError(
+            f"audio of {len(samples_N)} samples is shorter than one frame of {frame_samples}; "
+            "drop the utterance"
+        )
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples_N, dtype=np.float64))])
+    starts = np.arange(0, len(samples_N) - frame_samples + 1, shift_samples)
+    power_T = (energy[starts + frame_samples] - energy[starts]) / frame_samples
+    return (10.0 * np.log10(np.maximum(power_T, _FLOOR))).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class EnergySilence:
+    """Silence is what lies `threshold_db` below the loud frames of the same utterance.
+
+    Stops are silent too, so only runs of at least `max_run_frames` are cut, and `keep_frames`
+    of each stay: half at its start, half at its end, which leaves both transitions untouched.
+    """
+
+    percentile: float = 95.0  # of the utterance's energies: the level of loud frames
+    threshold_db: float = 38.0
+    max_run_frames: int = 12
+    keep_frames: int = 6
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.keep_frames <= self.max_run_frames:
+            raise ValueError(
+                f"silence: keep_frames is {self.keep_frames}; expected 0 to max_run_frames "
+                f"({self.max_run_frames})"
+            )
+        if not 0 <= self.percentile <= 100:
+            raise ValueError(f"silence: percentile is {self.percentile}; expected 0 to 100")
+
+    def is_silent(self, energy_db_T: Float32Array) -> BoolArray:
+        """True where a frame is silent, (T,)."""
+        if energy_db_T.ndim != 1 or len(energy_db_T) == 0:
+            raise ValueError(
+                f"energies have shape {energy_db_T.shape}; expected one value a frame, "
+                "at least one frame"
+            )
+        if not np.isfinite(energy_db_T).all():
+            raise ValueError(
+                f"{np.count_nonzero(~np.isfinite(energy_db_T))} of {len(energy_db_T)} energies "
+                "are NaN or infinite; check the audio, or floor the energy before its logarithm"
+            )
+        return energy_db_T < np.percentile(energy_db_T, self.percentile) - self.threshold_db
+
+    def kept_frames(self, energy_db_T: Float32Array) -> Int32Array:
+        """Original index of each frame that stays, increasing, (K,); never empty."""
+        is_silent_T = self.is_silent(energy_db_T)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], is_silent_T, [False]]).astype(int)))
+        keep_T = np.ones(len(energy_db_T), dtype=bool)
+        for start, end in edges.reshape(-1, 2):
+            if end - start >= self.max_run_frames:
+                head = (self.keep_frames + 1) // 2
+                keep_T[start + head : end - (self.keep_frames - head)] = False
+        return np.flatnonzero(keep_T).astype(np.int32)
