@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import logging
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -17,12 +19,13 @@ from pathlib import Path
 
 import espeakng_loader
 import numpy as np
-import torch
-import torchaudio.functional
 from numpy.typing import NDArray
 
-from unsup_asr.phones import fold_espeak
+from unsup_asr.audio import resample
+from unsup_asr.phones import fold_espeak, is_modifier
 from unsup_asr.types import Float32Array, Seconds
+
+logger = logging.getLogger(__name__)
 
 RATE_WPM_RANGE = (80, 450)
 PITCH_RANGE = (0, 100)
@@ -34,8 +37,12 @@ _EVENT_END_OF_LIST = 0
 _EVENT_PHONEME = 7
 _POSITION_CHARACTER = 1
 _CHARACTERS_UTF8 = 1
+_PHONEMES_IPA_SEPARATED = 0x02 | (ord("_") << 8)
 _PARAMETER_RATE = 1
 _PARAMETER_PITCH = 3
+
+# Where a word is said in another language: "(en)" before it, "(de)" after it
+_LANGUAGE_FLAG = re.compile(r"\([^)]*\)")
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class Espeak:
             copy = Path(folder) / "espeak.so"
             shutil.copyfile(espeakng_loader.get_library_path(), copy)
             self._library = ctypes.CDLL(str(copy))
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         data = str(espeakng_loader.get_data_path()).encode()
         self.sample_rate = int(
             self._library.espeak_Initialize(_SYNCHRONOUS, 0, data, _PHONEME_EVENTS_IPA)
@@ -87,7 +95,8 @@ class Espeak:
         if code != 0:
             raise RuntimeError(f"espeak-ng failed on {text!r} with voice {voice!r}: code {code}")
         spoken: NDArray[np.int16] = np.frombuffer(b"".join(self._chunks), dtype=np.int16)
-        phones, starts_s, ends_s = _spans(self._marks, len(spoken), self.sample_rate)
+        marks = _name_marks(self._marks, self._transcribe(encoded))
+        phones, starts_s, ends_s = _spans(marks, len(spoken), self.sample_rate)
         return Speech(
             resample(spoken.astype(np.float32) / 32768.0, self.sample_rate, sample_rate),
             sample_rate,
@@ -96,20 +105,34 @@ class Espeak:
             ends_s,
         )
 
+    def _transcribe(self, encoded: bytes) -> list[str]:
+        """The phonemes espeak-ng writes for a text, without timing."""
+        remaining = ctypes.c_char_p(encoded)
+        phonemes: list[str] = []
+        while remaining.value:
+            clause: bytes = self._library.espeak_TextToPhonemes(
+                ctypes.byref(remaining), _CHARACTERS_UTF8, _PHONEMES_IPA_SEPARATED
+            )
+            phonemes.extend(_LANGUAGE_FLAG.sub("", clause.decode()).replace("_", " ").split())
+        return phonemes
+
     def _set_voice(self, voice: str) -> None:
         if voice == self._voice:
             return
-        language, _, variant = voice.partition("+")
-        if variant and variant not in voice_variants():
-            raise ValueError(
-                f"voice {voice!r}: espeak-ng has no variant {variant!r}. "
-                f"Installed: {', '.join(sorted(voice_variants()))}"
-            )
-        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+        language, plus, variant = voice.partition("+")
+        if language not in languages():
             raise ValueError(
                 f"voice {voice!r}: espeak-ng has no language {language!r}. "
                 f"Installed: {', '.join(sorted(languages()))}"
             )
+        if plus and variant not in voice_variants():
+            raise ValueError(
+                f"voice {voice!r}: espeak-ng has no variant {variant!r}. "
+                f"Installed: {', '.join(sorted(voice_variants()))}"
+            )
+        name = languages()[language] + plus + variant
+        if self._library.espeak_SetVoiceByName(name.encode()) != 0:
+            raise RuntimeError(f"espeak-ng cannot load its own voice {name!r}")
         self._voice = voice
 
     def _set(self, parameter: int, value: int, allowed: tuple[int, int], name: str) -> None:
@@ -152,24 +175,39 @@ def voice_variants() -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
-def languages() -> frozenset[str]:
-    """Language codes that espeak-ng can speak."""
-    codes: set[str] = set()
-    for path in (Path(espeakng_loader.get_data_path()) / "lang").rglob("*"):
+def languages() -> dict[str, str]:
+    """Language codes that espeak-ng can speak, each with the data file that defines it.
+
+    The code is the first one the file names, as phonemizer has it, so that text and speech agree.
+    """
+    root = Path(espeakng_loader.get_data_path()) / "lang"
+    files: dict[str, str] = {}
+    for path in sorted(root.rglob("*")):
         if path.is_file():
             lines = path.read_text("utf-8", errors="replace").splitlines()
-            codes.update(line.split()[1] for line in lines if line.startswith("language "))
-    return frozenset(codes)
+            code = next(line.split()[1] for line in lines if line.startswith("language "))
+            files.setdefault(code, path.relative_to(root).as_posix())
+    return files
 
 
-def resample(samples: Float32Array, source_hz: int, target_hz: int) -> Float32Array:
-    """The samples (N,) at another rate, by windowed sinc interpolation."""
-    if source_hz == target_hz:
-        return samples
-    resampled = torchaudio.functional.resample(
-        torch.from_numpy(samples), source_hz, target_hz, lowpass_filter_width=16
-    )
-    return resampled.numpy()
+def _name_marks(marks: list[tuple[int, str]], written: list[str]) -> list[tuple[int, str]]:
+    """Marks under the names espeak-ng writes, where they correspond one to one.
+
+    Names of events lack palatalisation and are cut at 8 bytes; written phonemes are what
+    phonemizer gives for text.
+    """
+    named: list[tuple[int, str]] = []
+    for sample, name in marks:
+        name = _LANGUAGE_FLAG.sub("", name)
+        if name and named and all(map(is_modifier, name)):
+            named[-1] = (named[-1][0], named[-1][1] + name)  # palatalisation, an event of its own
+        else:
+            named.append((sample, name))
+    if sum(bool(name) for _, name in named) != len(written):
+        logger.debug("events %s do not correspond to phonemes %s", named, written)
+        return named
+    names = iter(written)
+    return [(sample, next(names) if name else "") for sample, name in named]
 
 
 def _spans(

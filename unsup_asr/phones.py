@@ -3,7 +3,8 @@
 espeak-ng writes some sequences as one phoneme (`aɪɚ`, `əl`, `ɑːɹ`, `n̩`) and others, of the same
 sounds, as two. The rules below are about IPA letters, not about one language:
 
-* stress, length, tie bars, and tones (digits and Chao letters) are dropped;
+* stress, length, tie bars, tones (digits, Chao letters) and punctuation are dropped;
+* doubled letters, which mark length too, become one (`ss` -> `s`);
 * nasal tildes, aspiration, palatalisation and other quality marks are kept;
 * a syllabic consonant becomes schwa and the consonant (`n̩` -> `ə n`);
 * a vowel and a consonant in one phoneme are split (`əl` -> `ə l`, `ɔːɹ` -> `ɔ ɹ`);
@@ -18,12 +19,10 @@ from functools import lru_cache
 
 VOWELS = frozenset("aeiouyɑɐɒæɛɜɝəɚɘɵɞɪʏɨʉɯɤʌɔøœɶʊᵻᵿ")
 CENTRAL_GLIDES = frozenset("əɚɐ")
+HOMOGLYPHS = str.maketrans({"ε": "ɛ", "g": "ɡ"})  # Greek epsilon, Latin g
 SYLLABIC = "\u0329"
-DROPPED = frozenset(
-    "ˈˌ'ːˑ͜͡‿"  # stress, length, ties
-    "0123456789˥˦˧˨˩"  # tones
-    "\u200d\u032f-_|. "  # joiners, non-syllabic mark, separators
-)
+RHOTIC_HOOK = "˞"
+DROPPED = frozenset("ˈˌːˑ\u0361\u035c\u032f")  # stress, length, ties, non-syllabic mark
 
 
 @lru_cache(maxsize=65536)
@@ -35,6 +34,8 @@ def fold_espeak(phone: str) -> tuple[str, ...]:
         if SYLLABIC in letter and not _is_vowel(letter):
             groups.append(["ə"])
             groups.append([letter.replace(SYLLABIC, "")])
+        elif groups and letter == groups[-1][-1]:
+            continue  # a geminate is a long phone
         elif groups and _continues(groups[-1], letter):
             groups[-1].append(letter)
         else:
@@ -47,16 +48,19 @@ def fold_espeak_sequence(phones: list[str] | tuple[str, ...]) -> tuple[str, ...]
     return tuple(folded for phone in phones for folded in fold_espeak(phone))
 
 
+def is_modifier(character: str) -> bool:
+    """Whether the character qualifies the letter before it and is no sound itself."""
+    return unicodedata.category(character) in ("Mn", "Lm") or character == RHOTIC_HOOK
+
+
 def _letters(phone: str) -> list[str]:
     """Base letters, each with the marks that modify it, without the dropped ones."""
     letters: list[str] = []
-    for character in unicodedata.normalize("NFD", phone):
-        if character in DROPPED:
-            continue
-        is_mark = unicodedata.category(character) in ("Mn", "Lm", "Sk")
-        if is_mark and letters:
-            letters[-1] += character
-        elif not is_mark:
+    for character in unicodedata.normalize("NFD", phone.translate(HOMOGLYPHS)):
+        if is_modifier(character):
+            if letters and character not in DROPPED:
+                letters[-1] += character
+        elif unicodedata.category(character)[0] == "L":
             letters.append(character)
     return letters
 

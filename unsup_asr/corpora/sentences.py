@@ -32,7 +32,8 @@ def frequent_words(language: str, num_words: int) -> tuple[list[str], np.ndarray
         for rank, word in enumerate(wordfreq.top_n_list(code, 2 * num_words))
         if _is_alphabetic(word) and (len(word) > 1 or rank < ONE_LETTER_MAX_RANK)
     ]
-    frequencies = {word: wordfreq.word_frequency(word, code) for word in candidates}
+    table = wordfreq.get_frequency_dict(code)
+    frequencies = {word: table[word] for word in candidates}
     script = _dominant_script(frequencies)
     words = [word for word in candidates if _script(word) == script][:num_words]
     weights = np.array([frequencies[word] for word in words])

@@ -1,0 +1,133 @@
+"""MFCC and log mel filter banks as Kaldi computes them, behind the upstream contract.
+
+Samples are scaled to 16 bits first, as Kaldi reads them, so that the floor of the logarithm lies
+below any recorded silence. No dither: the same audio gives the same features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+
+import torch
+import torchaudio
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torchaudio.compliance import kaldi
+
+from unsup_asr.protocols import UpstreamOutput
+from unsup_asr.types import Seconds
+
+_INT16_SCALE = 32768.0
+
+
+@dataclass(kw_only=True)
+class _KaldiFeatures:
+    """Framing common to both kinds: whole windows only, the first one from sample 0."""
+
+    sample_rate: int = 16000
+    frame_shift_ms: float = 10.0
+    frame_length_ms: float = 25.0
+    low_hz: float = 20.0
+    high_hz: float = 0.0  # 0: half of the sample rate
+    num_mel_bins: int = 40
+    frame_shift_samples: int = field(init=False)
+    num_layers: int = field(init=False, default=1)
+    dim: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.frame_shift_ms <= self.frame_length_ms:
+            raise ValueError(
+                f"frame_shift_ms is {self.frame_shift_ms} and frame_length_ms "
+                f"{self.frame_length_ms}; expected 0 < shift <= length"
+            )
+        self.frame_shift_samples = int(self.sample_rate * self.frame_shift_ms / 1000)
+        self.dim = self._num_dims()
+
+    @property
+    def frame_shift_s(self) -> Seconds:
+        """Time from one frame to the next."""
+        return self.frame_shift_samples / self.sample_rate
+
+    @property
+    def first_centre_s(self) -> Seconds:
+        """Time of the middle of the first frame."""
+        return self.frame_length_ms / 2000
+
+    def encode(self, waves_BN: Tensor, lengths_B: Tensor) -> UpstreamOutput:
+        """One layer of features; each wave is computed at its own length, padding unread."""
+        frames = []
+        for wave_N, length in zip(waves_BN, lengths_B.tolist(), strict=True):
+            features_TD = self._features(wave_N[None, :length] * _INT16_SCALE)
+            if len(features_TD) == 0:
+                raise ValueError(
+                    f"a waveform of {length} samples ({length / self.sample_rate:.4f} s) is "
+                    f"shorter than one frame of {self.frame_length_ms} ms; remove the utterance"
+                )
+            frames.append(features_TD)
+        lengths = torch.tensor([len(f) for f in frames], device=waves_BN.device)
+        return UpstreamOutput([pad_sequence(frames, batch_first=True)], lengths)
+
+    def fingerprint(self) -> str:
+        """Digest of the options and of torchaudio's version."""
+        identity = {"class": type(self).__name__, "torchaudio": torchaudio.__version__}
+        text = json.dumps({**asdict(self), **identity}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _num_dims(self) -> int:
+        raise NotImplementedError
+
+    def _features(self, wave_1N: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+@dataclass(kw_only=True)
+class KaldiMFCC(_KaldiFeatures):
+    """Mel-frequency cepstral coefficients, the zeroth included (B, T, num_ceps)."""
+
+    num_ceps: int = 13
+    num_mel_bins: int = 23
+
+    def _num_dims(self) -> int:
+        if not 0 < self.num_ceps <= self.num_mel_bins:
+            raise ValueError(
+                f"num_ceps is {self.num_ceps} and num_mel_bins {self.num_mel_bins}; "
+                "expected 0 < num_ceps <= num_mel_bins"
+            )
+        return self.num_ceps
+
+    def _features(self, wave_1N: Tensor) -> Tensor:
+        return kaldi.mfcc(
+            wave_1N,
+            num_ceps=self.num_ceps,
+            num_mel_bins=self.num_mel_bins,
+            sample_frequency=self.sample_rate,
+            frame_shift=self.frame_shift_ms,
+            frame_length=self.frame_length_ms,
+            low_freq=self.low_hz,
+            high_freq=self.high_hz,
+            dither=0.0,
+        )
+
+
+@dataclass(kw_only=True)
+class KaldiFbank(_KaldiFeatures):
+    """Logarithms of mel filter bank energies (B, T, num_mel_bins)."""
+
+    num_mel_bins: int = 40
+
+    def _num_dims(self) -> int:
+        return self.num_mel_bins
+
+    def _features(self, wave_1N: Tensor) -> Tensor:
+        return kaldi.fbank(
+            wave_1N,
+            num_mel_bins=self.num_mel_bins,
+            sample_frequency=self.sample_rate,
+            frame_shift=self.frame_shift_ms,
+            frame_length=self.frame_length_ms,
+            low_freq=self.low_hz,
+            high_freq=self.high_hz,
+            dither=0.0,
+        )

@@ -1,0 +1,104 @@
+"""Features on one scale: mean and variance by utterance or by speaker, and weighted deltas.
+
+Order matters: normalise the statics with their deltas at weight 1, then weigh the deltas down
+(`add_deltas`, `normalise_*`, `weigh_deltas`); or normalise statics and add weighted deltas.
+Down-weighted deltas cluster better than deltas of unit variance.
+"""
+
+# Axes: T frames, D dims, E dims with deltas.
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torchaudio.functional
+from numpy.typing import NDArray
+
+from unsup_asr.types import Float32Array
+
+# A dimension that never changes is only centred.
+_MIN_STD = 1e-5
+
+
+@dataclass(frozen=True)
+class SpeakerStatistics:
+    """Mean and standard deviation of each dimension over all frames of one speaker."""
+
+    mean_D: NDArray[np.float64]
+    std_D: NDArray[np.float64]
+
+
+def add_deltas(
+    static_TD: Float32Array, weights: Sequence[float] = (1.0, 0.5, 0.25)
+) -> Float32Array:
+    """Statics, deltas, deltas of deltas... side by side, each times its weight: (T, D * orders).
+
+    Deltas are regressions over 5 frames; edges repeat the first and last frame.
+    """
+    if len(static_TD) == 0:
+        raise ValueError("features of 0 frames have no deltas; remove the utterance")
+    order_DT = torch.from_numpy(np.array(static_TD, dtype=np.float32).T)
+    blocks = []
+    for i, weight in enumerate(weights):
+        if i > 0:
+            order_DT = torchaudio.functional.compute_deltas(order_DT, win_length=5)
+        blocks.append(order_DT * weight)
+    return np.ascontiguousarray(torch.cat(blocks).numpy().T)
+
+
+def weigh_deltas(
+    features_TE: Float32Array, weights: Sequence[float] = (1.0, 0.5, 0.25)
+) -> Float32Array:
+    """Equal blocks of dimensions, one a weight, each times its weight."""
+    num_dims = features_TE.shape[1]
+    if num_dims % len(weights):
+        raise ValueError(
+            f"features of {num_dims} dimensions do not divide into {len(weights)} equal blocks"
+        )
+    scale_E = np.repeat(np.asarray(weights, dtype=np.float32), num_dims // len(weights))
+    return features_TE * scale_E
+
+
+def normalise_utterance(features_TD: Float32Array) -> Float32Array:
+    """Zero mean and unit variance in each dimension over the utterance."""
+    statistics = _statistics([features_TD])
+    return normalise_speaker(features_TD, statistics)
+
+
+def speaker_statistics(
+    features: Mapping[str, Float32Array], speakers: Mapping[str, str]
+) -> dict[str, SpeakerStatistics]:
+    """Statistics by speaker. `features` and `speakers` are keyed by utterance id."""
+    missing = [utterance_id for utterance_id in features if utterance_id not in speakers]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(features)} utterances have no speaker (first: "
+            f"{missing[0]!r}); features and manifest must be of the same corpus"
+        )
+    utterances: dict[str, list[str]] = {}
+    for utterance_id in features:
+        utterances.setdefault(speakers[utterance_id], []).append(utterance_id)
+    return {
+        speaker: _statistics([features[utterance_id] for utterance_id in ids])
+        for speaker, ids in utterances.items()
+    }
+
+
+def normalise_speaker(features_TD: Float32Array, statistics: SpeakerStatistics) -> Float32Array:
+    """The features with the speaker's mean taken off, over the speaker's deviation."""
+    return ((features_TD - statistics.mean_D) / statistics.std_D).astype(np.float32)
+
+
+def _statistics(arrays_TD: Sequence[Float32Array]) -> SpeakerStatistics:
+    """In two passes and double precision, one utterance at a time."""
+    num_frames = sum(len(array) for array in arrays_TD)
+    if num_frames == 0:
+        raise ValueError("statistics over 0 frames are undefined; remove empty utterances")
+    totals_D = [array.sum(axis=0, dtype=np.float64) for array in arrays_TD]
+    mean_D = np.sum(totals_D, axis=0) / num_frames
+    squares_D = [np.square(array - mean_D).sum(axis=0) for array in arrays_TD]
+    std_D = np.sqrt(np.sum(squares_D, axis=0) / num_frames)
+    return SpeakerStatistics(mean_D, np.where(std_D < _MIN_STD, 1.0, std_D))
