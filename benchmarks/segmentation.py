@@ -97,7 +97,9 @@ def main() -> None:
     splits = {
         name: list(read_manifest(options.corpus / f"{name}.jsonl")) for name in ("train", "dev")
     }
-    transcripts = read_transcripts(options.corpus / "references" / "dev.tsv")
+    transcripts = {
+        t.utterance_id: t for t in read_transcripts(options.corpus / "references" / "dev.tsv")
+    }
     references = {i: phone_boundaries(t.starts_s, t.ends_s) for i, t in transcripts.items()}
     num_phones = sum(len(t.phones) for t in transcripts.values())
     dev_s = sum(u.duration_s for u in splits["dev"])

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 def write_arrays(folder: Path, name: str, arrays: Mapping[str, NDArray]) -> None:
     """Write `<name>.safetensors` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+    contiguous = {key: np.array(value, order="C") for key, value in arrays.items()}
     save_file(contiguous, folder / f"{name}.safetensors")
 
 

@@ -1,0 +1,170 @@
+"""Every segmenter keeps the contract: fit, boundaries that tile, save and load."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segmentation.boundaries import ClusterRuns, SwitchPenaltyViterbi, cheapest_path, run_boundaries
+from segmentation.change_peaks import MultiScalePeaks, PeakPicking, SpectralPeaks
+from segmentation.contrastive import ContrastivePeaks
+from segmentation.kmeans import KMeans
+from unsup_asr.protocols import Segmenter
+from unsup_asr.ragged import RaggedArray
+
+DIM = 20
+SEGMENT_FRAMES = 8
+
+
+def made_of_segments(num_utterances: int = 12, seed: int = 0) -> tuple[RaggedArray, list[int]]:
+    """Utterances of 15 noisy constant segments of 8 frames, and their true inner edges."""
+    generator = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).normal(size=(6, DIM)) * 3
+    arrays = {}
+    for i in range(num_utterances):
+        labels = (np.cumsum(generator.integers(1, 6, size=15))) % 6  # neighbours differ
+        frames = np.repeat(centres[labels], SEGMENT_FRAMES, axis=0)
+        frames = frames + generator.normal(0, 0.3, frames.shape)
+        arrays[f"u{i}"] = frames.astype(np.float32)
+    return RaggedArray.from_arrays(arrays), list(range(SEGMENT_FRAMES, 120, SEGMENT_FRAMES))
+
+
+PICKING = PeakPicking(segments_per_second=100 / SEGMENT_FRAMES)
+MAKERS: dict[str, Callable[[], Segmenter]] = {
+    "runs": lambda: ClusterRuns(KMeans(num_clusters=6, niter=20, nredo=10)),
+    "viterbi": lambda: SwitchPenaltyViterbi(KMeans(num_clusters=6, niter=20, nredo=10)),
+    "spectral": lambda: SpectralPeaks(picking=PICKING),
+    "multi_scale": lambda: MultiScalePeaks(picking=PICKING),
+    "contrastive": lambda: ContrastivePeaks(
+        hidden_dim=16, encoding_dim=8, num_updates=60, crop_frames=64, picking=PICKING
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_true_edges_of_clean_segments_are_found(name: str) -> None:
+    train, edges = made_of_segments()
+    segmenter = MAKERS[name]()
+    assert isinstance(segmenter, Segmenter)
+    segmenter.fit(train)
+    fresh, _ = made_of_segments(seed=1)
+    hits = found = 0
+    for frames in fresh.values():
+        boundaries = segmenter.boundaries(frames)
+        assert boundaries.dtype == np.int32
+        assert (boundaries[0], boundaries[-1]) == (0, 120)
+        assert np.all(np.diff(boundaries) > 0)
+        hits += len(set(boundaries[1:-1].tolist()) & set(edges))
+        found += len(boundaries) - 2
+    assert hits / (len(fresh) * len(edges)) > 0.95
+    assert hits / found > 0.9
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_saved_segmenter_gives_the_same_boundaries(name: str, tmp_path: Path) -> None:
+    train, _ = made_of_segments()
+    segmenter, loaded = MAKERS[name](), MAKERS[name]()
+    segmenter.fit(train)
+    segmenter.save(tmp_path)
+    loaded.load(tmp_path)
+    for frames in train.values():
+        np.testing.assert_array_equal(loaded.boundaries(frames), segmenter.boundaries(frames))
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_fitting_twice_gives_the_same_boundaries(name: str) -> None:
+    train, _ = made_of_segments()
+    first, second = MAKERS[name](), MAKERS[name]()
+    first.fit(train)
+    second.fit(train)
+    for frames in train.values():
+        np.testing.assert_array_equal(first.boundaries(frames), second.boundaries(frames))
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_use_before_fit_and_load_from_an_empty_folder_are_errors(name: str, tmp_path: Path) -> None:
+    segmenter = MAKERS[name]()
+    with pytest.raises(ValueError, match="call fit or load first"):
+        segmenter.boundaries(np.zeros((5, DIM), np.float32))
+    with pytest.raises(ValueError, match="call fit or load first"):
+        segmenter.save(tmp_path)
+    with pytest.raises(ValueError, match="does not exist"):
+        segmenter.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_nan_features_are_an_error_in_fit_and_in_use(name: str) -> None:
+    train, _ = made_of_segments(3)
+    bad = {i: x.copy() for i, x in train.items()}
+    bad["u1"][4, 2] = np.nan
+    with pytest.raises(ValueError, match="rows hold NaN"):
+        MAKERS[name]().fit(RaggedArray.from_arrays(bad))
+    segmenter = MAKERS[name]()
+    segmenter.fit(train)
+    with pytest.raises(ValueError, match="1 of 120 rows hold NaN"):
+        segmenter.boundaries(bad["u1"])
+
+
+@pytest.mark.parametrize("name", ["spectral", "multi_scale", "contrastive"])
+def test_the_number_of_segments_follows_the_expected_rate(name: str) -> None:
+    train, _ = made_of_segments()
+    counts = []
+    for rate in (6.0, 12.0):
+        segmenter = MAKERS[name]()
+        segmenter.picking = PeakPicking(segments_per_second=rate)  # pyright: ignore
+        segmenter.fit(train)
+        counts.append(sum(len(segmenter.boundaries(x)) - 2 for x in train.values()))
+    seconds = len(train.values_array) / 100
+    np.testing.assert_allclose(counts, [6 * seconds, 12 * seconds], rtol=0.02)
+
+
+def test_zero_utterances_are_an_error() -> None:
+    empty = RaggedArray(np.zeros((0, DIM), np.float32), [], np.zeros(1, np.int64))
+    with pytest.raises(ValueError, match="0 utterances to fit on"):
+        MultiScalePeaks().fit(empty)
+
+
+def test_a_one_frame_utterance_is_one_segment() -> None:
+    train, _ = made_of_segments()
+    for make in MAKERS.values():
+        segmenter = make()
+        segmenter.fit(train)
+        assert segmenter.boundaries(train["u0"][:1]).tolist() == [0, 1]
+
+
+def test_impossible_options_are_refused() -> None:
+    with pytest.raises(ValueError, match="by is 'width'"):
+        PeakPicking(by="width")
+    with pytest.raises(ValueError, match="fewer than one a frame"):
+        PeakPicking(segments_per_second=100)
+    with pytest.raises(ValueError, match="crop_frames is 10"):
+        ContrastivePeaks(crop_frames=10)
+    with pytest.raises(ValueError, match="no windows"):
+        MultiScalePeaks(mel_windows=[], cepstral_windows=[]).fit(made_of_segments(2)[0])
+    with pytest.raises(ValueError, match="8 dims for 13 cepstra"):
+        MultiScalePeaks().fit(RaggedArray.from_arrays({"a": np.ones((9, 8), np.float32)}))
+
+
+def test_an_encoder_of_another_size_is_refused(tmp_path: Path) -> None:
+    train, _ = made_of_segments(3)
+    segmenter = MAKERS["contrastive"]()
+    segmenter.fit(train)
+    segmenter.save(tmp_path)
+    with pytest.raises(ValueError, match="does not fit hidden_dim 128"):
+        ContrastivePeaks().load(tmp_path)
+
+
+def test_runs_end_where_the_label_changes() -> None:
+    assert run_boundaries(np.array([4, 4, 2, 2, 2, 4])).tolist() == [0, 2, 5, 6]
+    assert run_boundaries(np.array([1])).tolist() == [0, 1]
+
+
+def test_the_switch_penalty_path_is_the_cheapest_of_all_paths() -> None:
+    costs = np.random.default_rng(0).random((7, 3))
+    paths = np.array(np.meshgrid(*[range(3)] * 7)).reshape(7, -1).T
+    totals = costs[np.arange(7), paths].sum(1) + 0.3 * (np.diff(paths, axis=1) != 0).sum(1)
+    found = cheapest_path(costs, 0.3)
+    assert found.tolist() == paths[totals.argmin()].tolist()
+    assert len(set(cheapest_path(costs, 100.0))) == 1
+    assert cheapest_path(costs, 0.0).tolist() == costs.argmin(1).tolist()
