@@ -17,14 +17,13 @@ import soundfile
 from tqdm import tqdm
 
 from unsup_asr.corpora.sentences import frequent_words, read_sentences, sample_sentences
+from unsup_asr.corpora.speaker_split import SPLITS
 from unsup_asr.espeak import Espeak, Speech
 from unsup_asr.manifest import write_manifest
 from unsup_asr.transcripts import write_transcripts, write_words
 from unsup_asr.types import Transcript, Utterance
 
 logger = logging.getLogger(__name__)
-
-SPLITS = ("train", "dev", "test")
 
 # espeak-ng's variants of one language, male and female in each split.
 TRAIN_VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "f1", "f2", "f3", "linda", "Annie", "ed")
