@@ -20,10 +20,10 @@ SEGMENT_FRAMES = 8
 def made_of_segments(num_utterances: int = 12, seed: int = 0) -> tuple[RaggedArray, list[int]]:
     """Utterances of 15 noisy constant segments of 8 frames, and their true inner edges."""
     generator = np.random.default_rng(seed)
-    centres = np.random.default_rng(99).normal(size=(6, DIM)) * 3
+    centres = np.random.default_rng(99).normal(size=(3, DIM)) * 3
     arrays = {}
     for i in range(num_utterances):
-        labels = (np.cumsum(generator.integers(1, 6, size=15))) % 6  # neighbours differ
+        labels = (np.cumsum(generator.integers(1, 3, size=15))) % 3  # neighbours differ
         frames = np.repeat(centres[labels], SEGMENT_FRAMES, axis=0)
         frames = frames + generator.normal(0, 0.3, frames.shape)
         arrays[f"u{i}"] = frames.astype(np.float32)
@@ -32,8 +32,8 @@ def made_of_segments(num_utterances: int = 12, seed: int = 0) -> tuple[RaggedArr
 
 PICKING = PeakPicking(segments_per_second=100 / SEGMENT_FRAMES)
 MAKERS: dict[str, Callable[[], Segmenter]] = {
-    "runs": lambda: ClusterRuns(KMeans(num_clusters=6, niter=20, nredo=10)),
-    "viterbi": lambda: SwitchPenaltyViterbi(KMeans(num_clusters=6, niter=20, nredo=10)),
+    "runs": lambda: ClusterRuns(KMeans(num_clusters=3, niter=20, nredo=20)),
+    "viterbi": lambda: SwitchPenaltyViterbi(KMeans(num_clusters=3, niter=20, nredo=20)),
     "spectral": lambda: SpectralPeaks(picking=PICKING),
     "multi_scale": lambda: MultiScalePeaks(picking=PICKING),
     "contrastive": lambda: ContrastivePeaks(
