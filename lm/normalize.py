@@ -1,0 +1,157 @@
+"""Lines of raw text to lines of lower-case words in one script; what is dropped is counted."""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+
+from lm.scripts import script_of_letter, scripts_of_language
+
+logger = logging.getLogger(__name__)
+
+_APOSTROPHES = frozenset("'’ʼ‘`´")
+_JOINERS = frozenset("\u200c\u200d")  # they shape letters of Persian and Indic words
+_TATWEEL = "\u0640"
+_DOTTED_I_LANGUAGES = frozenset({"tr", "az", "tt", "kaa"})
+_CASE_OF_DOTTED_I = str.maketrans({"I": "ı", "İ": "i"})
+_DIGIT_RULES = ("speak", "drop")
+
+
+@dataclass(frozen=True)
+class DroppedLines:
+    """Lines of one text that were left out, by reason, and those that were kept."""
+
+    empty: int = 0
+    wrong_script: int = 0
+    digits: int = 0
+    too_short: int = 0
+    too_long: int = 0
+    duplicate: int = 0
+    kept: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """All lines left out."""
+        return sum(getattr(self, f.name) for f in fields(self)) - self.kept
+
+    def __str__(self) -> str:
+        reasons = [f"{getattr(self, f.name)} {f.name}" for f in fields(self) if f.name != "kept"]
+        return f"{self.kept} lines kept, {self.dropped} dropped ({', '.join(reasons)})"
+
+
+@dataclass(kw_only=True)
+class TextNormalizer:
+    """Unicode NFC, lower case, punctuation to spaces; apostrophes stay inside words.
+
+    `digits`: "speak" leaves numbers to the phonemizer, "drop" drops the line. A line with a letter
+    of a script that the language is not written in is dropped. Lengths are in words.
+    """
+
+    language: str = "en-us"
+    min_words: int = 1
+    max_words: int = 200
+    digits: str = "speak"
+    drop_duplicates: bool = False
+
+    def __post_init__(self) -> None:
+        self._characters = _CharacterMap()
+        if self.digits not in _DIGIT_RULES:
+            raise ValueError(f"digits is {self.digits!r}; expected one of {_DIGIT_RULES}")
+        if not 1 <= self.min_words <= self.max_words:
+            raise ValueError(
+                f"min_words is {self.min_words} and max_words {self.max_words}; "
+                "expected 1 <= min_words <= max_words"
+            )
+
+    def normalize_line(self, line: str) -> str:
+        """Lower-case words with single spaces between them; empty where nothing is left."""
+        if self.language.split("-")[0] in _DOTTED_I_LANGUAGES:
+            line = line.translate(_CASE_OF_DOTTED_I)
+        mapped = unicodedata.normalize("NFC", line.lower()).translate(self._characters)
+        return " ".join(word for raw in mapped.split() if (word := raw.strip("'")))
+
+    def stream(self, lines: Iterable[str], counts: Counter[str]) -> Iterator[str]:
+        """Normalised lines one by one; `counts` grows by `kept` or the reason of each drop.
+
+        Memory is flat unless `drop_duplicates`, which keeps a hash of each line.
+        """
+        scripts = frozenset(scripts_of_language(self.language))
+        seen: set[int] = set()
+        for line in lines:
+            normalized = self.normalize_line(line)
+            reason = self._reason_to_drop(normalized, scripts)
+            if reason is None and self.drop_duplicates:
+                if hash(normalized) in seen:
+                    reason = "duplicate"
+                seen.add(hash(normalized))
+            counts[reason or "kept"] += 1
+            if reason is None:
+                yield normalized
+
+    def normalize_lines(
+        self, lines: Iterable[str], *, source: str = "text"
+    ) -> tuple[list[str], DroppedLines]:
+        """All normalised lines in order, and the counts; ValueError when none is left.
+
+        `source` names the text in messages.
+        """
+        counts: Counter[str] = Counter()
+        wrong: Counter[str] = Counter()
+        kept = list(self.stream(_watch_scripts(lines, wrong), counts))
+        dropped = DroppedLines(**counts)
+        if not kept:
+            raise ValueError(self._nothing_left(source, dropped, wrong))
+        logger.info("%s: %s", source, dropped)
+        return kept, dropped
+
+    def _reason_to_drop(self, line: str, scripts: frozenset[str]) -> str | None:
+        if not line:
+            return "empty"
+        characters = set(line)
+        if any((s := script_of_letter(c)) is not None and s not in scripts for c in characters):
+            return "wrong_script"
+        if self.digits == "drop" and any(c.isnumeric() and not c.isalpha() for c in characters):
+            return "digits"
+        num_words = line.count(" ") + 1
+        if num_words < self.min_words:
+            return "too_short"
+        return "too_long" if num_words > self.max_words else None
+
+    def _nothing_left(self, source: str, dropped: DroppedLines, found: Counter[str]) -> str:
+        expected = " or ".join(scripts_of_language(self.language))
+        if dropped.wrong_script:
+            return (
+                f"{source}: wrong script: no line of {dropped.dropped} is written wholly in "
+                f"{expected}, the script of language {self.language!r}; most letters are "
+                f"{found.most_common(1)[0][0]}. Set text.language to the language of the text"
+            )
+        return f"{source}: no line is left ({dropped}); expected one sentence a line"
+
+
+class _CharacterMap(dict[int, str]):
+    """What each character becomes, worked out once: itself, an apostrophe, nothing or a space."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        category = unicodedata.category(character)
+        if character in _APOSTROPHES:
+            mapped = "'"
+        elif character == _TATWEEL:
+            mapped = ""
+        elif category[0] in "LMN" or character in _JOINERS or category == "Co":
+            mapped = character
+        else:
+            mapped = "" if category == "Cf" else " "
+        self[code] = mapped
+        return mapped
+
+
+def _watch_scripts(lines: Iterable[str], seen: Counter[str]) -> Iterator[str]:
+    """The same lines; counts the scripts of the letters of the first hundred."""
+    for i, line in enumerate(lines):
+        if i < 100:
+            seen.update(script for c in line if (script := script_of_letter(c)))
+        yield line
