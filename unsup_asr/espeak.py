@@ -80,7 +80,13 @@ class Espeak:
         self._voice = ""
 
     def speak(
-        self, text: str, *, voice: str, rate_wpm: int = 175, pitch: int = 50, sample_rate: int
+        self,
+        text: str,
+        *,
+        voice: str,
+        rate_wpm: int = 175,
+        pitch: int = 50,
+        sample_rate: int = 16000,
     ) -> Speech:
         """Say one sentence. `voice` is espeak-ng's name, `en-us+f3`; pitch 0 to 100."""
         self._set_voice(voice)

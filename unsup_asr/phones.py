@@ -34,8 +34,8 @@ def fold_espeak(phone: str) -> tuple[str, ...]:
         if SYLLABIC in letter and not _is_vowel(letter):
             groups.append(["ə"])
             groups.append([letter.replace(SYLLABIC, "")])
-        elif groups and letter == groups[-1][-1]:
-            continue  # a geminate is a long phone
+        elif groups and letter[0] == groups[-1][-1][0]:
+            groups[-1][-1] = max(groups[-1][-1], letter, key=len)  # a geminate is a long phone
         elif groups and _continues(groups[-1], letter):
             groups[-1].append(letter)
         else:

@@ -61,7 +61,7 @@ def split_by_speaker(
     for name, fraction in (("test", test_fraction), ("dev", dev_fraction)):
         num_reserved = (name == "test") + (num_left_behind == 0)  # one for dev, one for train
         while len(queue) > num_reserved and (
-            not splits[name] or _seconds(splits[name]) < fraction * total_s
+            not splits[name] or _seconds(splits[name]) < fraction * total_s - 1e-6
         ):
             splits[name].extend(queue.pop())
     taken = {utterance.id for name in ("dev", "test") for utterance in splits[name]}

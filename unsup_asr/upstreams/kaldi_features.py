@@ -59,13 +59,12 @@ class _KaldiFeatures:
         """One layer of features; each wave is computed at its own length, padding unread."""
         frames = []
         for wave_N, length in zip(waves_BN, lengths_B.tolist(), strict=True):
-            features_TD = self._features(wave_N[None, :length] * _INT16_SCALE)
-            if len(features_TD) == 0:
+            if length < int(self.sample_rate * self.frame_length_ms / 1000):
                 raise ValueError(
                     f"a waveform of {length} samples ({length / self.sample_rate:.4f} s) is "
                     f"shorter than one frame of {self.frame_length_ms} ms; remove the utterance"
                 )
-            frames.append(features_TD)
+            frames.append(self._features(wave_N[None, :length] * _INT16_SCALE))
         lengths = torch.tensor([len(f) for f in frames], device=waves_BN.device)
         return UpstreamOutput([pad_sequence(frames, batch_first=True)], lengths)
 
