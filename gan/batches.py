@@ -1,0 +1,138 @@
+"""What each step reads: packed segments and unpaired text, drawn from (seed, step) alone.
+
+Nothing but the step number has to be saved to resume, and a member draws the same batches
+whether it trains alone or beside others.
+
+Axes: M members, N packed rows, B sequences, D dims, V phones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gan.packing import Packing
+from unsup_asr.ragged import RaggedArray
+from unsup_asr.types import Float32Array, Int32Array, Int64Array
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's data for every member."""
+
+    features_MND: Tensor
+    speech: Packing
+    text_MNV: Tensor  # one-hot
+    text: Packing
+    rngs: list[np.random.Generator]  # for what the step itself draws: dropout, JOIN, interpolation
+
+
+@dataclass(frozen=True)
+class UnpairedData:
+    """Segments of utterances, and sentences that say something else."""
+
+    segments: RaggedArray
+    text_values: Int32Array
+    text_offsets: Int64Array
+    num_phones: int
+
+    @classmethod
+    def check(
+        cls, segments: RaggedArray, text: Sequence[Int32Array], *, num_phones: int
+    ) -> UnpairedData:
+        """ValueError for empty or impossible data."""
+        if len(segments) == 0:
+            raise ValueError("no utterance to train on; check the segment stage and its filters")
+        if len(text) == 0:
+            raise ValueError("no sentence to train on; check the text stage and what it dropped")
+        lengths = np.array([len(sentence) for sentence in text], dtype=np.int64)
+        if lengths.min() == 0:
+            raise ValueError(
+                f"sentence {int(lengths.argmin())} of {len(text)} has no phone; drop empty sentences"
+            )
+        if segments.lengths.min() == 0:
+            raise ValueError(
+                f"utterance {segments.ids[int(segments.lengths.argmin())]!r} has no segment; "
+                "drop it or segment it again"
+            )
+        values = np.concatenate(list(text)).astype(np.int32)
+        if values.min() < 0 or values.max() >= num_phones:
+            raise ValueError(
+                f"text holds phone ids from {values.min()} to {values.max()}; expected 0 to "
+                f"{num_phones - 1}: was it made with another inventory?"
+            )
+        return cls(segments, values, np.concatenate([[0], np.cumsum(lengths)]), num_phones)
+
+    def draw(self, step: int, *, seeds: Sequence[int], batch_size: int, device: str) -> Batch:
+        """The batch of this step for each seed: speech in shuffled epochs, text with replacement."""
+        rngs = [np.random.default_rng([seed, 1, step]) for seed in seeds]
+        speech = [self._gather_speech(utterances_at(step, seed, batch_size, len(self.segments))) for seed in seeds]
+        text = [self._gather_text(rng.integers(len(self.text_offsets) - 1, size=batch_size)) for rng in rngs]
+        speech_packing = Packing.of_lengths(torch.stack([n for _, n in speech]))
+        text_packing = Packing.of_lengths(torch.stack([n for _, n in text]))
+        features = _stack_padded([x for x, _ in speech])
+        ids = _stack_padded([x for x, _ in text])
+        one_hot = F.one_hot(ids, self.num_phones).float()
+        one_hot.masked_fill_(text_packing.is_filler_MN[..., None], 0.0)
+        return Batch(
+            features.to(device),
+            _to(speech_packing, device),
+            one_hot.to(device),
+            _to(text_packing, device),
+            rngs,
+        )
+
+    def _gather_speech(self, chosen: Int64Array) -> tuple[Tensor, Tensor]:
+        offsets, values = self.segments.offsets, self.segments.values_array
+        rows = np.concatenate([values[offsets[i] : offsets[i + 1]] for i in chosen])
+        if not np.isfinite(rows).all():
+            raise ValueError(_name_bad_utterance(self.segments, chosen))
+        return torch.from_numpy(rows.astype(np.float32, copy=False)), torch.from_numpy(self.segments.lengths[chosen])
+
+    def _gather_text(self, chosen: Int64Array) -> tuple[Tensor, Tensor]:
+        offsets = self.text_offsets
+        rows = np.concatenate([self.text_values[offsets[i] : offsets[i + 1]] for i in chosen])
+        return torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(np.diff(offsets)[chosen])
+
+
+def utterances_at(step: int, seed: int, batch_size: int, num_utterances: int) -> Int64Array:
+    """Utterance numbers of one step: consecutive places in endless shuffled epochs."""
+    places = np.arange(step * batch_size, (step + 1) * batch_size)
+    epochs = places // num_utterances
+    chosen = np.empty(batch_size, dtype=np.int64)
+    for epoch in np.unique(epochs):
+        order = np.random.default_rng([seed, 0, int(epoch)]).permutation(num_utterances)
+        is_in_epoch = epochs == epoch
+        chosen[is_in_epoch] = order[places[is_in_epoch] % num_utterances]
+    return chosen
+
+
+def pack_utterances(arrays: Sequence[Float32Array], *, device: str) -> tuple[Tensor, Packing]:
+    """Utterances of one member, packed: (1, N, D)."""
+    lengths = torch.tensor([[len(array) for array in arrays]])
+    rows = torch.from_numpy(np.concatenate(arrays).astype(np.float32, copy=False))
+    return rows[None].to(device), _to(Packing.of_lengths(lengths), device)
+
+
+def _stack_padded(arrays: list[Tensor]) -> Tensor:
+    longest = max(len(array) for array in arrays)
+    out = arrays[0].new_zeros(len(arrays), longest, *arrays[0].shape[1:])
+    for row, array in zip(out, arrays, strict=True):
+        row[: len(array)] = array
+    return out
+
+
+def _to(packing: Packing, device: str) -> Packing:
+    return Packing(packing.sequence_MN.to(device), packing.num_sequences)
+
+
+def _name_bad_utterance(segments: RaggedArray, chosen: Int64Array) -> str:
+    for i in chosen:
+        if not np.isfinite(segments[segments.ids[i]]).all():
+            return f"segments of utterance {segments.ids[i]!r} hold NaN or infinite values; make its features again"
+    raise AssertionError

@@ -1,0 +1,166 @@
+"""The generator: one convolution from segment features to phone logits.
+
+Baevski et al. 2021 (wav2vec-U) use the convolution alone; Liu et al. 2022 (wav2vec-U 2.0) put batch
+norm and a residual linear layer before it, give it a stride, and let the layer before the
+convolution predict MFCC clusters.
+
+Axes: M members, N packed rows, S segments, D dims, V phones, A clusters of the auxiliary task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gan.packing import Packing, fold_windows, take_rows
+from unsup_asr.types import Float32Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorShape:
+    """Sizes of the generator: enough to build it again from a checkpoint."""
+
+    input_dim: int
+    num_phones: int
+    kernel: int = 4
+    stride: int = 1
+    batch_norm_weight: float = 0.0  # 0: no batch norm; wav2vec-U 2.0 starts its weight at 30
+    residual: bool = False
+    num_auxiliary_classes: int = 0
+
+
+class Generator(nn.Module):
+    """Segment features of one utterance to phone logits, one row for every `stride` segments."""
+
+    def __init__(self, shape: GeneratorShape) -> None:
+        super().__init__()
+        self.shape = shape
+        dim = shape.input_dim
+        self.conv = nn.Conv1d(dim, shape.num_phones, shape.kernel, shape.stride, bias=False)
+        self.norm = nn.BatchNorm1d(dim) if shape.batch_norm_weight else None
+        if self.norm is not None:
+            nn.init.constant_(self.norm.weight, shape.batch_norm_weight)
+        self.residual = nn.Linear(dim, dim) if shape.residual else None
+        self.auxiliary = (
+            nn.Linear(dim, shape.num_auxiliary_classes) if shape.num_auxiliary_classes else None
+        )
+
+    def forward(self, segments_SD: Tensor) -> Tensor:
+        """Logits (ceil(S / stride), V)."""
+        hidden_SD = segments_SD if self.norm is None else self.norm(segments_SD)
+        if self.residual is not None:
+            hidden_SD = hidden_SD + self.residual(hidden_SD)
+        left, right = taps_around(self.shape.kernel)
+        return self.conv(F.pad(hidden_SD.T[None], (left, right)))[0].T
+
+    def start_from_map(self, linear_DV: Float32Array) -> None:
+        """Begin as this linear map of the segment itself; its neighbours get weight 0."""
+        expected = (self.shape.input_dim, self.shape.num_phones)
+        if linear_DV.shape != expected:
+            raise ValueError(
+                f"generator_init has shape {linear_DV.shape}; expected (segment dims, phones) = "
+                f"{expected}"
+            )
+        left, _ = taps_around(self.shape.kernel)
+        with torch.no_grad():
+            self.conv.weight.zero_()
+            self.conv.weight[:, :, left] = torch.from_numpy(np.ascontiguousarray(linear_DV.T))
+            if self.residual is not None:
+                self.residual.weight.zero_()
+                self.residual.bias.zero_()
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What the generators said: logits (M, N', V) and, if asked for, auxiliary logits (M, N, A)."""
+
+    logits_MNV: Tensor
+    packing: Packing
+    auxiliary_MNA: Tensor | None
+
+
+def taps_around(kernel: int) -> tuple[int, int]:
+    """Zeros before and after: output t reads segments t - kernel // 2 to t + (kernel - 1) // 2.
+
+    fairseq pads kernel // 2 on both sides, which gives an even kernel one more output past the end.
+    """
+    return kernel // 2, (kernel - 1) // 2
+
+
+def generate(
+    generators: Sequence[Generator],
+    features_MND: Tensor,
+    packing: Packing,
+    *,
+    dropout: float = 0.0,
+    rngs: Sequence[np.random.Generator] = (),
+) -> Generated:
+    """Run each member's generator on its own packed rows. With `dropout` 0 no rng is used.
+
+    The same numbers as `Generator.forward` utterance by utterance, in two matrix products.
+    """
+    shape = generators[0].shape
+    hidden = features_MND
+    if generators[0].norm is not None:
+        hidden = torch.stack(
+            [_normalise(g, x, f) for g, x, f in zip(generators, hidden, packing.is_filler_MN, strict=True)]
+        )
+    auxiliary = None
+    if generators[0].residual is not None:
+        weight_MDD = torch.stack([g.residual.weight.T for g in generators if g.residual is not None])
+        bias_M1D = torch.stack([g.residual.bias[None] for g in generators if g.residual is not None])
+        projected = torch.baddbmm(bias_M1D, drop_out(hidden, packing, dropout, rngs), weight_MDD)
+        if generators[0].auxiliary is not None:
+            weight_MDA = torch.stack([g.auxiliary.weight.T for g in generators if g.auxiliary])
+            bias_M1A = torch.stack([g.auxiliary.bias[None] for g in generators if g.auxiliary])
+            auxiliary = torch.baddbmm(bias_M1A, projected, weight_MDA)
+        hidden = (hidden + projected).masked_fill(packing.is_filler_MN[..., None], 0.0)
+    hidden = drop_out(hidden, packing, dropout, rngs)
+    # Weight (V, D, K) as D x (K V), taps reversed: a row's product is what it adds to its neighbours.
+    weights = [g.conv.weight.flip(2).permute(1, 2, 0).reshape(shape.input_dim, -1) for g in generators]
+    left, right = taps_around(shape.kernel)
+    logits = fold_windows(
+        torch.bmm(hidden, torch.stack(weights)), packing, left=right, right=left
+    )
+    if shape.stride == 1:
+        return Generated(logits, packing, auxiliary)
+    strided, rows_MR = _every(packing, shape.stride)
+    return Generated(
+        take_rows(logits, rows_MR).masked_fill(strided.is_filler_MN[..., None], 0.0), strided, auxiliary
+    )
+
+
+def drop_out(
+    values_MNC: Tensor, packing: Packing, probability: float, rngs: Sequence[np.random.Generator]
+) -> Tensor:
+    """Zero entries with this probability, rescale the rest; each member draws from its own rng.
+
+    Only real rows draw, so a member's numbers do not depend on whom it is trained beside.
+    """
+    if probability == 0.0:
+        return values_MNC
+    threshold = round(probability * 2**16)
+    keep = torch.zeros(values_MNC.shape, dtype=torch.bool)
+    for member, rng in enumerate(rngs):
+        rows = int(packing.lengths_MB[member].sum())
+        drawn = np.frombuffer(rng.bytes(2 * rows * values_MNC.shape[-1]), dtype=np.uint16)
+        keep[member, :rows] = torch.from_numpy(drawn >= threshold).view(rows, -1)
+    return values_MNC * keep.to(values_MNC.device) * (1.0 / (1.0 - threshold / 2**16))
+
+
+def _normalise(generator: Generator, rows_ND: Tensor, is_filler_N: Tensor) -> Tensor:
+    assert generator.norm is not None
+    normalised = generator.norm(rows_ND[~is_filler_N])
+    return F.pad(normalised, (0, 0, 0, int(is_filler_N.sum())))
+
+
+def _every(packing: Packing, stride: int) -> tuple[Packing, Tensor]:
+    """Rows 0, stride, 2 stride, ... of each sequence."""
+    strided = Packing.of_lengths((packing.lengths_MB + stride - 1) // stride)
+    rows_MR = packing.starts_MB.gather(1, strided.sequence_MN) + strided.position_MN * stride
+    return strided, rows_MR.clamp_max(packing.sequence_MN.shape[1] - 1)

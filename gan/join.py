@@ -1,0 +1,71 @@
+"""JOIN: neighbouring segments with the same best phone become one.
+
+Baevski et al. 2021, "segment merging": in training one segment of each run speaks for it, drawn at
+random; in evaluation the mean of the run's logits does. The choice is not differentiable, so
+gradients reach the drawn segment's logits only.
+
+Axes: M members, N packed rows, J joined rows, V phones.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gan.packing import Packing, take_rows
+
+
+def join_random(logits_MNV: Tensor, packing: Packing, uniform_MN: Tensor) -> tuple[Tensor, Packing]:
+    """Keep one row of each run: row start + floor(length * u), u of the run's first row in [0, 1)."""
+    starts_MJ, joined = run_starts(logits_MNV, packing)
+    ends_MJ = _next_starts(starts_MJ, packing, joined)
+    lengths_MJ = ends_MJ - starts_MJ
+    drawn_MJ = (uniform_MN.gather(1, starts_MJ) * lengths_MJ).long()
+    picked_MJ = starts_MJ + torch.minimum(drawn_MJ, (lengths_MJ - 1).clamp_min(0))
+    return take_rows(logits_MNV, picked_MJ).masked_fill(joined.is_filler_MN[..., None], 0.0), joined
+
+
+def join_mean(logits_MNV: Tensor, packing: Packing) -> tuple[Tensor, Packing]:
+    """Replace each run by the mean of its logits."""
+    starts_MJ, joined = run_starts(logits_MNV, packing)
+    run_MN = _run_of_row(logits_MNV, packing).clamp_max(starts_MJ.shape[1] - 1)
+    kept = logits_MNV.masked_fill(packing.is_filler_MN[..., None], 0.0)
+    sums = kept.new_zeros(*starts_MJ.shape, kept.shape[-1])
+    sums = sums.scatter_add(1, run_MN[..., None].expand_as(kept), kept)
+    lengths_MJ = (_next_starts(starts_MJ, packing, joined) - starts_MJ).clamp_min(1)
+    return sums / lengths_MJ[..., None], joined
+
+
+def run_starts(logits_MNV: Tensor, packing: Packing) -> tuple[Tensor, Packing]:
+    """First row of every run of equal argmax, and the packing of the runs."""
+    is_start_MN = _is_run_start(logits_MNV, packing)
+    runs_MB = packing.sum_rows(is_start_MN.long())
+    joined = Packing.of_lengths(runs_MB)
+    member, row = is_start_MN.nonzero(as_tuple=True)
+    rank_MN = is_start_MN.long().cumsum(1) - 1
+    starts_MJ = torch.zeros_like(joined.sequence_MN)
+    starts_MJ[member, rank_MN[member, row]] = row
+    return starts_MJ, joined
+
+
+def _is_run_start(logits_MNV: Tensor, packing: Packing) -> Tensor:
+    best_MN = logits_MNV.detach().argmax(-1)
+    changes_MN = torch.ones_like(best_MN, dtype=torch.bool)
+    sequence = packing.sequence_MN
+    changes_MN[:, 1:] = (best_MN[:, 1:] != best_MN[:, :-1]) | (sequence[:, 1:] != sequence[:, :-1])
+    return changes_MN & ~packing.is_filler_MN
+
+
+def _run_of_row(logits_MNV: Tensor, packing: Packing) -> Tensor:
+    return _is_run_start(logits_MNV, packing).long().cumsum(1) - 1
+
+
+def _next_starts(starts_MJ: Tensor, packing: Packing, joined: Packing) -> Tensor:
+    """Row after the last of each run: where the next run starts, or where the filler does."""
+    end_M1 = (~packing.is_filler_MN).sum(1, keepdim=True)
+    following = torch.cat([starts_MJ[:, 1:], torch.zeros_like(starts_MJ[:, :1])], dim=1)
+    is_last = torch.cat(
+        [joined.is_filler_MN[:, 1:], torch.ones_like(joined.is_filler_MN[:, :1])], dim=1
+    )
+    ends_MJ = torch.where(is_last, end_M1.expand_as(following), following)
+    return torch.where(joined.is_filler_MN, starts_MJ, ends_MJ)

@@ -1,0 +1,171 @@
+"""Sequences of unequal length laid end to end, so that no time is spent on padding.
+
+Axes: M members, N packed rows, B sequences, C channels, K taps. A member's sequences follow one
+another in its N rows; rows past its last one are filler, which belongs to sequence number B and
+holds zeros. Convolutions are one gather and one matrix product: `windows` gives each row its
+neighbours of the same sequence, zeros where there is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Which rows belong to which sequence."""
+
+    sequence_MN: Tensor  # int64, non-decreasing along N; num_sequences marks filler
+    num_sequences: int
+
+    @classmethod
+    def of_lengths(cls, lengths_MB: Tensor) -> Packing:
+        """Lay out sequences of these lengths, padding with filler to the longest member."""
+        num_members, num_sequences = lengths_MB.shape
+        totals_M = lengths_MB.sum(1)
+        num_rows = int(totals_M.max())
+        lengths = torch.cat([lengths_MB, (num_rows - totals_M)[:, None]], dim=1)
+        ids = torch.arange(num_sequences + 1, device=lengths.device).repeat(num_members)
+        return cls(
+            torch.repeat_interleave(ids, lengths.flatten()).view(num_members, num_rows),
+            num_sequences,
+        )
+
+    @cached_property
+    def is_filler_MN(self) -> Tensor:
+        """True past the last row of a member."""
+        return self.sequence_MN == self.num_sequences
+
+    @cached_property
+    def lengths_MB(self) -> Tensor:
+        """Rows of each sequence."""
+        counts = self.sequence_MN.new_zeros(len(self.sequence_MN), self.num_sequences + 1)
+        counts.scatter_add_(1, self.sequence_MN, torch.ones_like(self.sequence_MN))
+        return counts[:, :-1]
+
+    @cached_property
+    def starts_MB(self) -> Tensor:
+        """First row of each sequence; one more entry for where the filler starts."""
+        ends = self.lengths_MB.cumsum(1)
+        return torch.cat([torch.zeros_like(ends[:, :1]), ends], dim=1)
+
+    @cached_property
+    def position_MN(self) -> Tensor:
+        """Index of each row in its sequence."""
+        rows = torch.arange(self.sequence_MN.shape[1], device=self.sequence_MN.device)
+        return rows - self.starts_MB.gather(1, self.sequence_MN)
+
+    @cached_property
+    def rows_left_MN(self) -> Tensor:
+        """How many rows follow in the same sequence; meaningless for filler."""
+        lengths = torch.cat([self.lengths_MB, torch.ones_like(self.lengths_MB[:, :1])], dim=1)
+        return lengths.gather(1, self.sequence_MN) - 1 - self.position_MN
+
+    def sum_rows(self, values: Tensor) -> Tensor:
+        """Sum (M, N, ...) over the rows of each sequence: (M, B, ...)."""
+        index = self.sequence_MN
+        out = values.new_zeros(values.shape[0], self.num_sequences + 1, *values.shape[2:])
+        if values.dim() == 3:
+            index = index[:, :, None].expand_as(values)
+        return out.scatter_add(1, index, values)[:, :-1]
+
+    def per_row(self, values_MB: Tensor) -> Tensor:
+        """Each row's value of its sequence; 0 for filler."""
+        padded = torch.cat([values_MB, torch.zeros_like(values_MB[:, :1])], dim=1)
+        return padded.gather(1, self.sequence_MN)
+
+
+def common_prefixes(first: Packing, second: Packing) -> tuple[Packing, Tensor, Tensor]:
+    """Pair sequence b of one with b of the other, cut to the shorter.
+
+    Returns the packing of the pairs and, for each of its rows, the row in `first` and in `second`.
+    """
+    pairs = Packing.of_lengths(torch.minimum(first.lengths_MB, second.lengths_MB))
+    rows = []
+    for packing in (first, second):
+        row = packing.starts_MB.gather(1, pairs.sequence_MN) + pairs.position_MN
+        rows.append(row.clamp_max(packing.sequence_MN.shape[1] - 1))
+    return pairs, rows[0], rows[1]
+
+
+def take_rows(values_MNC: Tensor, rows_MR: Tensor) -> Tensor:
+    """Rows of each member: (M, R, C)."""
+    num_members, num_rows, channels = values_MNC.shape
+    offsets = torch.arange(num_members, device=rows_MR.device)[:, None] * num_rows
+    flat = (rows_MR + offsets).flatten()
+    return values_MNC.reshape(-1, channels).index_select(0, flat).view(*rows_MR.shape, channels)
+
+
+def windows(values_MNC: Tensor, packing: Packing, *, left: int, right: int) -> Tensor:
+    """Each row with `left` rows before and `right` after: (M, N, K * C), K = left + 1 + right.
+
+    Rows outside the sequence read as zeros. Filler rows of `values_MNC` must be zero.
+    """
+    return _Windows.apply(values_MNC, _WindowIndex(packing, left, right))
+
+
+def fold_windows(windows_MNKC: Tensor, packing: Packing, *, left: int, right: int) -> Tensor:
+    """The transpose of `windows`: add every window entry to the row it was read from, (M, N, C)."""
+    return _FoldWindows.apply(windows_MNKC, _WindowIndex(packing, left, right))
+
+
+class _WindowIndex:
+    """Where each row lies in a buffer with gaps of zeros between sequences."""
+
+    def __init__(self, packing: Packing, left: int, right: int) -> None:
+        members, rows = packing.sequence_MN.shape
+        gap = max(left, right)
+        self.left, self.num_taps = left, left + 1 + right
+        self.shape = (members, rows)
+        self.num_buffer_rows = rows + gap * (packing.num_sequences + 2)
+        device = packing.sequence_MN.device
+        flat = torch.arange(rows, device=device) + gap * (packing.sequence_MN + 1)
+        flat = flat + torch.arange(members, device=device)[:, None] * self.num_buffer_rows
+        self.flat = flat.flatten()
+
+
+def _gather_windows(values_MNC: Tensor, index: _WindowIndex) -> Tensor:
+    members, rows = index.shape
+    channels = values_MNC.shape[-1]
+    buffer = values_MNC.new_zeros(members * index.num_buffer_rows, channels)
+    buffer.index_copy_(0, index.flat, values_MNC.reshape(-1, channels))
+    overlapping = buffer.as_strided(
+        (len(buffer) - index.num_taps + 1, index.num_taps * channels), (channels, 1)
+    )
+    taken = overlapping.index_select(0, index.flat - index.left)
+    return taken.view(members, rows, -1)
+
+
+def _add_windows(windows_MNKC: Tensor, index: _WindowIndex) -> Tensor:
+    members, rows = index.shape
+    taps = windows_MNKC.reshape(members * rows, index.num_taps, -1)
+    buffer = taps.new_zeros(members * index.num_buffer_rows, taps.shape[-1])
+    for tap in range(index.num_taps):
+        buffer.index_add_(0, index.flat - index.left + tap, taps[:, tap])
+    return buffer.index_select(0, index.flat).view(members, rows, -1)
+
+
+class _Windows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, values_MNC: Tensor, index: _WindowIndex) -> Tensor:
+        ctx.index = index
+        return _gather_windows(values_MNC, index)
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None]:
+        return _add_windows(gradients[0], ctx.index), None
+
+
+class _FoldWindows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, windows_MNKC: Tensor, index: _WindowIndex) -> Tensor:
+        ctx.index = index
+        return _add_windows(windows_MNKC, index)
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None]:
+        return _gather_windows(gradients[0], ctx.index), None
