@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import math
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import scipy.signal
 import soundfile
-import torch
-import torchaudio.functional
 
 from unsup_asr.types import Float32Array, Seconds
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".nist"})
 
-# Sinc half width in zero crossings; torchaudio's 6 leaves audible aliasing.
-_FILTER_WIDTH = 16
+# Flat within 0.1 dB up to 7/8 of the lower half rate, aliases below -60 dB.
+_NUM_ZERO_CROSSINGS = 32
+_ROLL_OFF = 0.95
+_KAISER_BETA = 7.0
 
 
 def read_audio(path: str | Path, *, sample_rate: int = 16000) -> Float32Array:
@@ -47,14 +51,30 @@ def duration_s(path: str | Path) -> Seconds:
     return info.frames / info.samplerate
 
 
+def write_flac(path: Path, samples: Float32Array, *, sample_rate: int) -> None:
+    """Write mono samples (N,) as 16-bit flac; values beyond [-1, 1] are clipped."""
+    encoded = io.BytesIO()  # soundfile syncs each file to disk; thousands of them take a while
+    soundfile.write(encoded, samples, sample_rate, format="FLAC", subtype="PCM_16")
+    path.write_bytes(encoded.getvalue())
+
+
 def resample(samples: Float32Array, source_hz: int, target_hz: int) -> Float32Array:
-    """The samples (N,) at another rate, by windowed sinc interpolation."""
+    """The samples (N,) at another rate, ceil(N target / source) of them, by windowed sinc."""
     if source_hz == target_hz:
         return samples
-    resampled = torchaudio.functional.resample(
-        torch.from_numpy(samples), source_hz, target_hz, lowpass_filter_width=_FILTER_WIDTH
-    )
-    return resampled.numpy()
+    divisor = math.gcd(source_hz, target_hz)
+    up, down = target_hz // divisor, source_hz // divisor
+    resampled = scipy.signal.resample_poly(samples, up, down, window=_low_pass(max(up, down)))
+    return np.asarray(resampled, dtype=np.float32)
+
+
+@lru_cache(maxsize=16)
+def _low_pass(ratio: int) -> Float32Array:
+    """Taps that pass what lies below `_ROLL_OFF` of the lower of two half rates."""
+    num_taps = 2 * _NUM_ZERO_CROSSINGS * ratio + 1
+    positions = (np.arange(num_taps) - num_taps // 2) * _ROLL_OFF / ratio
+    taps = np.sinc(positions) * np.kaiser(num_taps, _KAISER_BETA)
+    return (taps / taps.sum()).astype(np.float32)
 
 
 def _existing(path: str | Path) -> Path:

@@ -1,7 +1,7 @@
 """espeak-ng as a function: text in, samples and time-aligned phones out, in process.
 
 The C library keeps state between utterances (flutter, random numbers), so every `Espeak` loads a
-private copy: a new one with the same seed gives the same samples, bit for bit, for the same calls.
+private copy: a new one gives the same samples, bit for bit, for the same calls.
 Not safe for threads; use one process a synthesizer.
 """
 
@@ -59,7 +59,7 @@ class Speech:
 class Espeak:
     """A private copy of espeak-ng."""
 
-    def __init__(self, *, seed: int = 0) -> None:
+    def __init__(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "espeak.so"
             shutil.copyfile(espeakng_loader.get_library_path(), copy)
@@ -71,8 +71,8 @@ class Espeak:
         )
         if self.sample_rate <= 0:
             raise RuntimeError(f"espeak-ng did not start: code {self.sample_rate}, data {data!r}")
-        self._seed = seed
-        self._reseed(seed)
+        # Its Klatt voices draw noise from C's `rand`; nothing else here reads that generator.
+        ctypes.CDLL(None).srand(ctypes.c_uint(1))
         self._chunks: list[bytes] = []
         self._marks: list[tuple[int, str]] = []  # (sample, IPA; empty for a pause)
         self._callback = _Callback(self._receive)  # kept: C holds only its address
@@ -145,11 +145,6 @@ class Espeak:
         if not allowed[0] <= value <= allowed[1]:
             raise ValueError(f"{name} is {value}; espeak-ng takes {allowed[0]} to {allowed[1]}")
         self._library.espeak_SetParameter(parameter, int(value), 0)
-
-    def _reseed(self, seed: int) -> None:
-        """Seed espeak-ng's generator, and C's `rand`, which its Klatt voices read."""
-        self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
-        ctypes.CDLL(None).srand(ctypes.c_uint(seed & 0xFFFFFFFF))
 
     def _receive(self, samples: int | None, num_samples: int, events: ctypes.Array) -> int:
         if samples and num_samples > 0:

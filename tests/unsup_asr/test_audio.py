@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from unsup_asr.audio import duration_s, read_audio
+from unsup_asr.audio import duration_s, read_audio, resample, write_flac
 
 
 def tone(hz: float, *, seconds: float = 1.0, rate: int = 16000) -> np.ndarray:
@@ -47,9 +47,21 @@ def test_stereo_is_averaged(tmp_path: Path):
     np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), (left + right) / 2, atol=1e-6)
 
 
-def test_resampling_leaves_no_alias_of_what_lies_above_the_new_half_rate(tmp_path: Path):
-    soundfile.write(tmp_path / "a.wav", tone(9500, rate=22050), 22050)
-    assert np.abs(read_audio(tmp_path / "a.wav")[200:-200]).max() < 0.005
+@pytest.mark.parametrize("rate", [22050, 44100, 48000])
+def test_resampling_passes_what_lies_below_the_new_half_rate_and_stops_the_rest(rate: int):
+    for hz in (200, 3000, 7000):
+        kept = resample(tone(hz, rate=rate), rate, 16000)
+        assert kept.dtype == np.float32
+        np.testing.assert_allclose(kept[500:-500], tone(hz)[500:-500], atol=0.006)
+    for hz in (8200, 9500, 10500):
+        assert np.abs(resample(tone(hz, rate=rate), rate, 16000)[500:-500]).max() < 0.001
+    raised = resample(tone(3000, rate=8000), 8000, 16000)
+    np.testing.assert_allclose(raised[500:-500], tone(3000)[500:-500], atol=0.006)
+
+
+def test_flac_comes_back_within_a_16_bit_step(tmp_path: Path):
+    write_flac(tmp_path / "a.flac", tone(300), sample_rate=16000)
+    np.testing.assert_allclose(read_audio(tmp_path / "a.flac"), tone(300), atol=1.01 / 32768)
 
 
 def bad(path: Path, kind: str) -> Path:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from tqdm import tqdm
 
+from unsup_asr.audio import write_flac
 from unsup_asr.corpora.sentences import frequent_words, read_sentences, sample_sentences
 from unsup_asr.corpora.speaker_split import SPLITS
 from unsup_asr.espeak import Espeak, Speech
@@ -59,7 +59,7 @@ class SyntheticCorpus:
         self._check()
         generator = np.random.default_rng(self.seed)
         spoken, text = self._sentences(generator)
-        espeak = Espeak(seed=self.seed)
+        espeak = Espeak()
         summary: dict[str, object] = {"language": self.language, "sample_rate": self.sample_rate}
         start = 0
         for split in SPLITS:
@@ -89,7 +89,7 @@ class SyntheticCorpus:
             speech = self._speak(sentence, variant, espeak, generator)
             utterance_id = f"{split}-{variant}-{i:05d}".replace(" ", "_")
             audio = folder / f"{utterance_id}.flac"
-            soundfile.write(audio, speech.samples, speech.sample_rate, subtype="PCM_16")
+            write_flac(audio, speech.samples, sample_rate=speech.sample_rate)
             duration_s = len(speech.samples) / speech.sample_rate
             utterances.append(
                 Utterance(utterance_id, str(audio.relative_to(out)), variant, duration_s)
