@@ -59,7 +59,7 @@ class SwitchPenaltyViterbi:
     """
 
     kmeans: KMeans = field(default_factory=lambda: KMeans(num_clusters=64))
-    switch_penalty: float = 4.0  # in mean squared distances of a frame to its nearest centroid
+    switch_penalty: float = 6.0  # in mean squared distances of a frame to its nearest centroid
     mean_distance: float | None = field(init=False, repr=False, default=None)
 
     def fit(self, features: RaggedArray) -> None:

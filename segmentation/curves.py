@@ -37,15 +37,16 @@ def spectral_change(features_TD: Float32Array, *, window_frames: int) -> Float32
 
 
 def peaks(change_E: Float32Array, *, radius_frames: int) -> Int64Array:
-    """Inner edges whose value is positive and the largest within `radius_frames` on both sides.
+    """Inner edges whose value is the largest within `radius_frames` on both sides.
 
-    Of equal neighbours the first is taken.
+    Of equal neighbours the first is taken, so that a flat curve has no peak but its first edge,
+    which is not an inner one.
     """
-    # Rising by a hair to the left, plateaus have one peak.
+    # Lifted by a hair towards the left, a plateau has one peak.
     tie_break_E = np.arange(len(change_E), 0, -1) * 1e-9 * max(float(change_E.max()), 1e-30)
     values_E = change_E + tie_break_E
     largest_E = maximum_filter1d(values_E, 2 * radius_frames + 1, mode="nearest")
-    is_peak_E = (values_E == largest_E) & (change_E > 0)
+    is_peak_E = values_E == largest_E
     is_peak_E[[0, -1]] = False
     return np.flatnonzero(is_peak_E)
 

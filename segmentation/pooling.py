@@ -7,6 +7,8 @@ Axes: T frames, S segments, D dims.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.sparse import csr_array
 
@@ -32,6 +34,17 @@ def mean_pool_middle(
     starts, ends = boundaries[:-1], boundaries[1:]
     cut = np.floor((ends - starts) * (1 - share) / 2).astype(starts.dtype)
     return _mean_of_spans(features_TD, starts + cut, ends - cut)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiddlePooling:
+    """`mean_pool_middle` as a recipe's choice; share 1 is the mean of the whole segment."""
+
+    share: float = 0.5
+
+    def pool(self, features_TD: Float32Array, boundaries: Int32Array) -> Float32Array:
+        """One row a segment, (S, D)."""
+        return mean_pool_middle(features_TD, boundaries, share=self.share)
 
 
 def mean_pool_adjacent(features_TD: Float32Array, *, rate: float = 0.5) -> Float32Array:

@@ -18,6 +18,14 @@ def test_the_middle_half_leaves_out_a_quarter_at_each_end_and_never_everything()
     np.testing.assert_allclose(pooled, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_the_middle_share_of_a_long_segment_is_exact() -> None:
+    rows = np.arange(16, dtype=np.float32)[:, None]
+    whole = np.array([0, 16], dtype=np.int32)
+    for share, expected in ((0.5, rows[4:12]), (0.25, rows[6:10])):
+        pooled = mean_pool_middle(rows**2, whole, share=share)
+        np.testing.assert_allclose(pooled[0], (expected**2).mean(0), rtol=1e-5)
+
+
 def test_the_middle_of_share_one_is_the_whole_mean() -> None:
     whole = mean_pool_middle(FEATURES, BOUNDARIES, share=1.0)
     np.testing.assert_array_equal(whole, mean_pool(FEATURES, BOUNDARIES))

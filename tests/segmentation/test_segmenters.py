@@ -10,6 +10,7 @@ from segmentation.boundaries import ClusterRuns, SwitchPenaltyViterbi, cheapest_
 from segmentation.change_peaks import MultiScalePeaks, PeakPicking, SpectralPeaks
 from segmentation.contrastive import ContrastivePeaks
 from segmentation.kmeans import KMeans
+from segmentation.saved import write_arrays
 from unsup_asr.protocols import Segmenter
 from unsup_asr.ragged import RaggedArray
 
@@ -153,6 +154,61 @@ def test_an_encoder_of_another_size_is_refused(tmp_path: Path) -> None:
     segmenter.save(tmp_path)
     with pytest.raises(ValueError, match="does not fit hidden_dim 128"):
         ContrastivePeaks().load(tmp_path)
+
+
+def test_a_saved_viterbi_keeps_the_scale_of_its_penalty(tmp_path: Path) -> None:
+    train, _ = made_of_segments(3)
+    segmenter = SwitchPenaltyViterbi(KMeans(num_clusters=3))
+    segmenter.fit(train)
+    segmenter.save(tmp_path)
+    loaded = SwitchPenaltyViterbi(KMeans(num_clusters=3))
+    loaded.load(tmp_path)
+    assert segmenter.mean_distance == loaded.mean_distance
+    assert segmenter.mean_distance == pytest.approx(0.3**2 * DIM, rel=0.1)
+    (tmp_path / "mean_distance.npy").unlink()
+    with pytest.raises(ValueError, match=r"mean_distance\.npy does not exist"):
+        loaded.load(tmp_path)
+
+
+def test_frames_that_all_lie_on_centroids_are_an_error() -> None:
+    constant = RaggedArray.from_arrays({"a": np.repeat(np.eye(3, dtype=np.float32), 20, axis=0)})
+    with pytest.raises(ValueError, match="every frame lies on a centroid"):
+        SwitchPenaltyViterbi(KMeans(num_clusters=3, nredo=20)).fit(constant)
+
+
+def test_spectral_peaks_see_only_the_static_dims() -> None:
+    train, _ = made_of_segments(3)
+    frames = train["u0"]
+    other_deltas = np.concatenate([frames[:, :13], frames[:, 13:] + 5 * frames[:, :7]], axis=1)
+    other_statics = np.concatenate([frames[:, :12], 2 * frames[:, 12:]], axis=1)
+    segmenter = SpectralPeaks()
+    np.testing.assert_array_equal(segmenter.curve(other_deltas), segmenter.curve(frames))
+    assert not np.allclose(segmenter.curve(other_statics), segmenter.curve(frames))
+
+
+def test_multi_scale_curves_do_not_depend_on_the_scale_of_the_features() -> None:
+    train, _ = made_of_segments(3)
+    louder = RaggedArray.from_arrays({i: 10 * x for i, x in train.items()})
+    first, second = MultiScalePeaks(picking=PICKING), MultiScalePeaks(picking=PICKING)
+    first.fit(train)
+    second.fit(louder)
+    assert first.cepstral_scale is not None
+    assert second.cepstral_scale is not None
+    np.testing.assert_allclose(first.cepstral_scale, 10 * second.cepstral_scale, rtol=1e-4)
+    np.testing.assert_allclose(first.curve(train["u0"]), second.curve(louder["u0"]), rtol=1e-4)
+
+
+def test_a_diverged_encoder_is_an_error() -> None:
+    train, _ = made_of_segments(3)
+    segmenter = ContrastivePeaks(num_updates=5, crop_frames=64, learning_rate=float("inf"))
+    with pytest.raises(ValueError, match="the loss became nan; lower learning_rate"):
+        segmenter.fit(train)
+
+
+def test_a_saved_file_without_its_numbers_is_an_error(tmp_path: Path) -> None:
+    write_arrays(tmp_path, "spectral_peaks", {"other": np.zeros(1)})
+    with pytest.raises(ValueError, match=r"has no \['threshold'\]; found \['other'\]"):
+        SpectralPeaks().load(tmp_path)
 
 
 def test_runs_end_where_the_label_changes() -> None:
