@@ -53,7 +53,8 @@ class UnpairedData:
         lengths = np.array([len(sentence) for sentence in text], dtype=np.int64)
         if lengths.min() == 0:
             raise ValueError(
-                f"sentence {int(lengths.argmin())} of {len(text)} has no phone; drop empty sentences"
+                f"sentence {int(lengths.argmin())} of {len(text)} has no phone; "
+                "drop empty sentences"
             )
         if segments.lengths.min() == 0:
             raise ValueError(
@@ -69,10 +70,16 @@ class UnpairedData:
         return cls(segments, values, np.concatenate([[0], np.cumsum(lengths)]), num_phones)
 
     def draw(self, step: int, *, seeds: Sequence[int], batch_size: int, device: str) -> Batch:
-        """The batch of this step for each seed: speech in shuffled epochs, text with replacement."""
+        """One step's data for each seed: speech in shuffled epochs, text with replacement."""
         rngs = [np.random.default_rng([seed, 1, step]) for seed in seeds]
-        speech = [self._gather_speech(utterances_at(step, seed, batch_size, len(self.segments))) for seed in seeds]
-        text = [self._gather_text(rng.integers(len(self.text_offsets) - 1, size=batch_size)) for rng in rngs]
+        speech = [
+            self._gather_speech(utterances_at(step, seed, batch_size, len(self.segments)))
+            for seed in seeds
+        ]
+        text = [
+            self._gather_text(rng.integers(len(self.text_offsets) - 1, size=batch_size))
+            for rng in rngs
+        ]
         speech_packing = Packing.of_lengths(torch.stack([n for _, n in speech]))
         text_packing = Packing.of_lengths(torch.stack([n for _, n in text]))
         features = _stack_padded([x for x, _ in speech])
@@ -92,7 +99,9 @@ class UnpairedData:
         rows = np.concatenate([values[offsets[i] : offsets[i + 1]] for i in chosen])
         if not np.isfinite(rows).all():
             raise ValueError(_name_bad_utterance(self.segments, chosen))
-        return torch.from_numpy(rows.astype(np.float32, copy=False)), torch.from_numpy(self.segments.lengths[chosen])
+        return torch.from_numpy(rows.astype(np.float32, copy=False)), torch.from_numpy(
+            self.segments.lengths[chosen]
+        )
 
     def _gather_text(self, chosen: Int64Array) -> tuple[Tensor, Tensor]:
         offsets = self.text_offsets
@@ -134,5 +143,8 @@ def _to(packing: Packing, device: str) -> Packing:
 def _name_bad_utterance(segments: RaggedArray, chosen: Int64Array) -> str:
     for i in chosen:
         if not np.isfinite(segments[segments.ids[i]]).all():
-            return f"segments of utterance {segments.ids[i]!r} hold NaN or infinite values; make its features again"
+            return (
+                f"segments of utterance {segments.ids[i]!r} hold NaN or infinite values; "
+                "make its features again"
+            )
     raise AssertionError

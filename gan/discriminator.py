@@ -48,7 +48,9 @@ class Discriminator(nn.Module):
         hidden_BHT = self.embed(self._causal(phones_BTV.transpose(1, 2)))
         hidden_BHT = F.gelu(self.inner(self._causal(hidden_BHT)))
         scores_BT = self.score(self._causal(hidden_BHT))[:, 0]
-        is_padding_BT = torch.arange(scores_BT.shape[1], device=lengths_B.device) >= lengths_B[:, None]
+        is_padding_BT = (
+            torch.arange(scores_BT.shape[1], device=lengths_B.device) >= lengths_B[:, None]
+        )
         return scores_BT.masked_fill(is_padding_BT, 0.0).sum(1) / lengths_B
 
     def _causal(self, values_BCT: Tensor) -> Tensor:
@@ -83,9 +85,13 @@ def compose(
     shape = discriminators[0].shape
     kernel, hidden, phones = shape.kernel, shape.hidden, shape.num_phones
     embed_MKVH = torch.stack([d.embed.weight.permute(2, 1, 0) for d in discriminators])
-    bias_MK1H = torch.stack([F.pad(d.embed.bias[None, None], (0, 0, 0, 0, kernel - 1, 0)) for d in discriminators])
+    bias_MK1H = torch.stack(
+        [F.pad(_bias(d.embed)[None, None], (0, 0, 0, 0, kernel - 1, 0)) for d in discriminators]
+    )
     embed_MKCH = torch.cat([embed_MKVH, bias_MK1H], dim=2)
-    inner_MHJH = torch.stack([d.inner.weight.permute(1, 2, 0).reshape(hidden, -1) for d in discriminators])
+    inner_MHJH = torch.stack(
+        [d.inner.weight.permute(1, 2, 0).reshape(hidden, -1) for d in discriminators]
+    )
     members = len(discriminators)
     products = torch.bmm(embed_MKCH.reshape(members, -1, hidden), inner_MHJH)
     products = products.view(members, kernel, phones + 1, kernel, hidden)
@@ -95,17 +101,15 @@ def compose(
     taps_MKH = torch.stack([d.score.weight[0].T for d in discriminators])
     return ComposedDiscriminators(
         first.reshape(members, -1, hidden).to(dtype),
-        torch.stack([d.inner.bias[None] for d in discriminators]).to(dtype),
+        torch.stack([_bias(d.inner)[None] for d in discriminators]).to(dtype),
         taps_MKH.flip(1).cumsum(1).to(dtype),
-        torch.stack([d.score.bias[0] for d in discriminators]),
+        torch.stack([_bias(d.score)[0] for d in discriminators]),
         phones,
         kernel,
     )
 
 
-def hidden_rows(
-    composed: ComposedDiscriminators, phones_MNV: Tensor, packing: Packing
-) -> Tensor:
+def hidden_rows(composed: ComposedDiscriminators, phones_MNV: Tensor, packing: Packing) -> Tensor:
     """Values before the GELU, (M, N, H): linear in the input but for a bias."""
     ones_MN1 = (~packing.is_filler_MN)[..., None].to(phones_MNV.dtype)
     extended = torch.cat([phones_MNV, ones_MN1], dim=-1).to(composed.first_MPH.dtype)
@@ -145,6 +149,11 @@ def gelu_slope(values: Tensor) -> Tensor:
     """d GELU(x) / dx = Phi(x) + x phi(x), with Phi and phi of the standard normal."""
     phi = torch.exp(-0.5 * values * values) * (1.0 / math.sqrt(2.0 * math.pi))
     return torch.special.ndtr(values) + values * phi
+
+
+def _bias(convolution: nn.Conv1d) -> Tensor:
+    assert convolution.bias is not None
+    return convolution.bias
 
 
 def _steps_reached(composed: ComposedDiscriminators, packing: Packing) -> Tensor:

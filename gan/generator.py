@@ -108,12 +108,19 @@ def generate(
     hidden = features_MND
     if generators[0].norm is not None:
         hidden = torch.stack(
-            [_normalise(g, x, f) for g, x, f in zip(generators, hidden, packing.is_filler_MN, strict=True)]
+            [
+                _normalise(g, x, f)
+                for g, x, f in zip(generators, hidden, packing.is_filler_MN, strict=True)
+            ]
         )
     auxiliary = None
     if generators[0].residual is not None:
-        weight_MDD = torch.stack([g.residual.weight.T for g in generators if g.residual is not None])
-        bias_M1D = torch.stack([g.residual.bias[None] for g in generators if g.residual is not None])
+        weight_MDD = torch.stack(
+            [g.residual.weight.T for g in generators if g.residual is not None]
+        )
+        bias_M1D = torch.stack(
+            [g.residual.bias[None] for g in generators if g.residual is not None]
+        )
         projected = torch.baddbmm(bias_M1D, drop_out(hidden, packing, dropout, rngs), weight_MDD)
         if generators[0].auxiliary is not None:
             weight_MDA = torch.stack([g.auxiliary.weight.T for g in generators if g.auxiliary])
@@ -121,17 +128,19 @@ def generate(
             auxiliary = torch.baddbmm(bias_M1A, projected, weight_MDA)
         hidden = (hidden + projected).masked_fill(packing.is_filler_MN[..., None], 0.0)
     hidden = drop_out(hidden, packing, dropout, rngs)
-    # Weight (V, D, K) as D x (K V), taps reversed: a row's product is what it adds to its neighbours.
-    weights = [g.conv.weight.flip(2).permute(1, 2, 0).reshape(shape.input_dim, -1) for g in generators]
+    # Weight (V, D, K) as D x (K V), taps reversed: a row's product is what it adds around itself.
+    weights = [
+        g.conv.weight.flip(2).permute(1, 2, 0).reshape(shape.input_dim, -1) for g in generators
+    ]
     left, right = taps_around(shape.kernel)
-    logits = fold_windows(
-        torch.bmm(hidden, torch.stack(weights)), packing, left=right, right=left
-    )
+    logits = fold_windows(torch.bmm(hidden, torch.stack(weights)), packing, left=right, right=left)
     if shape.stride == 1:
         return Generated(logits, packing, auxiliary)
     strided, rows_MR = _every(packing, shape.stride)
     return Generated(
-        take_rows(logits, rows_MR).masked_fill(strided.is_filler_MN[..., None], 0.0), strided, auxiliary
+        take_rows(logits, rows_MR).masked_fill(strided.is_filler_MN[..., None], 0.0),
+        strided,
+        auxiliary,
     )
 
 

@@ -16,7 +16,7 @@ from gan.packing import Packing, take_rows
 
 
 def join_random(logits_MNV: Tensor, packing: Packing, uniform_MN: Tensor) -> tuple[Tensor, Packing]:
-    """Keep one row of each run: row start + floor(length * u), u of the run's first row in [0, 1)."""
+    """Keep one row of each run: its start + floor(length * u), u in [0, 1) of its first row."""
     starts_MJ, joined = run_starts(logits_MNV, packing)
     ends_MJ = _next_starts(starts_MJ, packing, joined)
     lengths_MJ = ends_MJ - starts_MJ

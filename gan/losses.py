@@ -46,7 +46,9 @@ def diversity_penalty(posteriors_MNV: Tensor, packing: Packing) -> Tensor:
     Baevski et al. 2021, phoneme diversity loss, in the perplexity form of fairseq.
     """
     rows_M = packing.lengths_MB.sum(1)
-    mean_MV = posteriors_MNV.masked_fill(packing.is_filler_MN[..., None], 0.0).sum(1) / rows_M[:, None]
+    mean_MV = (
+        posteriors_MNV.masked_fill(packing.is_filler_MN[..., None], 0.0).sum(1) / rows_M[:, None]
+    )
     perplexity_M = torch.exp(-(mean_MV * torch.log(mean_MV + 1e-7)).sum(1))
     num_phones = posteriors_MNV.shape[-1]
     return (num_phones - perplexity_M) / num_phones
@@ -72,7 +74,7 @@ def anchor_penalty(logits_MNV: Tensor, anchor_logits_MNV: Tensor, packing: Packi
 
 
 def auxiliary_loss(logits_MNA: Tensor, targets_MN: Tensor, packing: Packing) -> Tensor:
-    """Mean cross-entropy of predicting MFCC clusters; targets of -1 are ignored. Liu et al. 2022."""
+    """Mean cross-entropy of predicting MFCC clusters; targets of -1 do not count. Liu 2022."""
     targets = targets_MN.masked_fill(packing.is_filler_MN, -1)
     losses_MN = F.cross_entropy(
         logits_MNA.transpose(1, 2), targets, ignore_index=-1, reduction="none"

@@ -50,7 +50,9 @@ class GameOptions:
 class Member:
     """The two players of one game, their optimisers, and the map the generator started from."""
 
-    def __init__(self, options: GameOptions, generator: Generator, discriminator: Discriminator) -> None:
+    def __init__(
+        self, options: GameOptions, generator: Generator, discriminator: Discriminator
+    ) -> None:
         self.options = options
         self.generator = generator
         self.discriminator = discriminator
@@ -81,7 +83,9 @@ class Rules:
     discriminator_dtype: torch.dtype
 
 
-def train_discriminators(members: Sequence[Member], batch: Batch, rules: Rules) -> dict[str, Tensor]:
+def train_discriminators(
+    members: Sequence[Member], batch: Batch, rules: Rules
+) -> dict[str, Tensor]:
     """One update of every discriminator. Returns its loss terms, each (M,)."""
     with torch.no_grad():
         _, fake_MNV, fake = _fakes(members, batch, rules)
@@ -111,11 +115,8 @@ def train_discriminators(members: Sequence[Member], batch: Batch, rules: Rules) 
     }
 
 
-def train_generators(
-    members: Sequence[Member], batch: Batch, rules: Rules, auxiliary_MN: Tensor | None = None
-) -> dict[str, Tensor]:
+def train_generators(members: Sequence[Member], batch: Batch, rules: Rules) -> dict[str, Tensor]:
     """One update of every generator. Returns its loss terms, each (M,)."""
-    del auxiliary_MN
     generated, fake_MNV, fake = _fakes(members, batch, rules)
     with torch.no_grad():
         composed = compose([m.discriminator for m in members], dtype=rules.discriminator_dtype)
@@ -123,7 +124,7 @@ def train_generators(
     terms = {
         "generator_loss": losses.generator_loss(scores_fake),
         "diversity": losses.diversity_penalty(fake_MNV, fake),
-        "smoothness": losses.smoothness_penalty(_joined_logits(generated), fake),
+        "smoothness": losses.smoothness_penalty(generated.joined_logits_MNV, fake),
     }
     total_M = terms["generator_loss"]
     total_M = total_M + _weights(members, "diversity", total_M) * terms["diversity"]
@@ -166,10 +167,6 @@ def _fakes(members: Sequence[Member], batch: Batch, rules: Rules) -> tuple[_Fake
     return _Fakes(rows, logits), posteriors, joined
 
 
-def _joined_logits(fakes: _Fakes) -> Tensor:
-    return fakes.joined_logits_MNV
-
-
 def _penalty(
     composed: ComposedDiscriminators,
     real: tuple[Tensor, Packing],
@@ -184,7 +181,9 @@ def _penalty(
     pairs, real_rows, fake_rows = common_prefixes(real[1], fake[1])
     mix = np.stack([rng.random(pairs.num_sequences, dtype=np.float32) for rng in rngs])
     mix_MN1 = pairs.per_row(torch.from_numpy(mix).to(real[0].device))[..., None].to(real[0].dtype)
-    between = mix_MN1 * take_rows(real[0], real_rows) + (1 - mix_MN1) * take_rows(fake[0], fake_rows)
+    between = mix_MN1 * take_rows(real[0], real_rows) + (1 - mix_MN1) * take_rows(
+        fake[0], fake_rows
+    )
     gradients = input_gradient_rows(composed, between, pairs)
     penalise = losses.joint_gradient_penalty if rules.joint_penalty else losses.gradient_penalty
     return penalise(gradients, pairs)

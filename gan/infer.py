@@ -1,0 +1,117 @@
+"""A trained generator: phone posteriors of segments, and phone sequences by JOIN.
+
+Axes: S segments, D dims, V phones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from gan.batches import pack_utterances
+from gan.generator import Generator, GeneratorShape, generate
+from unsup_asr.ragged import RaggedArray
+from unsup_asr.types import Float32Array, Int32Array
+
+UTTERANCES_AT_ONCE = 256  # enough to fill a matrix product; memory stays flat in the hours of audio
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """The chosen generator with the curves of its training, one dict of numbers a validation."""
+
+    generator: Generator
+    history: list[dict[str, float]] = field(default_factory=list)
+    chosen_update: int = 0
+
+    def posteriors(self, segments_SD: Float32Array) -> Float32Array:
+        """Phone posteriors (ceil(S / stride), V) of one utterance; rows sum to 1."""
+        return next(iter(posteriors_of(self.generator, [segments_SD])))
+
+    def transcribe(self, segments: RaggedArray) -> list[Int32Array]:
+        """Phone ids of each utterance, equal neighbours joined, in the order of `segments.ids`."""
+        return transcribe_all(self.generator, segments)
+
+    def save(self, folder: Path) -> None:
+        """Write generator.safetensors and generator.json."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self.generator.state_dict(), folder / "generator.safetensors")
+        description = {
+            "shape": asdict(self.generator.shape),
+            "chosen_update": self.chosen_update,
+            "history": self.history,
+        }
+        (folder / "generator.json").write_text(json.dumps(description, indent=1), "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> TrainedGenerator:
+        """Restore what `save` wrote; ValueError when a part is missing or does not fit."""
+        for name in ("generator.json", "generator.safetensors"):
+            if not (folder / name).is_file():
+                raise ValueError(
+                    f"{folder}: no {name}; a trained generator has generator.json and "
+                    "generator.safetensors: train it again, or copy both"
+                )
+        description: Mapping[str, object] = json.loads(
+            (folder / "generator.json").read_text("utf-8")
+        )
+        shape, history = description["shape"], description["history"]
+        assert isinstance(shape, dict)
+        assert isinstance(history, list)
+        with torch.device("meta"):  # no random first weights to draw
+            generator = Generator(GeneratorShape(**shape))
+        weights = load_file(folder / "generator.safetensors")
+        expected = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
+        found = {name: tuple(value.shape) for name, value in weights.items()}
+        if found != expected:
+            raise ValueError(
+                f"{folder}/generator.safetensors holds {found}; generator.json describes "
+                f"{expected}. The two files are of different trainings"
+            )
+        generator.load_state_dict(weights, assign=True)
+        return cls(generator.eval(), history, int(str(description["chosen_update"])))
+
+
+def posteriors_of(generator: Generator, utterances: Sequence[Float32Array]) -> list[Float32Array]:
+    """Phone posteriors of each utterance, several to a matrix product; dropout and JOIN off."""
+    for array in utterances:
+        if array.ndim != 2 or array.shape[1] != generator.shape.input_dim or len(array) == 0:
+            raise ValueError(
+                f"segments have shape {array.shape}; expected (segments, "
+                f"{generator.shape.input_dim}) with at least one segment: "
+                "were they made by the same segment stage?"
+            )
+    was_training = generator.training
+    generator.eval()
+    device = str(generator.conv.weight.device)
+    with torch.no_grad():
+        features, packing = pack_utterances(utterances, device=device)
+        generated = generate([generator], features, packing)
+        rows = torch.softmax(generated.logits_MNV[0], -1).cpu().numpy()
+    generator.train(was_training)
+    ends = generated.packing.starts_MB[0, 1:-1].cpu().numpy()
+    return np.split(rows, ends)
+
+
+def transcribe_all(generator: Generator, segments: RaggedArray) -> list[Int32Array]:
+    """Best phone of each segment, equal neighbours joined. JOIN's mean does not move the argmax
+    of a run, so runs need no pooling here."""
+    sequences = []
+    for first in range(0, len(segments), UTTERANCES_AT_ONCE):
+        ids = segments.ids[first : first + UTTERANCES_AT_ONCE]
+        for rows in posteriors_of(generator, [segments[i] for i in ids]):
+            sequences.append(join_repeats(rows.argmax(1).astype(np.int32)))
+    return sequences
+
+
+def join_repeats(phones: Int32Array) -> Int32Array:
+    """Drop each phone that equals the one before it."""
+    keep = np.ones(len(phones), dtype=bool)
+    keep[1:] = phones[1:] != phones[:-1]
+    return phones[keep]

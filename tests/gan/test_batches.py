@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import torch
+
+from gan.batches import UnpairedData, utterances_at
+from unsup_asr.ragged import RaggedArray
+
+
+def ids(*phones: int) -> np.ndarray:
+    return np.array(phones, dtype=np.int32)
+
+
+def segments(**arrays: np.ndarray) -> RaggedArray:
+    return RaggedArray.from_arrays(
+        arrays or {f"u{i}": np.full((i + 1, 2), float(i), dtype=np.float32) for i in range(5)}
+    )
+
+
+TEXT = [ids(0, 1, 2), ids(2, 0)]
+
+
+def test_an_epoch_visits_every_utterance_once() -> None:
+    seen = np.concatenate([utterances_at(step, 0, 4, 10) for step in range(5)])
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
+    assert list(seen[:10]) != list(seen[10:])
+
+
+def test_a_batch_holds_whole_utterances_and_one_hot_text() -> None:
+    data = UnpairedData.check(segments(), TEXT, num_phones=3)
+    batch = data.draw(0, seeds=[0], batch_size=5, device="cpu")
+    for sequence in range(5):
+        rows = batch.features_MND[0, batch.speech.sequence_MN[0] == sequence]
+        assert len(rows) == int(rows[0, 0]) + 1
+    assert bool((batch.text_MNV[0].sum(1) == 1).all())
+
+
+def test_a_seed_draws_the_same_alone_and_beside_another() -> None:
+    data = UnpairedData.check(segments(), TEXT, num_phones=3)
+    alone = data.draw(3, seeds=[8], batch_size=2, device="cpu")
+    beside = data.draw(3, seeds=[5, 8], batch_size=2, device="cpu")
+    rows = int(alone.speech.lengths_MB.sum())
+    assert torch.equal(alone.features_MND[0], beside.features_MND[1, :rows])
+    assert alone.rngs[0].random() == beside.rngs[1].random()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ([], "no sentence to train on"),
+        ([ids(0), ids()], "sentence 1 of 2 has no phone"),
+        ([ids(0, 7)], "phone ids from 0 to 7; expected 0 to 2"),
+    ],
+)
+def test_impossible_text_is_refused(text: list[np.ndarray], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        UnpairedData.check(segments(), text, num_phones=3)
+
+
+def test_utterances_without_segments_are_refused_by_name() -> None:
+    empty = segments(good=np.zeros((2, 2), np.float32), bad=np.zeros((0, 2), np.float32))
+    with pytest.raises(ValueError, match="utterance 'bad' has no segment"):
+        UnpairedData.check(empty, TEXT, num_phones=3)
+    nothing = RaggedArray(np.zeros((0, 2)), [], np.zeros(1, dtype=np.int64))
+    with pytest.raises(ValueError, match="no utterance to train on"):
+        UnpairedData.check(nothing, TEXT, num_phones=3)
+
+
+def test_nan_features_are_refused_by_name() -> None:
+    broken = segments(good=np.zeros((2, 2), np.float32), bad=np.full((1, 2), np.nan, np.float32))
+    data = UnpairedData.check(broken, TEXT, num_phones=3)
+    with pytest.raises(ValueError, match="'bad' hold NaN"):
+        data.draw(0, seeds=[0], batch_size=2, device="cpu")

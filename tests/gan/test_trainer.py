@@ -1,0 +1,188 @@
+"""The trainer on a small cipher: segments are noisy one-hot symbols of a made-up language."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gan.infer import TrainedGenerator
+from gan.trainer import AdversarialTrainer
+from unsup_asr.ragged import RaggedArray
+
+PHONES = 5
+SMALL = AdversarialTrainer(
+    updates=12,
+    batch_size=6,
+    generator_kernel=1,
+    discriminator_hidden=8,
+    discriminator_kernel=3,
+    validate_every=4,
+)
+
+
+def sentences(count: int, *, seed: int) -> list[np.ndarray]:
+    """Random walks that never stay: 0 -> 1 -> ... with jumps."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for _ in range(count):
+        steps = rng.choice([1, 2], p=[0.8, 0.2], size=rng.integers(4, 9))
+        out.append((np.cumsum(steps) % PHONES).astype(np.int32))
+    return out
+
+
+def segments(count: int = 20) -> RaggedArray:
+    rng = np.random.default_rng(7)
+    one_hot = np.eye(PHONES, dtype=np.float32)
+    return RaggedArray.from_arrays(
+        {
+            f"u{i}": one_hot[s] + 0.1 * rng.standard_normal((len(s), PHONES)).astype(np.float32)
+            for i, s in enumerate(sentences(count, seed=1))
+        }
+    )
+
+
+def distinct(transcripts: list[np.ndarray]) -> dict[str, float]:
+    """A stand-in for the language model: fewer repeats of one phone is better."""
+    used = {int(phone) for transcript in transcripts for phone in transcript}
+    return {"weighted_lm_perplexity": float(PHONES - len(used))}
+
+
+def train(options: AdversarialTrainer, folder: Path, **changes) -> TrainedGenerator:
+    arguments = {"num_phones": PHONES, "validate": distinct, "checkpoint_dir": folder, **changes}
+    return options.train(segments(), sentences(30, seed=2), **arguments)
+
+
+def weights(trained: TrainedGenerator) -> torch.Tensor:
+    return trained.generator.conv.weight
+
+
+def with_changes(**changes) -> AdversarialTrainer:
+    return replace(SMALL, **changes)
+
+
+def test_a_killed_training_resumes_with_identical_results(tmp_path: Path) -> None:
+    whole = train(SMALL, tmp_path / "whole")
+
+    class KilledError(Exception):
+        pass
+
+    played = 0
+
+    def kill_at_nine() -> None:
+        nonlocal played
+        played += 1
+        if played == 9:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train(SMALL, tmp_path / "killed", progress=kill_at_nine)
+    resumed = train(SMALL, tmp_path / "killed")
+    assert torch.equal(weights(resumed), weights(whole))
+    assert resumed.history == whole.history
+
+
+def test_another_seed_gives_another_generator(tmp_path: Path) -> None:
+    late = with_changes(generator_learning_rate=0.01)
+    other = with_changes(generator_learning_rate=0.01, seed=1)
+    one, two = train(late, tmp_path / "0"), train(other, tmp_path / "1")
+    assert not torch.equal(weights(one), weights(two))
+
+
+def test_training_leaves_the_global_random_state_alone(tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    train(SMALL, tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
+    train(SMALL, tmp_path)
+    with pytest.raises(ValueError, match="other options or data"):
+        train(with_changes(diversity=1.0), tmp_path)
+
+
+def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
+    train(SMALL, tmp_path)
+    (tensors,) = tmp_path.glob("state_*.safetensors")
+    tensors.write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="cannot be read"):
+        train(SMALL, tmp_path)
+
+
+def test_generator_rests_while_the_discriminator_warms_up(tmp_path: Path) -> None:
+    start = np.eye(PHONES, dtype=np.float32)
+    warm = train(with_changes(warm_up_updates=12), tmp_path / "warm", generator_init=start)
+    torch.testing.assert_close(weights(warm)[:, :, 0].T, torch.from_numpy(start))
+
+
+def test_turns_follow_discriminator_steps_and_warm_up() -> None:
+    options = with_changes(discriminator_steps=2, warm_up_updates=4)
+    assert [options.plays_generator(update) for update in range(10)] == [
+        *[False] * 6,
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_the_start_itself_may_be_chosen(tmp_path: Path) -> None:
+    calls = 0
+
+    def worse_every_time(_: list[np.ndarray]) -> dict[str, float]:
+        nonlocal calls
+        calls += 1
+        return {"weighted_lm_perplexity": float(calls)}
+
+    start = 5 * np.eye(PHONES, dtype=np.float32)
+    trained = train(SMALL, tmp_path, generator_init=start, validate=worse_every_time)
+    assert trained.chosen_update == 0
+    torch.testing.assert_close(weights(trained)[:, :, 0].T, torch.from_numpy(start))
+
+
+def test_an_anchor_holds_the_generator_near_its_start(tmp_path: Path) -> None:
+    start = 2 * np.eye(PHONES, dtype=np.float32)
+    moved = {}
+    for anchor in (0.0, 100.0):
+        options = with_changes(
+            anchor=anchor, generator_learning_rate=0.05, updates=60, criterion="latest"
+        )
+        calls = iter(range(100, 0, -1))
+
+        def latest_is_best(_: list[np.ndarray], calls=calls) -> dict[str, float]:
+            return {"latest": float(next(calls))}
+
+        trained = train(
+            options, tmp_path / str(anchor), generator_init=start, validate=latest_is_best
+        )
+        probe = torch.eye(PHONES)
+        found = torch.log_softmax(trained.generator(probe), -1)
+        expected = torch.log_softmax(probe @ torch.from_numpy(start), -1)
+        moved[anchor] = (expected.exp() * (expected - found)).sum(1).mean().item()
+    assert moved[100.0] < 0.5 * moved[0.0]
+
+
+def test_validation_must_answer_the_criterion(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"answered \['other'\]; expected 'weighted_lm_perp"):
+        train(SMALL, tmp_path, validate=lambda _: {"other": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"discriminator_dtype": "float8"}, "discriminator_dtype is 'float8'; expected one of"),
+        ({"updates": 0}, "updates is 0; expected at least 1"),
+        ({"batch_size": 0}, "batch_size is 0; expected at least 1"),
+    ],
+)
+def test_impossible_options_are_refused(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        with_changes(**changes)
+
+
+def test_bfloat16_discriminator_trains_close_to_float32(tmp_path: Path) -> None:
+    coarse = train(with_changes(discriminator_dtype="bfloat16"), tmp_path / "bf16")
+    fine = train(SMALL, tmp_path / "fp32")
+    for name in ("discriminator_loss", "gradient_penalty"):
+        assert coarse.history[-1][name] == pytest.approx(fine.history[-1][name], rel=0.05)
