@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from segmentation.pooling import mean_pool, mean_pool_adjacent, mean_pool_middle
+from segmentation.pooling import MiddlePooling, mean_pool, mean_pool_adjacent, mean_pool_middle
 
 BOUNDARIES = np.array([0, 3, 4, 10], dtype=np.int32)
 FEATURES = np.random.default_rng(0).normal(size=(10, 5)).astype(np.float32)
@@ -50,3 +50,9 @@ def test_impossible_shares_and_no_rows_are_refused() -> None:
         mean_pool_adjacent(FEATURES, rate=2.0)
     with pytest.raises(ValueError, match="no rows"):
         mean_pool_adjacent(FEATURES[:0])
+
+
+def test_the_pooling_of_a_recipe_is_the_middle_mean_of_its_share() -> None:
+    pooled = MiddlePooling(share=0.2).pool(FEATURES, BOUNDARIES)
+    np.testing.assert_array_equal(pooled, mean_pool_middle(FEATURES, BOUNDARIES, share=0.2))
+    assert not np.allclose(pooled, mean_pool_middle(FEATURES, BOUNDARIES, share=1.0))
