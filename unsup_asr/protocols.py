@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -56,4 +57,108 @@ class Segmenter(Protocol):
 
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote."""
+        ...
+
+
+class Silence(Protocol):
+    """Which frames are long silence, to be cut."""
+
+    def kept_frames(self, energy_db_T: Float32Array) -> Int32Array:
+        """Original index of each frame that stays, increasing."""
+        ...
+
+
+class Pooling(Protocol):
+    """Frames of each segment to one vector."""
+
+    def pool(self, features_TD: Float32Array, boundaries: Int32Array) -> Float32Array:
+        """One row a segment, (S, D)."""
+        ...
+
+
+class Clusterer(Protocol):
+    """Vectors to cluster ids."""
+
+    def fit(self, rows_ND: Float32Array) -> None:
+        """Learn from training rows."""
+        ...
+
+    def assign(self, rows_ND: Float32Array) -> Int32Array:
+        """Cluster id of each row, (N,)."""
+        ...
+
+    def fitted_centroids(self) -> Float32Array:
+        """(K, D)."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what `fit` learned."""
+        ...
+
+
+class MatchingResult(Protocol):
+    """A cluster-to-phone table and what the other restarts reached."""
+
+    table_KV: Float32Array
+    losses_R: list[float]
+    chosen: int
+    curves_RI: list[list[float]]
+
+
+class Matcher(Protocol):
+    """Cluster sequences and phone text to a table, without labels."""
+
+    restarts: int
+    iterations: int
+
+    def match(
+        self,
+        clusters: Sequence[Int32Array],
+        centroids_KD: Float32Array,
+        text: Sequence[Int32Array],
+        *,
+        num_phones: int,
+        device: str = "cpu",
+        progress: Callable[[], None] = ...,
+    ) -> MatchingResult:
+        """Find the table; `text` are phone ids of sentences."""
+        ...
+
+
+class FrameAlignment(Protocol):
+    """One phone a frame, and the frames where the phones start."""
+
+    @property
+    def frame_phones_T(self) -> Int32Array: ...  # noqa: D102
+
+    @property
+    def starts(self) -> Int32Array: ...  # noqa: D102
+
+    @property
+    def phones(self) -> Int32Array: ...  # noqa: D102
+
+
+class Aligner(Protocol):
+    """Frame scores to the best phone sequence that text allows, with its alignment."""
+
+    def tree(self, sentences: Iterable[Sequence[tuple[int, ...]]], num_phones: int) -> Any:  # noqa: ANN401
+        """What `decode` searches, out of phonemized sentences of words."""
+        ...
+
+    def decode(
+        self,
+        tree: Any,
+        scores: Mapping[str, Float32Array],
+        *,
+        progress: Callable[[], None] = ...,  # noqa: ANN401
+    ) -> Mapping[str, FrameAlignment]:
+        """The best alignment of each utterance; `scores` (T, V) are scaled log likelihoods."""
+        ...
+
+
+class LanguageModelScorer(Protocol):
+    """Perplexity under an ARPA file."""
+
+    def perplexity(self, arpa: Path, sequences: Sequence[Sequence[str]]) -> float:
+        """Per-token perplexity, ends of sentences included."""
         ...

@@ -28,9 +28,13 @@ class RaggedArray(Mapping[str, NDArray]):
         """Memory-map the array in `folder`; ValueError when a part is missing or disagrees."""
         for name in ("values.npy", "index.tsv", "meta.json"):
             if not (folder / name).is_file():
-                raise ValueError(f"{folder}: no {name}; a ragged array has values.npy, index.tsv, meta.json")
+                raise ValueError(
+                    f"{folder}: no {name}; a ragged array has values.npy, index.tsv, meta.json"
+                )
         values = np.load(folder / "values.npy", mmap_mode="r")
-        rows = [line.split("\t") for line in (folder / "index.tsv").read_text("utf-8").splitlines()[1:]]
+        rows = [
+            line.split("\t") for line in (folder / "index.tsv").read_text("utf-8").splitlines()[1:]
+        ]
         ids = [row[0] for row in rows]
         lengths = np.array([int(row[1]) for row in rows], dtype=np.int64)
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -108,13 +112,18 @@ class RaggedWriter:
         raw.unlink()
         lines = ["utterance_id\tlength", *(f"{k}\t{n}" for k, n in self._index.items())]
         (self._folder / "index.tsv").write_text("\n".join(lines) + "\n", "utf-8")
-        (self._folder / "meta.json").write_text(json.dumps(self._meta, indent=1, sort_keys=True), "utf-8")
+        (self._folder / "meta.json").write_text(
+            json.dumps(self._meta, indent=1, sort_keys=True), "utf-8"
+        )
 
     def __enter__(self) -> RaggedWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if kind is None:
             self.close()

@@ -33,7 +33,9 @@ class Utterance:
         if not self.id or any(c.isspace() for c in self.id):
             raise ValueError(f"utterance id {self.id!r} is empty or has white space")
         if not self.duration_s > 0:
-            raise ValueError(f"utterance {self.id!r} has duration {self.duration_s} s; expected > 0")
+            raise ValueError(
+                f"utterance {self.id!r} has duration {self.duration_s} s; expected > 0"
+            )
 
 
 @dataclass(frozen=True)

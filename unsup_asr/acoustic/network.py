@@ -1,0 +1,119 @@
+"""The small convolutional network behind every acoustic model, and its checkpoint.
+
+Axes: B batch, T frames, D dims, V outputs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from unsup_asr.types import Float32Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkShape:
+    """Sizes of the network: enough to build it again from a checkpoint."""
+
+    input_dim: int
+    num_outputs: int
+    hidden: int = 160
+    kernel: int = 5
+    num_layers: int = 2
+    stack: int = 2  # input frames joined into one output frame
+    dropout: float = 0.2
+
+
+class AcousticNetwork(nn.Module):
+    """Stacked frames, `num_layers` convolutions with batch norm and ReLU, one convolution to V."""
+
+    def __init__(self, shape: NetworkShape, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.shape = shape
+        pad = shape.kernel // 2
+        widths = [shape.input_dim * shape.stack, *[shape.hidden] * shape.num_layers]
+        self.hidden = nn.ModuleList(
+            nn.Conv1d(a, b, shape.kernel, padding=pad)
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm1d(shape.hidden) for _ in self.hidden)
+        self.output = nn.Conv1d(widths[-1], shape.num_outputs, shape.kernel, padding=pad)
+        for conv in [*self.hidden, self.output]:
+            assert isinstance(conv, nn.Conv1d)
+            assert conv.bias is not None
+            bound = math.sqrt(3.0 / (conv.in_channels * shape.kernel))
+            nn.init.uniform_(conv.weight, -bound, bound, generator=generator)
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, features_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Log posteriors (B, ceil(T / stack), V) and their lengths."""
+        stack = self.shape.stack
+        batch, frames, dim = features_BTD.shape
+        features_BTD = F.pad(features_BTD, (0, 0, 0, -frames % stack))
+        x_BDT = features_BTD.reshape(batch, -1, dim * stack).transpose(1, 2)
+        lengths_B = num_output_frames(lengths_B, stack)
+        is_valid_BT = torch.arange(x_BDT.shape[2], device=x_BDT.device) < lengths_B[:, None]
+        for conv, norm in zip(self.hidden, self.norms, strict=True):
+            x_BDT = F.dropout(F.relu(norm(conv(x_BDT))), self.shape.dropout, self.training)
+            x_BDT = x_BDT * is_valid_BT[:, None]
+        return self.output(x_BDT).transpose(1, 2).log_softmax(-1), lengths_B
+
+
+def num_output_frames(lengths_B: Tensor, stack: int) -> Tensor:
+    """Frames out of the network for so many frames in: ceil(T / stack)."""
+    return (lengths_B + stack - 1) // stack
+
+
+def log_posteriors(
+    network: AcousticNetwork,
+    features: Mapping[str, Float32Array],
+    *,
+    batch_size: int = 32,
+    device: str = "cpu",
+) -> dict[str, Float32Array]:
+    """Log posteriors (ceil(T / stack), V) of every utterance, each (T, D)."""
+    network.to(device).eval()
+    ids = sorted(features, key=lambda i: len(features[i]))
+    found: dict[str, Float32Array] = {}
+    with torch.inference_mode():
+        for first in range(0, len(ids), batch_size):
+            batch = ids[first : first + batch_size]
+            x_BTD, lengths_B = padded_batch([features[i] for i in batch], device=device)
+            out_BTV, lengths_B = network(x_BTD, lengths_B)
+            for utterance_id, row, length in zip(
+                batch, out_BTV.cpu(), lengths_B.tolist(), strict=True
+            ):
+                found[utterance_id] = row[:length].numpy().copy()
+    return {utterance_id: found[utterance_id] for utterance_id in features}
+
+
+def padded_batch(arrays: Sequence[Float32Array], *, device: str = "cpu") -> tuple[Tensor, Tensor]:
+    """Arrays (T, D) padded with zeros behind: (B, longest T, D), and their lengths."""
+    lengths_B = torch.tensor([len(a) for a in arrays], device=device)
+    tensors = [torch.from_numpy(np.array(a, dtype=np.float32)) for a in arrays]
+    return pad_sequence(tensors, batch_first=True).to(device), lengths_B
+
+
+def save_network(network: AcousticNetwork, folder: Path) -> None:
+    """Write `network.safetensors` and `network.json` (the shape)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(network.state_dict(), folder / "network.safetensors")
+    (folder / "network.json").write_text(json.dumps(asdict(network.shape), indent=1), "utf-8")
+
+
+def load_network(folder: Path) -> AcousticNetwork:
+    """The network that `save_network` wrote, in evaluation mode."""
+    shape = json.loads((folder / "network.json").read_text("utf-8"))
+    network = AcousticNetwork(NetworkShape(**shape))
+    network.load_state_dict(load_file(folder / "network.safetensors"))
+    return network.eval()

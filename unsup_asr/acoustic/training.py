@@ -1,0 +1,187 @@
+"""Training of an acoustic network: one loop, two losses (frame labels, CTC).
+
+On pseudo-labels the CTC model is self-training, on references it is the supervised baseline: one
+class, one code path, so that the two numbers differ by the labels alone.
+
+Axes: B batch, T frames, V outputs.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, padded_batch
+from unsup_asr.types import Float32Array, Int32Array
+
+log = logging.getLogger(__name__)
+
+BatchLoss = Callable[[Tensor, Tensor, list[str]], tuple[Tensor, int]]
+CTC_BLANK = 0  # phone i is output i + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkTraining:
+    """Size and schedule; the learning rate is multiplied by `decay` after each epoch."""
+
+    hidden: int = 160
+    kernel: int = 5
+    num_layers: int = 2
+    stack: int = 2
+    dropout: float = 0.2
+    epochs: int = 6
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    decay: float = 0.75
+    max_masked_frames: int = 0  # one mask of 0 to so many frames an utterance (SpecAugment)
+    seed: int = 0
+
+    def train_ctc(
+        self,
+        features: Mapping[str, Float32Array],
+        targets: Mapping[str, Int32Array],
+        *,
+        num_phones: int,
+        device: str = "cpu",
+        progress: Callable[[], None] = lambda: None,
+    ) -> tuple[AcousticNetwork, list[float]]:
+        """A CTC model (output 0 is the blank) and the mean loss per phone of each epoch.
+
+        `targets` are phone ids from 0. Utterances with no phone, or with more than CTC can place
+        in their frames, are left out and counted in the log; ValueError when none is left.
+        """
+        ids = [i for i in targets if _fits_ctc(targets[i], len(features[i]), self.stack)]
+        if not ids:
+            raise ValueError(
+                f"none of {len(targets)} utterances can be trained on: every target is empty or "
+                "longer than its audio; look at the labels that the stage before wrote"
+            )
+        if len(ids) < len(targets):
+            log.info("left out %d of %d utterances", len(targets) - len(ids), len(targets))
+
+        def loss(
+            log_posteriors_BTV: Tensor, lengths_B: Tensor, batch: list[str]
+        ) -> tuple[Tensor, int]:
+            target = np.concatenate([targets[i] for i in batch]).astype(np.int64) + 1
+            target_lengths = torch.tensor([len(targets[i]) for i in batch])
+            total = F.ctc_loss(
+                log_posteriors_BTV.transpose(0, 1),
+                torch.from_numpy(target).to(device),
+                lengths_B,
+                target_lengths.to(device),
+                blank=CTC_BLANK,
+                reduction="sum",
+                zero_infinity=True,
+            )
+            return total, int(target_lengths.sum())
+
+        return self._train(features, ids, loss, num_phones + 1, device=device, progress=progress)
+
+    def train_frames(
+        self,
+        features: Mapping[str, Float32Array],
+        labels: Mapping[str, Int32Array],
+        *,
+        num_phones: int,
+        device: str = "cpu",
+        progress: Callable[[], None] = lambda: None,
+    ) -> tuple[AcousticNetwork, list[float]]:
+        """A frame classifier and the mean cross-entropy of each epoch.
+
+        `labels` has one phone id for each output frame, ceil(T / stack) of them.
+        """
+
+        def loss(
+            log_posteriors_BTV: Tensor, lengths_B: Tensor, batch: list[str]
+        ) -> tuple[Tensor, int]:
+            target_BT = torch.full(log_posteriors_BTV.shape[:2], -1, dtype=torch.long)
+            for row, utterance_id in enumerate(batch):
+                label = torch.from_numpy(np.asarray(labels[utterance_id], dtype=np.int64))
+                target_BT[row, : len(label)] = label
+            total = F.nll_loss(
+                log_posteriors_BTV.flatten(0, 1),
+                target_BT.flatten().to(device),
+                ignore_index=-1,
+                reduction="sum",
+            )
+            return total, int(lengths_B.sum())
+
+        return self._train(
+            features, list(labels), loss, num_phones, device=device, progress=progress
+        )
+
+    def _train(
+        self,
+        features: Mapping[str, Float32Array],
+        ids: list[str],
+        batch_loss: BatchLoss,
+        num_outputs: int,
+        *,
+        device: str,
+        progress: Callable[[], None],
+    ) -> tuple[AcousticNetwork, list[float]]:
+        shape = NetworkShape(
+            input_dim=features[ids[0]].shape[1],
+            num_outputs=num_outputs,
+            hidden=self.hidden,
+            kernel=self.kernel,
+            num_layers=self.num_layers,
+            stack=self.stack,
+            dropout=self.dropout,
+        )
+        network = (
+            AcousticNetwork(shape, torch.Generator().manual_seed(self.seed)).to(device).train()
+        )
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, betas=(0.9, 0.98))
+        rng = np.random.default_rng(self.seed)
+        curve: list[float] = []
+        with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator
+            torch.manual_seed(self.seed)
+            for epoch in range(self.epochs):
+                optimizer.param_groups[0]["lr"] = self.learning_rate * self.decay**epoch
+                total, count = 0.0, 0
+                for batch in _similar_lengths(ids, features, self.batch_size, rng):
+                    x_BTD, lengths_B = padded_batch([features[i] for i in batch], device=device)
+                    self._mask(x_BTD, lengths_B, rng)
+                    loss, weight = batch_loss(*network(x_BTD, lengths_B), batch)
+                    optimizer.zero_grad(set_to_none=True)
+                    (loss / weight).backward()
+                    nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+                    optimizer.step()
+                    total, count = total + loss.item(), count + weight
+                curve.append(total / count)
+                progress()
+        return network.eval(), curve
+
+    def _mask(self, x_BTD: Tensor, lengths_B: Tensor, rng: np.random.Generator) -> None:
+        if not self.max_masked_frames:
+            return
+        for row, length in enumerate(lengths_B.tolist()):
+            width = int(rng.integers(0, self.max_masked_frames + 1))
+            start = int(rng.integers(0, max(1, length - width)))
+            x_BTD[row, start : start + width] = 0.0
+
+
+def _fits_ctc(target: Int32Array, num_frames: int, stack: int) -> bool:
+    repeats = int(np.sum(target[1:] == target[:-1]))  # a blank must part equal neighbours
+    return 0 < len(target) <= math.ceil(num_frames / stack) - repeats
+
+
+def _similar_lengths(
+    ids: Sequence[str],
+    features: Mapping[str, Float32Array],
+    batch_size: int,
+    rng: np.random.Generator,
+) -> list[list[str]]:
+    """Batches of similar length in random order; noise on the lengths mixes their members."""
+    noise = rng.uniform(0.9, 1.1, size=len(ids))
+    order = np.argsort([len(features[i]) * n for i, n in zip(ids, noise, strict=True)])
+    batches = [[ids[j] for j in order[k : k + batch_size]] for k in range(0, len(ids), batch_size)]
+    return [batches[j] for j in rng.permutation(len(batches))]

@@ -1,0 +1,176 @@
+"""Recipes: hydra configs, composed and checked before the first stage runs.
+
+A recipe is `recipes/<name>/config.yaml`; its defaults list names groups of `unsup_asr/conf`. Every
+node with `_target_` is checked against the fields of the dataclass it names, so that an unknown
+key or a wrong type is an error with the key's full name, not a surprise an hour later.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+RECIPES = Path("recipes")
+CONFIG_NAME = "config.yaml"
+
+
+class RecipeError(ValueError):
+    """A recipe or an override is wrong; the message says where and what was expected."""
+
+
+def list_recipes(root: Path = RECIPES) -> list[str]:
+    """Names of the recipes in a folder."""
+    return sorted(path.parent.name for path in root.glob(f"*/{CONFIG_NAME}"))
+
+
+def recipe_folder(name_or_path: str, root: Path = RECIPES) -> Path:
+    """The folder of a recipe given by name or path."""
+    for folder in (root / name_or_path, Path(name_or_path), Path(name_or_path).parent):
+        if (folder / CONFIG_NAME).is_file():
+            return folder
+    names = list_recipes(root)
+    near = difflib.get_close_matches(name_or_path, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    known = ", ".join(names) if names else f"none in {root.resolve()}; run from the repository"
+    raise RecipeError(f"no recipe named {name_or_path!r}.{hint} Recipes: {known}")
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """The whole config of a recipe with overrides applied, checked; RecipeError when it is wrong."""
+    folder = recipe_folder(name_or_path).resolve()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_dir=str(folder), version_base="1.3"):
+            config = compose(
+                config_name=CONFIG_NAME.removesuffix(".yaml"),
+                overrides=["hydra.searchpath=[pkg://unsup_asr.conf]", *overrides],
+            )
+        base = _base_config()
+        OmegaConf.resolve(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise RecipeError(f"{folder / CONFIG_NAME}: {_first_lines(error)}") from error
+    _check_known_keys(config, base, folder / CONFIG_NAME)
+    for path, node in _components(config):
+        check_component(node, f"{folder / CONFIG_NAME}: {path}")
+    return config
+
+
+def check_component(node: DictConfig, where: str) -> None:
+    """RecipeError when a `_target_` node has an unknown key or a value of the wrong type."""
+    target = _locate(str(node["_target_"]), where)
+    options = {k: v for k, v in node.items() if k != "_target_"}
+    accepted = _accepted_options(target)
+    for key in options:
+        if accepted is not None and key not in accepted:
+            near = difflib.get_close_matches(str(key), accepted, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise RecipeError(
+                f"{where}.{key} is not an option of {node['_target_']}.{hint} "
+                f"Options: {', '.join(accepted)}"
+            )
+    if dataclasses.is_dataclass(target):
+        for option in dataclasses.fields(target):
+            if option.name in options and not _is_component(options[option.name]):
+                _check_type(target, option, options[option.name], f"{where}.{option.name}")
+
+
+def instantiate(node: DictConfig) -> Any:  # noqa: ANN401
+    """The object that a `_target_` node describes, nested components first."""
+    target = _locate(str(node["_target_"]), "config")
+    options: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "_target_":
+            continue
+        if _is_component(value):
+            options[str(key)] = instantiate(value)
+        else:
+            options[str(key)] = (
+                OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            )
+    return target(**options)
+
+
+def _base_config() -> DictConfig:
+    loaded = OmegaConf.load(Path(__file__).parent / "conf" / "base.yaml")
+    assert isinstance(loaded, DictConfig)
+    return loaded
+
+
+def _check_known_keys(config: DictConfig, base: DictConfig, path: Path) -> None:
+    groups = [next(iter(d)) for d in base.defaults if OmegaConf.is_config(d)]
+    known = [str(k) for k in [*base, *groups] if k != "defaults"]
+    for key in config:
+        if str(key) not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise RecipeError(f"{path}: unknown key {key!r}.{hint} Known keys: {', '.join(known)}")
+    if not isinstance(config.seed, int):
+        raise RecipeError(f"{path}: seed is {config.seed!r}; expected a whole number")
+
+
+def _components(node: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:  # noqa: ANN401
+    if not isinstance(node, DictConfig):
+        return
+    if "_target_" in node:
+        yield path, node
+    for key, child in node.items():
+        yield from _components(child, f"{path}.{key}" if path else str(key))
+
+
+def _is_component(value: object) -> bool:
+    return isinstance(value, DictConfig) and "_target_" in value
+
+
+def _locate(target: str, where: str) -> Any:  # noqa: ANN401
+    module_name, _, name = target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RecipeError(
+            f"{where}: _target_ {target!r} cannot be imported ({error}); expected package.module.Name"
+        ) from error
+
+
+def _accepted_options(target: Any) -> list[str] | None:  # noqa: ANN401
+    """Names of its options; None when it takes any."""
+    if dataclasses.is_dataclass(target):
+        return [option.name for option in dataclasses.fields(target) if option.init]
+    parameters = inspect.signature(target).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters]
+
+
+def _check_type(target: Any, option: dataclasses.Field[Any], value: object, where: str) -> None:  # noqa: ANN401
+    """Let OmegaConf convert the value to the field's annotation, alone in a class of its own."""
+    expected = inspect.get_annotations(target, eval_str=True).get(option.name)
+    for base in target.__mro__:
+        if option.name in base.__dict__.get("__annotations__", {}):
+            expected = inspect.get_annotations(base, eval_str=True)[option.name]
+            break
+    probe = dataclasses.make_dataclass("_Probe", [("value", expected)])
+    try:
+        schema = OmegaConf.structured(probe)
+    except OmegaConfBaseException:
+        return  # an annotation that OmegaConf has no rule for
+    try:
+        OmegaConf.merge(schema, {"value": value})
+    except OmegaConfBaseException as error:
+        name = getattr(expected, "__name__", str(expected))
+        raise RecipeError(f"{where} is {value!r}; expected {name}") from error
+
+
+def _first_lines(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines[:3])

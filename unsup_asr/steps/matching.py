@@ -1,0 +1,106 @@
+"""Stages `matching` and `choice`: a first phone for every segment, without labels."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+
+from unsup_asr.config import instantiate
+from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.progress import progress_bar
+from unsup_asr.protocols import Matcher
+from unsup_asr.ragged import RaggedWriter
+from unsup_asr.stages import StageContext
+from unsup_asr.steps.data import SPLITS, open_split
+from unsup_asr.steps.scoring import run_criterion, write_segment_hypotheses
+from unsup_asr.types import Int32Array
+
+log = logging.getLogger(__name__)
+
+
+def run_matching(context: StageContext) -> None:
+    """Match skip-bigram statistics; write the table, curves, phones of segments and hypotheses."""
+    options = context.config.matching
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    sentences = read_phone_sentences(context.input("text").file("phones.txt"))
+    text = [phone_ids([p for word in s for p in word], inventory) for s in sentences]
+    clusters = open_split(context, "units", "clusters", "train")
+    merged = [merge_repeats(np.array(clusters[i])) for i in clusters]
+    rate = np.mean([len(c) for c in merged]) / np.mean([len(s) for s in text])
+    rng = np.random.default_rng(context.seed)
+    if options.duplicate_text:
+        text = [duplicate_phones(s, max(0.0, float(rate) - 1.0), rng) for s in text]
+    matcher: Matcher = instantiate(options.matcher)
+    centroids_KD = np.load(context.input("units").file("centroids.npy"))
+    with progress_bar(matcher.iterations, "matching") as tick:
+        found = matcher.match(merged, centroids_KD, text, num_phones=len(inventory), progress=tick)
+    log.info("losses of the restarts: %s", [round(x, 3) for x in found.losses_R])
+    np.save(context.out / "table.npy", found.table_KV, allow_pickle=False)
+    report = {
+        "losses": found.losses_R,
+        "chosen": found.chosen,
+        "curves": found.curves_RI,
+        "segments_per_text_phone": float(rate),
+    }
+    (context.out / "matching.json").write_text(json.dumps(report), "utf-8")
+    phone_of_K = found.table_KV.argmax(axis=1).astype(np.int32)
+    write_phones_of_segments(
+        context,
+        {
+            split: {
+                i: phone_of_K[np.array(ids)]
+                for i, ids in open_split(context, "units", "clusters", split).items()
+            }
+            for split in SPLITS
+        },
+    )
+
+
+def write_phones_of_segments(
+    context: StageContext, phones: Mapping[str, Mapping[str, Int32Array]]
+) -> None:
+    """Write `phones/<split>` (one phone id a segment), hypotheses, and the criterion on train."""
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    for split, of_split in phones.items():
+        with RaggedWriter(context.out / "phones" / split, dtype="int32") as writer:
+            for utterance_id, ids in of_split.items():
+                writer.append(utterance_id, ids)
+        write_segment_hypotheses(context, split, of_split, inventory)
+    run_criterion(
+        context, [[inventory[p] for p in merge_repeats(ids)] for ids in phones["train"].values()]
+    )
+
+
+def run_choice(context: StageContext) -> None:
+    """Of matching and GAN, the labels with the lower unsupervised criterion go on."""
+    scores = {
+        name: json.loads(context.input(name).file("criterion.json").read_text("utf-8"))["weighted"]
+        for name in ("matching", "gan")
+        if name in context.artifacts
+    }
+    chosen = min(scores, key=lambda name: scores[name])
+    log.info("chosen %s by the unsupervised criterion: %s", chosen, scores)
+    phones = open_split(context, chosen, "phones", "train")
+    boundaries = open_split(context, "segments", "boundaries", "train")
+    with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
+        for utterance_id in phones:
+            spans = np.diff(np.array(boundaries[utterance_id]))
+            writer.append(utterance_id, np.repeat(np.array(phones[utterance_id]), spans))
+    (context.out / "choice.json").write_text(
+        json.dumps({"chosen": chosen, "criteria": scores}), "utf-8"
+    )
+
+
+def merge_repeats(ids: Int32Array) -> Int32Array:
+    """The sequence with runs of one id cut to one."""
+    if len(ids) == 0:
+        return ids
+    return ids[np.concatenate([[True], ids[1:] != ids[:-1]])]
+
+
+def duplicate_phones(ids: Int32Array, rate: float, rng: np.random.Generator) -> Int32Array:
+    """Each phone once plus Poisson(rate) times: the text as it would be if cut like the speech."""
+    return np.repeat(ids, 1 + rng.poisson(rate, size=len(ids)))

@@ -1,0 +1,102 @@
+"""Stages `realign_1..N`: a frame classifier and a lexicon correct each other, without labels.
+
+Each round trains a frame classifier on the labels of the round before, scores every frame by
+log posterior minus log prior (a scaled likelihood, as in hybrid HMM systems), and takes the best
+word sequence of the text's lexicon as the new labels. The classifier averages over all places
+where a label was wrong; the lexicon knows which phone sequences exist.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+
+from unsup_asr.acoustic.network import log_posteriors, save_network
+from unsup_asr.config import instantiate
+from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.progress import progress_bar
+from unsup_asr.protocols import Aligner, FrameAlignment
+from unsup_asr.ragged import RaggedArray, RaggedWriter
+from unsup_asr.stages import StageContext
+from unsup_asr.steps.data import open_split
+from unsup_asr.steps.matching import merge_repeats
+from unsup_asr.steps.scoring import boundary_times, run_criterion
+from unsup_asr.transcripts import write_hypotheses
+from unsup_asr.types import Float32Array, Hypothesis, Int32Array
+
+
+def run_realign(context: StageContext, *, labels_from: str) -> None:
+    """One round; writes `labels/train` (one phone id an input frame), network and hypotheses."""
+    options = context.config.realign
+    training = instantiate(options.training)
+    aligner: Aligner = instantiate(options.aligner)
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    sentences = read_phone_sentences(context.input("text").file("phones.txt"))
+    tree = aligner.tree(
+        [[tuple(phone_ids(word, inventory).tolist()) for word in s] for s in sentences],
+        len(inventory),
+    )
+    features = open_split(context, "features", "acoustic", "train")
+    labels = open_split(context, labels_from, "labels", "train")
+    targets = {i: every_nth(np.array(labels[i]), training.stack) for i in features}
+    with progress_bar(training.epochs, f"{context.stage} frame classifier") as tick:
+        network, curve = training.train_frames(
+            features, targets, num_phones=len(inventory), progress=tick
+        )
+    save_network(network, context.out)
+    prior_V = np.bincount(np.concatenate(list(targets.values())), minlength=len(inventory)) + 1.0
+    log_prior_V = np.log(prior_V / prior_V.sum()).astype(np.float32)
+    np.save(context.out / "log_prior.npy", log_prior_V, allow_pickle=False)
+    (context.out / "curve.json").write_text(json.dumps(curve), "utf-8")
+
+    for split in ("train", "dev", "test"):
+        frames = open_split(context, "features", "acoustic", split)
+        posteriors = log_posteriors(network, frames)
+        scores = {i: p - options.prior_scale * log_prior_V for i, p in posteriors.items()}
+        num_batches = math.ceil(len(scores) / aligner.batch_size)
+        with progress_bar(num_batches, f"{context.stage} align {split}") as tick:
+            alignments = aligner.decode(tree, scores, progress=tick)
+        if split == "train":
+            with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
+                for utterance_id, found in alignments.items():
+                    spread = np.repeat(found.frame_phones_T, training.stack)
+                    writer.append(utterance_id, spread[: len(features[utterance_id])])
+            greedy = [merge_repeats(p.argmax(axis=1)) for p in posteriors.values()]
+            run_criterion(context, [[inventory[p] for p in ids] for ids in greedy])
+        _write_alignments(context, split, alignments, posteriors, inventory, training.stack)
+
+
+def every_nth(labels_T: Int32Array, stack: int) -> Int32Array:
+    """The label in the middle of each group of `stack` frames: ceil(T / stack) of them."""
+    centres = np.arange(0, len(labels_T), stack) + (stack - 1) // 2
+    return labels_T[np.minimum(centres, len(labels_T) - 1)]
+
+
+def _write_alignments(
+    context: StageContext,
+    split: str,
+    alignments: dict[str, FrameAlignment],
+    posteriors: dict[str, Float32Array],
+    inventory: list[str],
+    stack: int,
+) -> None:
+    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
+    kept: RaggedArray = open_split(context, "features", "kept", split)
+    hypotheses: list[Hypothesis] = []
+    for utterance_id, found in alignments.items():
+        num_frames = len(found.frame_phones_T)
+        edges = np.append(found.starts, num_frames) * stack
+        times = boundary_times(edges, np.array(kept[utterance_id]), timing)
+        named = tuple(inventory[p] for p in found.phones)
+        chosen_T = posteriors[utterance_id][np.arange(num_frames), found.frame_phones_T]
+        confidences = [
+            float(np.exp(chosen_T[a:b].mean()))
+            for a, b in zip(found.starts, np.append(found.starts[1:], num_frames), strict=True)
+        ]
+        hypotheses.append(
+            Hypothesis(utterance_id, named, tuple(times[:-1]), tuple(times[1:]), tuple(confidences))
+        )
+    (context.out / "hypotheses").mkdir(exist_ok=True)
+    write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)

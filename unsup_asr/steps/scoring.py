@@ -1,0 +1,73 @@
+"""What several stages write: hypotheses with times, and the unsupervised criterion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from unsup_asr.config import instantiate
+from unsup_asr.criterion import weighted_perplexity
+from unsup_asr.frames import frame_boundary
+from unsup_asr.phone_text import read_inventory
+from unsup_asr.protocols import LanguageModelScorer
+from unsup_asr.stages import StageContext
+from unsup_asr.steps.data import open_split
+from unsup_asr.transcripts import write_hypotheses
+from unsup_asr.types import Hypothesis, Int32Array, Seconds
+
+
+def run_criterion(context: StageContext, sequences: Sequence[Sequence[str]]) -> float:
+    """Write `criterion.json`: perplexity, phones used, weighted perplexity."""
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
+    arpa = context.input("language_model").file("phones.arpa")
+    spoken = [s for s in sequences if s]
+    perplexity = scorer.perplexity(arpa, spoken) if spoken else float("inf")
+    weighted = weighted_perplexity(perplexity, spoken, num_phones=len(inventory))
+    num_used = len({phone for sequence in spoken for phone in sequence})
+    found = {
+        "perplexity": perplexity,
+        "phones_used": num_used,
+        "num_phones": len(inventory),
+        "weighted": weighted,
+        "mean_length": float(np.mean([len(s) for s in sequences])),
+    }
+    (context.out / "criterion.json").write_text(json.dumps(found, indent=1), "utf-8")
+    return weighted
+
+
+def boundary_times(
+    edges: Int32Array, kept: Int32Array, timing: Mapping[str, float]
+) -> list[Seconds]:
+    """Seconds in the original audio of edges in trimmed frames (0 to len(kept), ends included)."""
+    original = np.append(kept, kept[-1] + 1)[np.minimum(edges, len(kept))]
+    return [
+        frame_boundary(
+            int(f), shift_s=timing["frame_shift_s"], first_centre_s=timing["first_centre_s"]
+        )
+        for f in original
+    ]
+
+
+def write_segment_hypotheses(
+    context: StageContext,
+    split: str,
+    phones: Mapping[str, Int32Array],
+    inventory: Sequence[str],
+) -> None:
+    """`hypotheses/<split>.tsv` of phones given for each segment; equal neighbours are one phone."""
+    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
+    kept = open_split(context, "features", "kept", split)
+    boundaries = open_split(context, "segments", "boundaries", split)
+    hypotheses: list[Hypothesis] = []
+    for utterance_id, ids in phones.items():
+        edges = np.array(boundaries[utterance_id])
+        is_start = np.concatenate([[True], ids[1:] != ids[:-1]])
+        starts = edges[:-1][is_start]
+        times = boundary_times(np.append(starts, edges[-1]), np.array(kept[utterance_id]), timing)
+        named = tuple(inventory[p] for p in ids[is_start])
+        hypotheses.append(Hypothesis(utterance_id, named, tuple(times[:-1]), tuple(times[1:])))
+    (context.out / "hypotheses").mkdir(exist_ok=True)
+    write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)
