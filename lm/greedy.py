@@ -55,7 +55,7 @@ def _runs(
     symbols = best_T[starts]
     kept = np.arange(len(starts)) if skipped is None else np.flatnonzero(symbols != skipped)
     return GreedyDecoded(
-        tuple(phones[i] for i in symbols[kept]),
+        tuple(str(phones[i]) for i in symbols[kept]),
         tuple(starts[kept].tolist()),
         tuple(ends[kept].tolist()),
         tuple(np.minimum(confidences[kept], 1.0).tolist()),
