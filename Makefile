@@ -1,0 +1,35 @@
+# `make demo` and `make test` need python3 (3.11), gcc, cmake and make; all else comes from wheels.
+PYTHON ?= python3
+SEED ?= 0
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: setup demo toy test check clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/unsup-asr run demo seed=$(SEED)
+	$(BIN)/unsup-asr report demo
+
+toy: setup
+	$(BIN)/unsup-asr run toy seed=$(SEED)
+	$(BIN)/unsup-asr report toy
+
+test: setup
+	$(BIN)/python -m pytest -q
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+# The environment and finished experiments stay; remove .venv and exp yourself.
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	find segmentation gan lm unsup_asr tests -name __pycache__ -type d -prune -exec rm -rf {} +
