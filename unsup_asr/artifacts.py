@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -104,7 +105,14 @@ def publish(partial: Path, final: Path, record: Mapping[str, object]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     scratch.rename(partial / RECORD)
+    if final.exists():  # without its record it is no artifact
+        shutil.rmtree(final)
     partial.rename(final)
+    link_latest(final)
+
+
+def link_latest(final: Path) -> None:
+    """Make `latest/<stage>` point at a finished stage: what reports read."""
     latest = final.parent.parent / "latest" / final.parent.name
     latest.parent.mkdir(parents=True, exist_ok=True)
     link = latest.with_name(f".{latest.name}.tmp")

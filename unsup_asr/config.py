@@ -20,8 +20,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 RECIPES = Path("recipes")
+GROUPS = Path(__file__).resolve().parent / "conf"
 CONFIG_NAME = "config.yaml"
 
 
@@ -36,7 +38,8 @@ def list_recipes(root: Path = RECIPES) -> list[str]:
 
 def recipe_folder(name_or_path: str, root: Path = RECIPES) -> Path:
     """The folder of a recipe given by name or path."""
-    for folder in (root / name_or_path, Path(name_or_path), Path(name_or_path).parent):
+    path = Path(name_or_path)
+    for folder in (root / path, path.parent if path.name == CONFIG_NAME else path):
         if (folder / CONFIG_NAME).is_file():
             return folder
     names = list_recipes(root)
@@ -50,19 +53,34 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The whole config of a recipe with overrides applied, checked; RecipeError when it is wrong."""
     folder = recipe_folder(name_or_path).resolve()
     GlobalHydra.instance().clear()
+    search = "hydra.searchpath=[" + _quoted(f"file://{GROUPS}") + "]"
     try:
         with initialize_config_dir(config_dir=str(folder), version_base="1.3"):
             config = compose(
                 config_name=CONFIG_NAME.removesuffix(".yaml"),
-                overrides=["hydra.searchpath=[pkg://unsup_asr.conf]", *overrides],
+                overrides=[search, *(_settable(override) for override in overrides)],
+                return_hydra_config=True,
             )
-        base = _base_config()
+        choices = dict(config.hydra.runtime.choices)
+        config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        base = _loaded(GROUPS / "base.yaml")
         OmegaConf.resolve(config)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise RecipeError(f"{folder / CONFIG_NAME}: {_first_lines(error)}") from error
-    _check_known_keys(config, base, folder / CONFIG_NAME)
+    where = str(folder / CONFIG_NAME)
+    if missing := sorted(OmegaConf.missing_keys(config)):
+        raise RecipeError(
+            f"{where}: {', '.join(missing)} not given; write it into the recipe, or add "
+            f"{missing[0]}=... to the command"
+        )
+    _check_known_keys(config, base, where)
+    for group, choice in choices.items():
+        defined = GROUPS / group / f"{choice}.yaml"
+        if group in config and defined.is_file():
+            _check_plain_keys(config[group], _loaded(defined), f"{where}: {group}")
+    _check_plain_keys(config.runtime, base.runtime, f"{where}: runtime")
     for path, node in _components(config):
-        check_component(node, f"{folder / CONFIG_NAME}: {path}")
+        check_component(node, f"{where}: {path}")
     return config
 
 
@@ -85,7 +103,7 @@ def check_component(node: DictConfig, where: str) -> None:
                 _check_type(target, option, options[option.name], f"{where}.{option.name}")
 
 
-def instantiate(node: DictConfig) -> Any:  # noqa: ANN401
+def instantiate(node: DictConfig) -> Any:
     """The object that a `_target_` node describes, nested components first."""
     target = _locate(str(node["_target_"]), "config")
     options: dict[str, Any] = {}
@@ -101,25 +119,68 @@ def instantiate(node: DictConfig) -> Any:  # noqa: ANN401
     return target(**options)
 
 
-def _base_config() -> DictConfig:
-    loaded = OmegaConf.load(Path(__file__).parent / "conf" / "base.yaml")
+def _loaded(path: Path) -> DictConfig:
+    loaded = OmegaConf.load(path)
     assert isinstance(loaded, DictConfig)
     return loaded
 
 
-def _check_known_keys(config: DictConfig, base: DictConfig, path: Path) -> None:
+def _settable(override: str) -> str:
+    """The override, allowed to name an option that no file spells out; checked later, with hints."""
+    key = override.partition("=")[0]
+    is_group = (GROUPS / key).is_dir()
+    return override if is_group or not key[:1].isalpha() else f"++{override}"
+
+
+def _quoted(text: str) -> str:
+    """A string in hydra's override grammar."""
+    return "'" + text.replace("'", "\\'") + "'"
+
+
+def _check_plain_keys(node: DictConfig, defined: DictConfig, where: str) -> None:
+    """RecipeError for a key or type that the group's own file does not have; components aside."""
+    if "_target_" in node:
+        return
+    for key in node:
+        if key not in defined:
+            names = [str(name) for name in defined]
+            near = difflib.get_close_matches(str(key), names, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise RecipeError(f"{where}.{key} is unknown.{hint} Known keys: {', '.join(names)}")
+        found, usual = _raw(node, key), _raw(defined, key)
+        if isinstance(found, DictConfig) and isinstance(usual, DictConfig):
+            _check_plain_keys(found, usual, f"{where}.{key}")
+        elif not _is_alike(found, usual):
+            kind = type(usual).__name__.removesuffix("Config").lower()
+            raise RecipeError(f"{where}.{key} is {found!r}; expected {kind}, such as {usual!r}")
+
+
+def _raw(node: DictConfig, key: Any) -> Any:
+    if OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key):
+        return None
+    return node[key]
+
+
+def _is_alike(found: object, usual: object) -> bool:
+    """Whether a value may stand where the usual one stands: same type, or whole for real."""
+    if found is None or usual is None or type(found) is type(usual):
+        return True
+    return type(usual) is float and type(found) is int
+
+
+def _check_known_keys(config: DictConfig, base: DictConfig, where: str) -> None:
     groups = [next(iter(d)) for d in base.defaults if OmegaConf.is_config(d)]
     known = [str(k) for k in [*base, *groups] if k != "defaults"]
     for key in config:
         if str(key) not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise RecipeError(f"{path}: unknown key {key!r}.{hint} Known keys: {', '.join(known)}")
+            raise RecipeError(f"{where}: unknown key {key!r}.{hint} Known keys: {', '.join(known)}")
     if not isinstance(config.seed, int):
-        raise RecipeError(f"{path}: seed is {config.seed!r}; expected a whole number")
+        raise RecipeError(f"{where}: seed is {config.seed!r}; expected a whole number")
 
 
-def _components(node: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:  # noqa: ANN401
+def _components(node: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:
     if not isinstance(node, DictConfig):
         return
     if "_target_" in node:
@@ -132,7 +193,7 @@ def _is_component(value: object) -> bool:
     return isinstance(value, DictConfig) and "_target_" in value
 
 
-def _locate(target: str, where: str) -> Any:  # noqa: ANN401
+def _locate(target: str, where: str) -> Any:
     module_name, _, name = target.rpartition(".")
     try:
         return getattr(importlib.import_module(module_name), name)
@@ -142,7 +203,7 @@ def _locate(target: str, where: str) -> Any:  # noqa: ANN401
         ) from error
 
 
-def _accepted_options(target: Any) -> list[str] | None:  # noqa: ANN401
+def _accepted_options(target: Any) -> list[str] | None:
     """Names of its options; None when it takes any."""
     if dataclasses.is_dataclass(target):
         return [option.name for option in dataclasses.fields(target) if option.init]
@@ -152,7 +213,7 @@ def _accepted_options(target: Any) -> list[str] | None:  # noqa: ANN401
     return [p.name for p in parameters]
 
 
-def _check_type(target: Any, option: dataclasses.Field[Any], value: object, where: str) -> None:  # noqa: ANN401
+def _check_type(target: Any, option: dataclasses.Field[Any], value: object, where: str) -> None:
     """Let OmegaConf convert the value to the field's annotation, alone in a class of its own."""
     expected = inspect.get_annotations(target, eval_str=True).get(option.name)
     for base in target.__mro__:
@@ -173,4 +234,4 @@ def _check_type(target: Any, option: dataclasses.Field[Any], value: object, wher
 
 def _first_lines(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines[:3])
+    return "; ".join(lines[:6])

@@ -22,7 +22,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from unsup_asr.artifacts import Artifact, check_outputs, describe_outputs, publish, read_record
+from unsup_asr.artifacts import (
+    Artifact,
+    check_outputs,
+    describe_outputs,
+    link_latest,
+    publish,
+    read_record,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,16 +64,6 @@ class StageContext:
         """The payload of an input stage."""
         assert name in self.artifacts, f"stage {self.stage} has not declared its input {name}"
         return self.artifacts[name]
-
-
-@dataclass(frozen=True)
-class StageStatus:
-    """done, stale, partial or missing; `reason` says why in words."""
-
-    stage: str
-    state: str
-    reason: str
-    key: str
 
 
 class StageFailedError(RuntimeError):
@@ -125,6 +122,7 @@ def run_stages(
         if stage.name in force and final.exists():
             shutil.rmtree(final)
         if read_record(final) is not None:
+            link_latest(final)
             announce(f"{title}: done before")
             continue
         for name in stage.inputs:
@@ -134,26 +132,8 @@ def run_stages(
         seconds = _run_one(stage, config, final, folders, described[stage.name])
         checked.add(stage.name)
         announce(f"{title}: {seconds:.1f} s")
+    _unlink_unknown(root / "latest", names)
     return folders
-
-
-def status(stages: Sequence[Stage], config: DictConfig, root: Path) -> list[StageStatus]:
-    """What is done, stale (and why), partial or missing."""
-    rows: list[StageStatus] = []
-    for name, material in stage_keys(stages, config).items():
-        key = str(material["key"])
-        final = root / name / key
-        if read_record(final) is not None:
-            rows.append(StageStatus(name, "done", "", key))
-        elif final.with_name(f"{key}.partial").exists():
-            rows.append(StageStatus(name, "partial", "was begun and not finished", key))
-        else:
-            latest = read_record(root / "latest" / name)
-            if latest is None:
-                rows.append(StageStatus(name, "missing", "has not run", key))
-            else:
-                rows.append(StageStatus(name, "stale", "; ".join(_changes(latest, material)), key))
-    return rows
 
 
 def _run_one(
@@ -173,6 +153,8 @@ def _run_one(
             f"stage {stage.name} is being run by another process (lock {lock.lock_file})"
         ) from error
     with lock:
+        if read_record(final) is not None:  # by another process, since we looked
+            return 0.0
         if partial.exists() and not stage.resumable:
             shutil.rmtree(partial)
         partial.mkdir(exist_ok=True)
@@ -220,6 +202,13 @@ def _check_input(folder: Path) -> None:
         raise StageFailedError(str(error)) from error
 
 
+def _unlink_unknown(latest: Path, names: Sequence[str]) -> None:
+    """Take away links to stages that the graph no longer has: reports read all links."""
+    for link in latest.iterdir():
+        if link.is_symlink() and link.name not in names:
+            link.unlink()
+
+
 def _needed_for(stages: Sequence[Stage], until: str) -> list[Stage]:
     needed = {until}
     for stage in reversed(stages):
@@ -253,37 +242,6 @@ def _fingerprint(path: Path) -> str:
     return listing.hexdigest()
 
 
-def _changes(latest: dict[str, object], now: dict[str, object]) -> Iterator[str]:
-    """What differs between the last run and now, in words."""
-    before, after = _leaves(latest.get("config")), _leaves(now["config"])
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
-            yield f"{key} {before.get(key)!r} -> {after.get(key)!r}"
-    for part, words in (
-        ("version", "its code"),
-        ("seed", "seed"),
-        ("external", "the user's files"),
-    ):
-        if latest.get(part) != now[part]:
-            values = f" {latest.get(part)} -> {now[part]}" if part != "external" else ""
-            yield f"{words} changed{values}"
-    inputs_before, inputs_now = latest.get("inputs"), now["inputs"]
-    assert isinstance(inputs_now, dict)
-    for name, key in inputs_now.items():
-        if not isinstance(inputs_before, dict) or inputs_before.get(name) != key:
-            yield f"input {name} changed"
-
-
-def _leaves(node: object, prefix: str = "") -> dict[str, object]:
-    if isinstance(node, dict):
-        return {
-            path: value
-            for key, child in node.items()
-            for path, value in _leaves(child, f"{prefix}.{key}" if prefix else str(key)).items()
-        }
-    return {prefix: node}
-
-
 def _versions() -> dict[str, str]:
     found: dict[str, str] = {}
     for name in _PACKAGES:
@@ -294,10 +252,17 @@ def _versions() -> dict[str, str]:
     return found
 
 
+class _StageLog(logging.FileHandler):
+    """A log file whose own trouble (a full disk) leaves no traceback: the stage reports it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def _logged_to(path: Path) -> Iterator[None]:
     """Copy the package's log records into a file while the stage runs."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _StageLog(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     loggers = [logging.getLogger(name) for name in ("unsup_asr", "segmentation", "gan", "lm")]
     levels = [logger.level for logger in loggers]
