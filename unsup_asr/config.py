@@ -50,7 +50,7 @@ def recipe_folder(name_or_path: str, root: Path = RECIPES) -> Path:
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """The whole config of a recipe with overrides applied, checked; RecipeError when it is wrong."""
+    """The whole config of a recipe, overrides applied and checked; RecipeError if it is wrong."""
     folder = recipe_folder(name_or_path).resolve()
     GlobalHydra.instance().clear()
     search = "hydra.searchpath=[" + _quoted(f"file://{GROUPS}") + "]"
@@ -62,7 +62,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> DictConfig:
                 return_hydra_config=True,
             )
         choices = dict(config.hydra.runtime.choices)
-        config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         base = _loaded(GROUPS / "base.yaml")
         OmegaConf.resolve(config)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
@@ -126,7 +126,7 @@ def _loaded(path: Path) -> DictConfig:
 
 
 def _settable(override: str) -> str:
-    """The override, allowed to name an option that no file spells out; checked later, with hints."""
+    """The override, allowed to name an option that no file spells out; it is checked later."""
     key = override.partition("=")[0]
     is_group = (GROUPS / key).is_dir()
     return override if is_group or not key[:1].isalpha() else f"++{override}"
@@ -190,7 +190,7 @@ def _components(node: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:
 
 
 def _is_component(value: object) -> bool:
-    return isinstance(value, DictConfig) and "_target_" in value
+    return isinstance(value, DictConfig) and "_target_" in list(value)
 
 
 def _locate(target: str, where: str) -> Any:
@@ -199,7 +199,8 @@ def _locate(target: str, where: str) -> Any:
         return getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise RecipeError(
-            f"{where}: _target_ {target!r} cannot be imported ({error}); expected package.module.Name"
+            f"{where}: _target_ {target!r} cannot be imported ({error}); "
+            "expected package.module.Name"
         ) from error
 
 
@@ -215,11 +216,8 @@ def _accepted_options(target: Any) -> list[str] | None:
 
 def _check_type(target: Any, option: dataclasses.Field[Any], value: object, where: str) -> None:
     """Let OmegaConf convert the value to the field's annotation, alone in a class of its own."""
-    expected = inspect.get_annotations(target, eval_str=True).get(option.name)
-    for base in target.__mro__:
-        if option.name in base.__dict__.get("__annotations__", {}):
-            expected = inspect.get_annotations(base, eval_str=True)[option.name]
-            break
+    annotations = (inspect.get_annotations(base, eval_str=True) for base in target.__mro__)
+    expected = next(found[option.name] for found in annotations if option.name in found)
     probe = dataclasses.make_dataclass("_Probe", [("value", expected)])
     try:
         schema = OmegaConf.structured(probe)
