@@ -11,13 +11,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 REFERENCES = "references"
 RECORD = "stage.json"
+LOG = "log.txt"
 
 
 class ReferencesSealedError(RuntimeError):
@@ -35,11 +36,11 @@ class Artifact:
     stage: str
     path: Path
     reads_references: bool
-    record: Mapping[str, object] = field(repr=False, default_factory=dict)
 
     def file(self, relative: str) -> Path:
-        """Path of a file in the payload; errors when it is sealed or does not exist."""
-        if Path(relative).parts[0] == REFERENCES and not self.reads_references:
+        """Path of a file or folder in the payload; errors when it is sealed or does not exist."""
+        parts = Path(relative).parts
+        if not self.reads_references and (REFERENCES in parts or ".." in parts):
             raise ReferencesSealedError(
                 f"{self.stage}/{relative} is a reference, and this stage has not declared "
                 "reads_references; only `evaluate` and the supervised baseline may"
@@ -47,8 +48,8 @@ class Artifact:
         path = self.path / relative
         if not path.exists():
             raise DamagedArtifactError(
-                f"{path} does not exist, though stage {self.stage!r} is finished; delete "
-                f"{self.path} and run again"
+                f"{path} does not exist, though stage {self.stage!r} is finished; "
+                f"{_remedy(self.path)}"
             )
         return path
 
@@ -59,33 +60,50 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def digest_files(paths: Sequence[Path]) -> list[str]:
+    """sha256 of each file, read side by side."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(digest_file, paths))
+
+
 def describe_outputs(folder: Path) -> dict[str, dict[str, object]]:
     """Size and sha256 of every payload file, by path relative to the folder."""
-    files = [path for path in _payload(folder)]
-    with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(digest_file, files))
+    skipped = {folder / RECORD, folder / f"{RECORD}.tmp", folder / LOG}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in skipped)
     return {
-        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": digest}
-        for path, digest in zip(files, digests, strict=True)
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": digest}
+        for path, digest in zip(files, digest_files(files), strict=True)
     }
 
 
-def check_outputs(folder: Path, outputs: Mapping[str, Mapping[str, object]]) -> None:
-    """Raise DamagedArtifactError for the first file that is missing or changed."""
-    names = list(outputs)
-    missing = [name for name in names if not (folder / name).is_file()]
+def check_sizes(folder: Path) -> None:
+    """DamagedArtifactError when a file of a finished stage is missing or has another size."""
+    outputs = _outputs(folder)
+    missing = [name for name in outputs if not (folder / name).is_file()]
     if missing:
         raise DamagedArtifactError(
-            f"{folder / missing[0]} is missing ({len(missing)} of {len(names)} files); delete "
-            f"{folder} and run again"
+            f"{folder / missing[0]} is missing ({len(missing)} of {len(outputs)} files); "
+            f"{_remedy(folder)}"
         )
-    with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(lambda name: digest_file(folder / name), names))
-    for name, digest in zip(names, digests, strict=True):
-        if digest != outputs[name]["sha256"]:
+    for name, facts in outputs.items():
+        size = (folder / name).stat().st_size
+        if size != facts["bytes"]:
+            raise DamagedArtifactError(
+                f"{folder / name} is damaged: it has {size} bytes, the stage wrote "
+                f"{facts['bytes']}; {_remedy(folder)}"
+            )
+
+
+def check_contents(folder: Path) -> None:
+    """DamagedArtifactError when a file of a finished stage is not, bit for bit, as written."""
+    check_sizes(folder)
+    outputs = _outputs(folder)
+    digests = digest_files([folder / name for name in outputs])
+    for (name, facts), digest in zip(outputs.items(), digests, strict=True):
+        if digest != facts["sha256"]:
             raise DamagedArtifactError(
                 f"{folder / name} is damaged: its sha256 begins {digest[:12]}, the stage wrote "
-                f"{str(outputs[name]['sha256'])[:12]}; delete {folder} and run again"
+                f"{str(facts['sha256'])[:12]}; {_remedy(folder)}"
             )
 
 
@@ -94,7 +112,10 @@ def read_record(folder: Path) -> dict[str, object] | None:
     path = folder / RECORD
     if not path.is_file():
         return None
-    return dict(json.loads(path.read_text("utf-8")))
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except ValueError as error:
+        raise DamagedArtifactError(f"{path} is not JSON ({error}); {_remedy(folder)}") from error
 
 
 def publish(partial: Path, final: Path, record: Mapping[str, object]) -> None:
@@ -105,22 +126,43 @@ def publish(partial: Path, final: Path, record: Mapping[str, object]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     scratch.rename(partial / RECORD)
+    _sync_folder(partial)
     if final.exists():  # without its record it is no artifact
         shutil.rmtree(final)
     partial.rename(final)
+    _sync_folder(final.parent)
     link_latest(final)
 
 
 def link_latest(final: Path) -> None:
-    """Make `latest/<stage>` point at a finished stage: what reports read."""
+    """Make `latest/<stage>`, a relative link, name this folder."""
     latest = final.parent.parent / "latest" / final.parent.name
+    target = Path("..") / final.parent.name / final.name
+    if latest.is_symlink() and latest.readlink() == target:
+        return
     latest.parent.mkdir(parents=True, exist_ok=True)
-    link = latest.with_name(f".{latest.name}.tmp")
+    link = latest.with_name(f".{latest.name}.{os.getpid()}.tmp")
     link.unlink(missing_ok=True)
-    link.symlink_to(Path("..") / final.parent.name / final.name)
+    link.symlink_to(target)
     link.replace(latest)
 
 
-def _payload(folder: Path) -> list[Path]:
-    skipped = {RECORD, f"{RECORD}.tmp", "log.txt"}
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in skipped)
+def _outputs(folder: Path) -> Mapping[str, Mapping[str, object]]:
+    record = read_record(folder)
+    outputs = record.get("outputs") if record is not None else None
+    if not isinstance(outputs, dict):
+        raise DamagedArtifactError(f"{folder / RECORD} lists no outputs; {_remedy(folder)}")
+    return outputs
+
+
+def _remedy(folder: Path) -> str:
+    return f"run again with --force {folder.parent.name}, or delete {folder} and run again"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames inside a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,39 +1,40 @@
 """Stages with content keys: what a run does, in which order, and what it may skip.
 
-The key of a stage is the sha256 of its name, version, own config subtrees, seed, the keys of its
-inputs and the digests of the user's files it reads. So a changed option runs again exactly what
-depends on it, and a run that was killed goes on where it was.
+A stage whose key (`unsup_asr.stage_keys`) has a finished folder is not run again: a changed option
+runs again exactly what depends on it, and a run that was killed goes on where it was.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import json
+import errno
 import logging
-import resource
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from unsup_asr.artifacts import (
+    LOG,
     Artifact,
-    check_outputs,
+    DamagedArtifactError,
+    check_contents,
+    check_sizes,
     describe_outputs,
     link_latest,
     publish,
     read_record,
 )
+from unsup_asr.stage_keys import MISSING_FILE, stage_keys, visible_config
+from unsup_asr.stage_record import logged_to, peak_rss_mb, versions
 
 log = logging.getLogger(__name__)
 
-_PACKAGES = ("torch", "torchaudio", "faiss-gpu", "kenlm", "phonemizer", "espeakng-loader", "numpy")
+_ALMOST_FULL_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -66,31 +67,12 @@ class StageContext:
         return self.artifacts[name]
 
 
+class UnknownStageError(ValueError):
+    """A stage was named that the graph does not have."""
+
+
 class StageFailedError(RuntimeError):
     """A stage could not do its work; the cause says why."""
-
-
-def stage_keys(stages: Sequence[Stage], config: DictConfig) -> dict[str, dict[str, object]]:
-    """Key and the material it is made of, by stage name; stages must be in order."""
-    described: dict[str, dict[str, object]] = {}
-    for stage in stages:
-        unknown = [name for name in stage.inputs if name not in described]
-        assert not unknown, f"stage {stage.name} needs {unknown}, which do not come before it"
-        subtrees = {key: _plain(config, key) for key in stage.config_keys}
-        material: dict[str, object] = {
-            "stage": stage.name,
-            "version": stage.version,
-            "seed": int(config.seed),
-            "config": subtrees,
-            "inputs": {name: described[name]["key"] for name in stage.inputs},
-            "external": {str(p): _fingerprint(p) for p in stage.external_files(config)},
-        }
-        text = json.dumps(material, sort_keys=True, ensure_ascii=False)
-        described[stage.name] = {
-            "key": hashlib.sha256(text.encode()).hexdigest()[:12],
-            **material,
-        }
-    return described
 
 
 def run_stages(
@@ -102,177 +84,197 @@ def run_stages(
     force: Sequence[str] = (),
     announce: Callable[[str], None] = log.info,
 ) -> dict[str, Path]:
-    """Run what is not done yet; the folder of each stage by name.
+    """Run what is not done yet, under `root` (exp/<recipe>); the folder of each stage by name.
 
-    ValueError for an unknown stage name; StageFailedError with the cause when a stage fails.
+    `force` names stages to run again though they are done. Finished stages are checked by size,
+    and by sha256 before a stage reads them. UnknownStageError for an unknown name;
+    StageFailedError with the cause when a stage fails.
     """
-    names = [stage.name for stage in stages]
-    for name in [*force, *([until] if until else [])]:
-        if name not in names:
-            raise ValueError(f"no stage named {name!r}; the stages are: {', '.join(names)}")
-    described = stage_keys(stages, config)
-    wanted = list(stages) if until is None else _needed_for(stages, until)
+    wanted = _wanted(stages, until, force)
+    described = stage_keys(stages, config, root)
     folders: dict[str, Path] = {}
-    checked: set[str] = set()
+    trusted: set[str] = (
+        set()
+    )  # stages whose payload this run wrote, or has compared with its sha256
     for position, stage in enumerate(wanted, start=1):
-        key = str(described[stage.name]["key"])
-        final = root / stage.name / key
+        material = described[stage.name]
+        final = root / stage.name / str(material["key"])
         folders[stage.name] = final
         title = f"[{position}/{len(wanted)}] {stage.name}"
-        if stage.name in force and final.exists():
-            shutil.rmtree(final)
-        if read_record(final) is not None:
+        if stage.name not in force and _is_done(final):
             link_latest(final)
             announce(f"{title}: done before")
             continue
+        _check_external_files(stage, material)
         for name in stage.inputs:
-            if name not in checked:
-                _check_input(folders[name])
-                checked.add(name)
-        seconds = _run_one(stage, config, final, folders, described[stage.name])
-        checked.add(stage.name)
-        announce(f"{title}: {seconds:.1f} s")
-    _unlink_unknown(root / "latest", names)
+            if name not in trusted:
+                with _damage_reported():
+                    check_contents(folders[name])
+                trusted.add(name)
+        started = time.monotonic()
+        with _storage_reported(stage.name, root), _locked(stage.name, final):
+            if stage.name in force:
+                for folder in (final, _partial(final)):
+                    shutil.rmtree(folder, ignore_errors=True)
+            if not _is_done(final):  # else another process finished it just before the lock
+                _run_one(stage, config, final, folders, material)
+        trusted.add(stage.name)
+        announce(f"{title}: {time.monotonic() - started:.1f} s")
+    if until is None:
+        _forget_other_stages(root, [stage.name for stage in stages])
     return folders
+
+
+def stages_that_see_references(stages: Sequence[Stage]) -> set[str]:
+    """Names of the stages that read references, or anything made by a stage that did."""
+    tainted: set[str] = set()
+    for stage in stages:
+        if stage.reads_references or tainted & set(stage.inputs):
+            tainted.add(stage.name)
+    return tainted
+
+
+def _wanted(stages: Sequence[Stage], until: str | None, force: Sequence[str]) -> list[Stage]:
+    """The stages that lead to `until`, or all of them."""
+    names = [stage.name for stage in stages]
+    for name in [*force, *([until] if until is not None else [])]:
+        if name not in names:
+            raise UnknownStageError(f"no stage named {name!r}; the stages are: {', '.join(names)}")
+    if until is None:
+        return list(stages)
+    needed = {until}
+    for stage in reversed(stages):
+        if stage.name in needed:
+            needed |= set(stage.inputs)
+    for name in force:
+        if name not in needed:
+            raise UnknownStageError(f"stage {name!r} is not needed for {until!r}: nothing to force")
+    return [stage for stage in stages if stage.name in needed]
+
+
+def _is_done(final: Path) -> bool:
+    with _damage_reported():
+        if read_record(final) is None:
+            return False
+        check_sizes(final)
+    return True
+
+
+def _check_external_files(stage: Stage, material: Mapping[str, object]) -> None:
+    external = material["external"]
+    assert isinstance(external, dict)
+    for path, digest in external.items():
+        if digest == MISSING_FILE:
+            raise StageFailedError(
+                f"stage {stage.name}: {path} does not exist; the recipe names it, correct the path"
+            )
 
 
 def _run_one(
     stage: Stage,
     config: DictConfig,
     final: Path,
-    folders: dict[str, Path],
-    material: dict[str, object],
-) -> float:
-    partial = final.with_name(f"{final.name}.partial")
+    folders: Mapping[str, Path],
+    material: Mapping[str, object],
+) -> None:
+    """Run a stage in its partial folder and publish it."""
+    partial = _partial(final)
+    if partial.exists() and not stage.resumable:
+        shutil.rmtree(partial)
+    partial.mkdir(exist_ok=True)
+    context = StageContext(
+        stage=stage.name,
+        out=partial,
+        config=visible_config(config, stage.config_keys),
+        seed=int(config.seed),
+        artifacts={
+            name: Artifact(name, folders[name], stage.reads_references) for name in stage.inputs
+        },
+    )
+    started = time.monotonic()
+    with logged_to(partial / LOG):
+        log.info("stage %s, key %s", stage.name, final.name)
+        try:
+            stage.run(context)
+        except OSError:
+            log.exception("failed")
+            raise
+        except ValueError as error:
+            log.exception("failed")
+            raise StageFailedError(f"stage {stage.name}: {error}") from error
+        except Exception as error:
+            log.exception("failed")
+            raise StageFailedError(
+                f"stage {stage.name}: {type(error).__name__}: {error}{_space_hint(partial)} "
+                f"(traceback in {partial / LOG})"
+            ) from error
+    record = {
+        **material,
+        "wall_s": round(time.monotonic() - started, 3),
+        "peak_rss_mb": peak_rss_mb(),
+        "versions": versions(),
+        "reads_references": stage.reads_references,
+        "outputs": describe_outputs(partial),
+    }
+    publish(partial, final, record)
+
+
+def _partial(final: Path) -> Path:
+    return final.with_name(f"{final.name}.partial")
+
+
+@contextmanager
+def _locked(name: str, final: Path) -> Iterator[None]:
     final.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(final.with_name(f".{final.name}.lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise StageFailedError(
-            f"stage {stage.name} is being run by another process (lock {lock.lock_file})"
+            f"stage {name} is being run by another process, which holds {lock.lock_file}; "
+            "wait for it to end"
         ) from error
-    with lock:
-        if read_record(final) is not None:  # by another process, since we looked
-            return 0.0
-        if partial.exists() and not stage.resumable:
-            shutil.rmtree(partial)
-        partial.mkdir(exist_ok=True)
-        context = StageContext(
-            stage=stage.name,
-            out=partial,
-            config=_visible_config(config, stage.config_keys),
-            seed=int(config.seed),
-            artifacts={
-                name: Artifact(name, folders[name], stage.reads_references) for name in stage.inputs
-            },
-        )
-        started = time.monotonic()
-        with _logged_to(partial / "log.txt"):
-            log.info("stage %s, key %s", stage.name, final.name)
-            try:
-                stage.run(context)
-            except (ValueError, OSError) as error:
-                log.exception("failed")
-                raise StageFailedError(f"stage {stage.name}: {error}") from error
-            except Exception:
-                log.exception("failed")
-                raise
-        seconds = time.monotonic() - started
-        record = {
-            **material,
-            "wall_s": round(seconds, 3),
-            "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-            "versions": _versions(),
-            "reads_references": stage.reads_references,
-            "outputs": describe_outputs(partial),
-        }
-        publish(partial, final, record)
-    return seconds
-
-
-def _check_input(folder: Path) -> None:
-    record = read_record(folder)
-    assert record is not None
-    outputs = record["outputs"]
-    assert isinstance(outputs, dict)
-    try:
-        check_outputs(folder, outputs)
-    except ValueError as error:
-        raise StageFailedError(str(error)) from error
-
-
-def _unlink_unknown(latest: Path, names: Sequence[str]) -> None:
-    """Take away links to stages that the graph no longer has: reports read all links."""
-    for link in latest.iterdir():
-        if link.is_symlink() and link.name not in names:
-            link.unlink()
-
-
-def _needed_for(stages: Sequence[Stage], until: str) -> list[Stage]:
-    needed = {until}
-    for stage in reversed(stages):
-        if stage.name in needed:
-            needed |= set(stage.inputs)
-    return [stage for stage in stages if stage.name in needed]
-
-
-def _visible_config(config: DictConfig, keys: Sequence[str]) -> DictConfig:
-    shown = {key: _plain(config, key) for key in keys}
-    visible = OmegaConf.create(shown)
-    OmegaConf.set_struct(visible, True)
-    return visible
-
-
-def _plain(config: DictConfig, key: str) -> object:
-    node = config[key]
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-
-
-def _fingerprint(path: Path) -> str:
-    """A digest of a file's content, or of the names, sizes and times of all files in a folder."""
-    if path.is_file():
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    listing = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        facts = file.stat()
-        line = f"{file.relative_to(path)}\t{facts.st_size}\t{facts.st_mtime_ns}\n"
-        listing.update(line.encode())
-    return listing.hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-class _StageLog(logging.FileHandler):
-    """A log file whose own trouble (a full disk) leaves no traceback: the stage reports it."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def _logged_to(path: Path) -> Iterator[None]:
-    """Copy the package's log records into a file while the stage runs."""
-    handler = _StageLog(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    loggers = [logging.getLogger(name) for name in ("unsup_asr", "segmentation", "gan", "lm")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.removeHandler(handler)
-            logger.setLevel(level)
-        handler.close()
+        lock.release()
+
+
+@contextmanager
+def _damage_reported() -> Iterator[None]:
+    try:
+        yield
+    except DamagedArtifactError as error:
+        raise StageFailedError(str(error)) from error
+
+
+@contextmanager
+def _storage_reported(name: str, root: Path) -> Iterator[None]:
+    """Say in words what the operating system refused, and what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        refused = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+        remedy = ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            remedy = f". The disk of {root} is full: free space, or write elsewhere with --exp"
+        elif error.errno in refused:
+            remedy = f". Is {root} a folder that you may write to? --exp names another one"
+        raise StageFailedError(f"stage {name}: {error}{remedy or _space_hint(root)}") from error
+
+
+def _space_hint(folder: Path) -> str:
+    """Said when the disk is nearly full: not every library reports that as what it is."""
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free > _ALMOST_FULL_BYTES:
+        return ""
+    return f". The disk of {folder} has only {free / 2**20:.0f} MiB left: free space"
+
+
+def _forget_other_stages(root: Path, names: Sequence[str]) -> None:
+    """Remove links in `latest` to stages that the graph no longer has: reports read all links."""
+    for link in (root / "latest").glob("*"):
+        if link.is_symlink() and link.name not in names:
+            link.unlink()
