@@ -1,0 +1,191 @@
+"""Why a run fails, in words: each finding says what was seen, what is normal, what to try.
+
+Reads only what training itself may see: curves, transcripts of unlabelled speech, and the text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unsup_asr.types import Int32Array
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong. `kind` is stable, for machines; `message` is for people."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Where normal ends. Shares and ratios; set loosely, so that a finding means something."""
+
+    min_usage: float = 0.7  # phones written, of the inventory
+    max_score_gap: float = 4.0  # mean D(fake) - D(real), in logits
+    min_score_gap: float = 0.02
+    max_length_ratio: float = 1.3  # output to text, either way
+    max_divergence: float = 0.35  # Jensen-Shannon, bits, of bigrams
+    max_silence_difference: float = 0.08
+    min_member_disagreement: float = 0.02
+
+
+def diagnose(
+    transcripts: Sequence[Int32Array],
+    text: Sequence[Int32Array],
+    history: Sequence[Mapping[str, float]],
+    *,
+    num_phones: int,
+    silence: int | None = None,
+    limits: Limits | None = None,
+) -> list[Finding]:
+    """Everything that looks wrong with one run; empty when nothing does."""
+    limits = limits or Limits()
+    if sum(len(transcript) for transcript in transcripts) == 0:
+        return [Finding("empty", "the output is empty: no phone was written for any utterance")]
+    findings = [
+        _few_phones(transcripts, num_phones, limits),
+        _imbalance(history, limits),
+        _length(transcripts, text, limits),
+        _divergence(transcripts, text, num_phones, limits),
+        _silence(transcripts, text, silence, limits),
+    ]
+    return [finding for finding in findings if finding is not None]
+
+
+def diagnose_members(
+    transcripts_of_members: Sequence[Sequence[Int32Array]], *, limits: Limits | None = None
+) -> list[Finding]:
+    """Whether members of a population ended alike, which makes a choice among them empty."""
+    limits = limits or Limits()
+    if len(transcripts_of_members) < 2:
+        return []
+    first = transcripts_of_members[0]
+    differing = [
+        float(np.mean([not np.array_equal(a, b) for a, b in zip(first, other, strict=True)]))
+        for other in transcripts_of_members[1:]
+    ]
+    if max(differing) >= limits.min_member_disagreement:
+        return []
+    return [
+        Finding(
+            "members_alike",
+            f"all {len(transcripts_of_members)} members write the same for at least "
+            f"{100 * (1 - max(differing)):.0f} % of utterances, so choosing among them decides "
+            "nothing: give them different seeds or penalties, or move the start less alike",
+        )
+    ]
+
+
+def bigram_divergence(
+    transcripts: Sequence[Int32Array], text: Sequence[Int32Array], *, num_phones: int
+) -> float:
+    """Jensen-Shannon divergence between bigram frequencies, in bits: 0 equal, 1 disjoint."""
+    p, q = _bigrams(transcripts, num_phones), _bigrams(text, num_phones)
+    middle = (p + q) / 2
+    return 0.5 * (_relative_entropy(p, middle) + _relative_entropy(q, middle))
+
+
+def _few_phones(
+    transcripts: Sequence[Int32Array], num_phones: int, limits: Limits
+) -> Finding | None:
+    counts = Counter(int(phone) for transcript in transcripts for phone in transcript)
+    if len(counts) >= limits.min_usage * num_phones:
+        return None
+    top = sum(count for _, count in counts.most_common(3)) / sum(counts.values())
+    return Finding(
+        "few_phones",
+        f"only {len(counts)} of {num_phones} phones are used, the top three {100 * top:.0f} % of "
+        "the time: the generator collapsed. Raise diversity, lower generator_learning_rate, or "
+        "start from matching",
+    )
+
+
+def _imbalance(history: Sequence[Mapping[str, float]], limits: Limits) -> Finding | None:
+    rows = [row for row in history if "score_fake" in row and "score_real" in row]
+    if not rows:
+        return None
+    late = rows[-max(1, len(rows) // 4) :]
+    gap = float(np.mean([row["score_fake"] - row["score_real"] for row in late]))
+    if gap > limits.max_score_gap:
+        return Finding(
+            "discriminator_ahead",
+            f"the discriminator tells generated from real by {gap:.1f} logits: its slope says "
+            "little. Lower discriminator_learning_rate, or raise gradient_penalty",
+        )
+    if gap < limits.min_score_gap:
+        return Finding(
+            "generator_ahead",
+            f"the discriminator scores generated over real by {gap:.2f} logits, it does not know "
+            "which is which, and the generator follows noise: raise discriminator_steps or "
+            "discriminator_learning_rate, or warm_up_updates",
+        )
+    return None
+
+
+def _length(
+    transcripts: Sequence[Int32Array], text: Sequence[Int32Array], limits: Limits
+) -> Finding | None:
+    spoken = float(np.mean([len(transcript) for transcript in transcripts]))
+    written = float(np.mean([len(sentence) for sentence in text]))
+    ratio = spoken / written
+    if 1 / limits.max_length_ratio <= ratio <= limits.max_length_ratio:
+        return None
+    way = "more" if ratio > 1 else "fewer"
+    remedy = "merge more, or raise smoothness" if ratio > 1 else "cut more finely"
+    return Finding(
+        "length",
+        f"{spoken:.1f} phones an utterance against {written:.1f} a sentence of text: {way} than "
+        f"expected unless utterances differ from sentences in length; {remedy}",
+    )
+
+
+def _divergence(
+    transcripts: Sequence[Int32Array], text: Sequence[Int32Array], num_phones: int, limits: Limits
+) -> Finding | None:
+    divergence = bigram_divergence(transcripts, text, num_phones=num_phones)
+    if divergence <= limits.max_divergence:
+        return None
+    return Finding(
+        "divergence",
+        f"bigrams of the output diverge from the text's by {divergence:.2f} bits of 1 "
+        f"(over {limits.max_divergence}): the output is not yet language. Train longer, try other "
+        "seeds, or look for text of the same domain",
+    )
+
+
+def _silence(
+    transcripts: Sequence[Int32Array],
+    text: Sequence[Int32Array],
+    silence: int | None,
+    limits: Limits,
+) -> Finding | None:
+    if silence is None:
+        return None
+    spoken = float(np.mean(np.concatenate(list(transcripts)) == silence))
+    written = float(np.mean(np.concatenate(list(text)) == silence))
+    if abs(spoken - written) <= limits.max_silence_difference:
+        return None
+    return Finding(
+        "silence",
+        f"silence is {100 * spoken:.0f} % of the output and {100 * written:.0f} % of the text: set "
+        "the text's silence probability from the speech, or trim silences from the audio",
+    )
+
+
+def _bigrams(sequences: Sequence[Int32Array], num_phones: int) -> np.ndarray:
+    counts = np.zeros(num_phones * num_phones)
+    for sequence in sequences:
+        pairs = sequence[:-1].astype(np.int64) * num_phones + sequence[1:]
+        counts += np.bincount(pairs, minlength=len(counts))
+    return counts / max(1.0, counts.sum())
+
+
+def _relative_entropy(p: np.ndarray, q: np.ndarray) -> float:
+    present = p > 0
+    return float((p[present] * np.log2(p[present] / q[present])).sum())
