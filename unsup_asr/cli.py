@@ -1,0 +1,153 @@
+"""The command line: `unsup-asr VERB`. Exit code 0: done, 1: found bad, 2: wrong usage.
+
+Nothing heavy is imported here: every verb names the function that does it, imported when called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+
+from unsup_asr.commands import UsageError
+
+DONE, FOUND_BAD, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+_OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*", re.DOTALL)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    arguments = _parse(argv)
+    _log_to_stderr(verbose=arguments.verbose)
+    module, _, function = arguments.does.partition(":")
+    try:
+        code = getattr(importlib.import_module(f"unsup_asr.commands.{module}"), function)(arguments)
+        sys.stdout.flush()
+    except UsageError as error:
+        return _complain(arguments.verb, str(error), WRONG_USAGE)
+    except KeyboardInterrupt:
+        return _complain(arguments.verb, "interrupted; the same command goes on", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except OSError as error:
+        return _complain(arguments.verb, _storage_message(error), FOUND_BAD)
+    except (ValueError, RuntimeError) as error:
+        if arguments.verbose:
+            raise
+        return _complain(arguments.verb, str(error), FOUND_BAD)
+    return code
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and not (hasattr(arguments, "overrides") and all(map(_OVERRIDE.fullmatch, rest))):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:  # key=value after an option
+        arguments.overrides = [*arguments.overrides, *rest]
+    return arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--verbose", action="store_true", help="log what is done, and tracebacks")
+    recipe = argparse.ArgumentParser(add_help=False)
+    recipe.add_argument("recipe", metavar="RECIPE", help="a folder of recipes/, by name or path")
+    recipe.add_argument(
+        "overrides", metavar="key=value", nargs="*", default=[], help="options to change"
+    )
+    exp = argparse.ArgumentParser(add_help=False)
+    exp.add_argument("--exp", metavar="DIR", default="exp", help="where results go (%(default)s)")
+
+    parser = argparse.ArgumentParser(
+        prog="unsup-asr",
+        description="Phone recognition learnt from speech and text that do not belong together.",
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    def verb(name: str, does: str, says: str, *parents: argparse.ArgumentParser):
+        added = verbs.add_parser(
+            name, help=says, description=f"{says}.", parents=[*parents, common]
+        )
+        added.set_defaults(does=does)
+        return added
+
+    run = verb("run", "run:run", "Run what is not done yet of a recipe", recipe, exp)
+    run.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    run.add_argument(
+        "--force", metavar="STAGE", action="append", default=[], help="run it though it is done"
+    )
+    verb("status", "run:status", "Say what is done, stale and why, partial, missing", recipe, exp)
+    verb("validate", "validate:validate", "Check a recipe and its data before a run", recipe)
+
+    evaluate = verb("evaluate", "scoring:evaluate", "Score recognised phones against references")
+    evaluate.add_argument("--hyp", metavar="TSV", required=True, help="recognised phones")
+    evaluate.add_argument("--ref", metavar="TSV", required=True, help="what was said")
+    evaluate.add_argument("--utterances", action="store_true", help="also each utterance's counts")
+
+    compare = verb("compare", "scoring:compare", "Show several results side by side")
+    compare.add_argument("paths", metavar="PATH", nargs="+", help="exp/<recipe> or a results.json")
+    compare.add_argument(
+        "--show-apart",
+        action="store_true",
+        help="results that do not compare, in tables apart",
+    )
+    report = verb("report", "scoring:report", "Show a recipe's results; write report.html", exp)
+    report.add_argument("recipe", metavar="RECIPE", help="the recipe's name")
+    report.add_argument("--json", action="store_true", help="print one JSON object, write no HTML")
+
+    transcribe = verb("transcribe", "transcribe:transcribe", "Recognise the phones of audio files")
+    transcribe.add_argument("model", metavar="MODEL", help="folder of a model")
+    transcribe.add_argument("audio", metavar="AUDIO", nargs="+", help="audio files")
+    transcribe.add_argument("--format", choices=("tsv", "json", "textgrid"), default="tsv")
+    transcribe.add_argument("--out", metavar="DIR", help="one file for each audio file, in here")
+
+    verb("list", "recipes:show_list", "List recipes, upstreams and the choices of each group")
+    new = verb("new-recipe", "recipes:new_recipe", "Write a recipe for your own audio and text")
+    new.add_argument("name", metavar="NAME", help="name of the recipe")
+    new.add_argument("--audio", metavar="DIR", required=True, help="folder of audio files")
+    new.add_argument("--text", metavar="FILE", required=True, help="text, one sentence a line")
+    new.add_argument("--references", metavar="TSV", help="what was said, only to score")
+    new.add_argument("--language", metavar="CODE", required=True, help="an espeak-ng language: de")
+    verb("doctor", "doctor:doctor", "Check that everything this needs is there and works")
+    return parser
+
+
+def _log_to_stderr(*, verbose: bool) -> None:
+    """Warnings of our packages, one line each; a stage's own log.txt has the tracebacks."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(logging.INFO if verbose else logging.WARNING)
+    if not verbose:
+        handler.addFilter(lambda record: record.exc_info is None)
+    for name in ("unsup_asr", "segmentation", "gan", "lm"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(handler.level)
+        logger.propagate = False
+
+
+def _storage_message(error: OSError) -> str:
+    if error.errno in _DISK_FULL:
+        return f"{error}. The disk is full: free some space and give the same command again"
+    if error.errno in _NOT_WRITABLE:
+        return f"{error}. Is this a folder that you may write to?"
+    return str(error)
+
+
+def _complain(verb: str, message: str, code: int) -> int:
+    print(f"unsup-asr {verb}: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

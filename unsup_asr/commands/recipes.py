@@ -1,0 +1,124 @@
+"""`list` and `new-recipe`: what there is to run, and how to add one's own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+from unsup_asr.commands import UsageError
+from unsup_asr.config import CONFIG_NAME, GROUPS, RECIPES, list_recipes, load_recipe
+from unsup_asr.espeak import languages
+from unsup_asr.upstreams.registry import upstream_names
+
+_CONFIG = """\
+# {name}: {audio}, with unpaired text from {text}.
+defaults:
+  - base
+  - _self_
+  - override corpus: folder
+
+recipe: {name}
+language: {language}
+corpus:
+  audio: {audio}
+  text: {text}
+  references: {references}
+"""
+
+_RUN = """\
+#!/usr/bin/env bash
+# Options go through: recipes/{name}/run.sh seed=1
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+.venv/bin/unsup-asr validate {name} "$@"
+.venv/bin/unsup-asr run {name} "$@"
+.venv/bin/unsup-asr report {name}
+"""
+
+_README = """\
+# {name}
+
+Audio in `{audio}`, text in `{text}`, language `{language}`.
+{scoring}
+
+    recipes/{name}/run.sh
+
+Write here what the data is, where it comes from, and on what terms; results go into RESULTS.md.
+"""
+
+
+def show_list(arguments: argparse.Namespace) -> int:
+    """Print recipes, upstreams and the choices of each config group."""
+    del arguments
+    print("recipes")
+    for name in list_recipes():
+        print(f"  {name:<20} {_first_comment(RECIPES / name / CONFIG_NAME)}".rstrip())
+    print("upstreams")
+    for name in upstream_names():
+        print(f"  {name}")
+    print("groups (RECIPE group=choice)")
+    for folder in sorted(path for path in GROUPS.iterdir() if path.is_dir()):
+        choices = sorted(path.stem for path in folder.glob("*.yaml"))
+        print(f"  {folder.name:<20} {', '.join(choices)}")
+    return 0
+
+
+def new_recipe(arguments: argparse.Namespace) -> int:
+    """Write recipes/NAME/ with a config, a script and a README."""
+    name, folder = arguments.name, RECIPES / arguments.name
+    _check(arguments, folder)
+    references = arguments.references
+    values = {
+        "name": name,
+        "language": _yaml(arguments.language),
+        "audio": _yaml(str(Path(arguments.audio).resolve())),
+        "text": _yaml(str(Path(arguments.text).resolve())),
+        "references": _yaml(str(Path(references).resolve())) if references else "null",
+        "scoring": f"References to score with: `{Path(references).resolve()}`."
+        if references
+        else "No references: nothing can be scored.",
+    }
+    folder.mkdir(parents=True)
+    (folder / CONFIG_NAME).write_text(_CONFIG.format(**values), "utf-8")
+    (folder / "run.sh").write_text(_RUN.format(**values), "utf-8")
+    (folder / "run.sh").chmod(0o755)
+    (folder / "README.md").write_text(_README.format(**values), "utf-8")
+    load_recipe(str(folder))
+    print(f"{folder}/ written. Next: unsup-asr validate {name}, then {folder}/run.sh")
+    return 0
+
+
+def _check(arguments: argparse.Namespace, folder: Path) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", arguments.name):
+        raise UsageError(
+            f"a recipe cannot be named {arguments.name!r}; use letters, digits, '-', '_' and '.'"
+        )
+    if not RECIPES.is_dir():
+        raise UsageError(f"there is no folder {RECIPES.resolve()}; run from the repository")
+    if folder.exists():
+        raise UsageError(f"{folder} exists; choose another name, or remove it")
+    if not Path(arguments.audio).is_dir():
+        raise UsageError(f"--audio {arguments.audio}: no such folder")
+    for option, value in (("--text", arguments.text), ("--references", arguments.references)):
+        if value is not None and not Path(value).is_file():
+            raise UsageError(f"{option} {value}: no such file")
+    known = languages()
+    if arguments.language not in known:
+        near = [code for code in known if code.split("-")[0] == arguments.language.split("-")[0]]
+        hint = f" Did you mean {', '.join(sorted(near))}?" if near else ""
+        raise UsageError(
+            f"espeak-ng has no language {arguments.language!r}.{hint} "
+            f"Languages: {', '.join(sorted(known))}"
+        )
+
+
+def _yaml(text: str) -> str:
+    """A string as YAML, quoted, so that no path reads as something else ('no' is Norwegian)."""
+    return json.dumps(text.replace("${", "\\${"), ensure_ascii=False)
+
+
+def _first_comment(path: Path) -> str:
+    first = path.read_text("utf-8").split("\n", 1)[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""

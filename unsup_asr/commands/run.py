@@ -1,0 +1,62 @@
+"""`run` and `status`: a recipe's stages."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from functools import partial
+from pathlib import Path
+
+import faiss
+import torch
+from omegaconf import DictConfig
+
+from unsup_asr.commands import UsageError
+from unsup_asr.config import RecipeError, load_recipe
+from unsup_asr.pipeline import build_graph
+from unsup_asr.stage_status import status as stage_status
+from unsup_asr.stages import UnknownStageError, run_stages
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run a recipe, one line a stage."""
+    config = recipe_of(arguments)
+    set_threads(config.runtime.num_threads)
+    root = Path(arguments.exp) / config.recipe
+    try:
+        run_stages(
+            build_graph(config),
+            config,
+            root,
+            until=arguments.until,
+            force=arguments.force,
+            announce=partial(print, flush=True),
+        )
+    except UnknownStageError as error:
+        raise UsageError(str(error)) from error
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Print the state of each stage; 1 when a finished one is damaged."""
+    config = recipe_of(arguments)
+    rows = stage_status(build_graph(config), config, Path(arguments.exp) / config.recipe)
+    width = max(len(row.stage) for row in rows)
+    for row in rows:
+        print(f"{row.stage:<{width}}  {row.state:<8} {row.key}  {row.reason}".rstrip())
+    return int(any(row.state == "damaged" for row in rows))
+
+
+def recipe_of(arguments: argparse.Namespace) -> DictConfig:
+    """The config that the command line names; a wrong one is wrong usage."""
+    try:
+        return load_recipe(arguments.recipe, arguments.overrides)
+    except RecipeError as error:
+        raise UsageError(str(error)) from error
+
+
+def set_threads(num_threads: int) -> None:
+    """Threads of torch and faiss; 0 for all the cores that this process may use."""
+    count = num_threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(count)
+    faiss.omp_set_num_threads(count)

@@ -1,0 +1,76 @@
+"""`evaluate`, `compare` and `report`: what was reached."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from unsup_asr.commands import UsageError
+from unsup_asr.compare import compare as compared
+from unsup_asr.compare import compare_apart
+from unsup_asr.config import RecipeError, load_recipe
+from unsup_asr.metrics import per_utterance
+from unsup_asr.report import (
+    aligned,
+    load_assets,
+    load_results,
+    report_json,
+    table_cells,
+    terminal_table,
+)
+from unsup_asr.results import row_from_counts
+from unsup_asr.transcripts import read_hypotheses, read_transcripts
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Print the error rate with its edits and interval, and on demand each utterance's."""
+    counts = per_utterance(
+        read_transcripts(Path(arguments.ref)),
+        read_hypotheses(Path(arguments.hyp)),
+        reference_source=arguments.ref,
+        hypothesis_source=arguments.hyp,
+    )
+    if arguments.utterances:
+        print("utterance_id\tinsertions\tdeletions\tsubstitutions\treference_length")
+        for utterance_id, c in counts.items():
+            values = (c.insertions, c.deletions, c.substitutions, c.reference_length)
+            print("\t".join([utterance_id, *map(str, values)]))
+        print()
+    row = row_from_counts(list(counts.values()), split=Path(arguments.ref).stem, seed=0)
+    print("\n".join(aligned(*table_cells({Path(arguments.hyp).stem: row}), left={0, 1})))
+    return 0
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Print results side by side."""
+    paths = [Path(path) for path in arguments.paths]
+    if missing := [path for path in paths if not path.exists()]:
+        raise UsageError(f"{missing[0]} does not exist; expected exp/<recipe> or a results.json")
+    print(compare_apart(paths) if arguments.show_apart else compared(paths))
+    return 0
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Print the results of a recipe and write its report.html."""
+    folder = _experiment(arguments.recipe, Path(arguments.exp))
+    results = load_results(folder)
+    if arguments.json:
+        print(json.dumps(report_json(results), ensure_ascii=False, indent=1))
+        return 0
+    from unsup_asr.report_html import write_html  # draws: imports matplotlib
+
+    print(terminal_table(results))
+    write_html(results, load_assets(folder), folder / "report.html")
+    print(f"\n{folder / 'report.html'}")
+    return 0
+
+
+def _experiment(recipe: str, exp: Path) -> Path:
+    """The recipe's folder of results; the recipe itself need not be there any more."""
+    if (exp / recipe / "latest").is_dir():
+        return exp / recipe
+    try:
+        return exp / load_recipe(recipe).recipe
+    except RecipeError as error:
+        raise UsageError(str(error)) from error

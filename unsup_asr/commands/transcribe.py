@@ -1,0 +1,76 @@
+"""`transcribe`: audio files to phones with start, end and confidence."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+from unsup_asr.audio import duration_s
+from unsup_asr.commands import UsageError
+from unsup_asr.progress import progress
+from unsup_asr.textgrid import textgrid
+from unsup_asr.transcribe import load_model
+from unsup_asr.types import Hypothesis
+
+_SUFFIXES = {"tsv": ".tsv", "json": ".json", "textgrid": ".TextGrid"}
+_COLUMNS = ("utterance_id", "phone", "start_s", "end_s", "confidence")
+
+
+def transcribe(arguments: argparse.Namespace) -> int:
+    """Print what is said in each file, or write one file for each."""
+    audio = [Path(name) for name in arguments.audio]
+    _check(arguments, audio)
+    model = load_model(Path(arguments.model))
+    if arguments.out is None:
+        if arguments.format == "tsv":
+            print("\t".join(_COLUMNS))
+        for path in audio:
+            print(_text(model.transcribe(path), path, arguments.format), flush=True)
+        return 0
+    out = Path(arguments.out)
+    out.mkdir(parents=True, exist_ok=True)
+    for path in progress(audio, "transcribe"):
+        text = _text(model.transcribe(path), path, arguments.format) + "\n"
+        if arguments.format == "tsv":
+            text = "\t".join(_COLUMNS) + "\n" + text
+        target = out / (path.stem + _SUFFIXES[arguments.format])
+        partial = target.with_name(target.name + ".partial")
+        partial.write_text(text, "utf-8")
+        partial.replace(target)
+    print(f"{len(audio)} files written to {out}")
+    return 0
+
+
+def _check(arguments: argparse.Namespace, audio: list[Path]) -> None:
+    if not Path(arguments.model).is_dir():
+        raise UsageError(f"{arguments.model}: no such folder; expected one that holds a model")
+    if missing := [path for path in audio if not path.is_file()]:
+        raise UsageError(f"{missing[0]}: no such file ({len(missing)} of {len(audio)} missing)")
+    if arguments.out is None and arguments.format == "textgrid" and len(audio) > 1:
+        raise UsageError("a TextGrid holds one recording; name a folder for them with --out")
+    stem, count = Counter(path.stem for path in audio).most_common(1)[0]
+    if arguments.out is not None and count > 1:
+        raise UsageError(f"{count} files are named {stem!r}: they would overwrite one another")
+
+
+def _text(hypothesis: Hypothesis, path: Path, form: str) -> str:
+    """One recording in one of the formats, without a last line break."""
+    if form == "textgrid":
+        return textgrid(hypothesis, duration_s=duration_s(path)).rstrip("\n")
+    rows = [
+        (phone, round(start, 4), round(end, 4), round(confidence, 4))
+        for phone, start, end, confidence in zip(
+            hypothesis.phones,
+            hypothesis.starts_s,
+            hypothesis.ends_s,
+            hypothesis.confidences,
+            strict=True,
+        )
+    ]
+    if form == "json":
+        phones = [dict(zip(_COLUMNS[1:], row, strict=True)) for row in rows]
+        found = {"utterance_id": hypothesis.utterance_id, "audio": str(path), "phones": phones}
+        return json.dumps(found, ensure_ascii=False)
+    return "\n".join("\t".join([hypothesis.utterance_id, *map(str, row)]) for row in rows)
