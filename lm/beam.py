@@ -75,7 +75,7 @@ class BeamDecoder:
         """As `decode` for many; `num_workers` threads, whose number changes no result."""
         search = self._search(tuple(phones))
         for i, scores_TV in enumerate(log_posteriors):
-            _check(scores_TV, len(phones), i)
+            check_posteriors(scores_TV, len(phones), i)
         by_length = sorted(range(len(log_posteriors)), key=lambda i: -len(log_posteriors[i]))
         batches = [
             by_length[start : start + _UTTERANCES_A_BATCH]
@@ -100,7 +100,8 @@ class BeamDecoder:
         return self._table[2]
 
 
-def _check(scores_TV: Float32Array, num_phones: int, position: int) -> None:
+def check_posteriors(scores_TV: Float32Array, num_phones: int, position: int) -> None:
+    """ValueError unless the posteriors are (T, num_phones), have a frame, and no NaN."""
     if scores_TV.ndim != 2 or scores_TV.shape[1] != num_phones or len(scores_TV) == 0:
         raise ValueError(
             f"posteriors of utterance {position} have shape {scores_TV.shape}; expected "

@@ -68,7 +68,7 @@ def search(
     """Best paths of utterances (T, V) that are sorted from long to short."""
     lengths = [len(scores_TV) for scores_TV in log_posteriors]
     num_utterances, num_frames = len(lengths), lengths[0]
-    scores_TBV = _padded(log_posteriors).to(space.columns_P.device)
+    scores_TBV = padded(log_posteriors).to(space.columns_P.device)
     now = _Beam(
         torch.zeros(num_utterances, 1, device=scores_TBV.device),
         torch.full((num_utterances, 1), space.start_state, device=scores_TBV.device),
@@ -130,12 +130,12 @@ def _step(
     symbol_BC = torch.where(is_start_BC, space.columns_P[column_BC], symbol_BC)
 
     key_BC = state_BC * (scores_BV.shape[1] + 1) + symbol_BC
-    kept_BK, score_BK = _best_of_each(score_BC, key_BC, beam)
+    kept_BK, score_BK = best_of_each(score_BC, key_BC, beam)
     following = _Beam(score_BK, state_BC.gather(1, kept_BK), symbol_BC.gather(1, kept_BK))
     return following, parent_BC.gather(1, kept_BK)
 
 
-def _best_of_each(score_BC: Tensor, key_BC: Tensor, beam: int) -> tuple[Tensor, Tensor]:
+def best_of_each(score_BC: Tensor, key_BC: Tensor, beam: int) -> tuple[Tensor, Tensor]:
     """Positions and scores of the best candidates with distinct keys; scores come sorted."""
     sorted_BC, order_BC = key_BC.sort(dim=1, stable=True)
     repeated_BC = torch.zeros_like(key_BC, dtype=torch.bool)
@@ -147,7 +147,7 @@ def _best_of_each(score_BC: Tensor, key_BC: Tensor, beam: int) -> tuple[Tensor, 
     return kept_BK, score_BK
 
 
-def _padded(log_posteriors: Sequence[Float32Array]) -> Tensor:
+def padded(log_posteriors: Sequence[Float32Array]) -> Tensor:
     """(T, B, V); what is past an utterance's end is never read. -inf becomes a large negative."""
     num_frames, num_symbols = log_posteriors[0].shape
     scores_TBV = np.zeros((num_frames, len(log_posteriors), num_symbols), dtype=np.float32)

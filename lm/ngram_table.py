@@ -67,7 +67,7 @@ def _fill(
     column_of[columns] = np.arange(len(columns))
     log_probability = np.full((num_states, len(columns)), -np.inf, dtype=np.float32)
     next_state = np.zeros((num_states, len(columns)), dtype=np.int32)
-    finder = _StateFinder(num_words)
+    finder = StateFinder(num_words)
     first_free = 1
     states_of_unigrams = np.zeros(num_words, dtype=np.int64)
     for order, values in enumerate(model.orders, 1):
@@ -95,7 +95,7 @@ def _fill(
     return log_probability, next_state, states_of_unigrams
 
 
-class _StateFinder:
+class StateFinder:
     """State of a context given by its words, by binary search one word at a time."""
 
     def __init__(self, num_words: int) -> None:
