@@ -13,18 +13,18 @@ from unsup_asr.espeak import languages
 from unsup_asr.upstreams.registry import upstream_names
 
 _CONFIG = """\
-# {name}: {audio}, with unpaired text from {text}.
+# One's own data: a folder of audio and a text that do not belong together.
 defaults:
   - base
   - _self_
   - override corpus: folder
 
 recipe: {name}
-language: {language}
+language: {language_yaml}
 corpus:
-  audio: {audio}
-  text: {text}
-  references: {references}
+  audio: {audio_yaml}
+  text: {text_yaml}
+  references: {references_yaml}
 """
 
 _RUN = """\
@@ -70,15 +70,19 @@ def new_recipe(arguments: argparse.Namespace) -> int:
     name, folder = arguments.name, RECIPES / arguments.name
     _check(arguments, folder)
     references = arguments.references
+    given: dict[str, str | None] = {
+        "language": arguments.language,
+        "audio": str(Path(arguments.audio).resolve()),
+        "text": str(Path(arguments.text).resolve()),
+        "references": str(Path(references).resolve()) if references else None,
+    }
     values = {
         "name": name,
-        "language": _yaml(arguments.language),
-        "audio": _yaml(str(Path(arguments.audio).resolve())),
-        "text": _yaml(str(Path(arguments.text).resolve())),
-        "references": _yaml(str(Path(references).resolve())) if references else "null",
-        "scoring": f"References to score with: `{Path(references).resolve()}`."
+        "scoring": f"Scored with `{given['references']}`."
         if references
-        else "No references: nothing can be scored.",
+        else "There are no references, so nothing can be scored.",
+        **given,
+        **{f"{key}_yaml": _yaml(value) for key, value in given.items()},
     }
     folder.mkdir(parents=True)
     (folder / CONFIG_NAME).write_text(_CONFIG.format(**values), "utf-8")
@@ -114,8 +118,10 @@ def _check(arguments: argparse.Namespace, folder: Path) -> None:
         )
 
 
-def _yaml(text: str) -> str:
-    """A string as YAML, quoted, so that no path reads as something else ('no' is Norwegian)."""
+def _yaml(text: str | None) -> str:
+    """A value as YAML, quoted, so that no string reads as something else ('no' is Norwegian)."""
+    if text is None:
+        return "null"
     return json.dumps(text.replace("${", "\\${"), ensure_ascii=False)
 
 

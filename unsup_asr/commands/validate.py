@@ -1,0 +1,83 @@
+"""`validate`: is the recipe whole, and is the data what it says, before hours are spent on it?"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from unsup_asr.commands.run import recipe_of
+from unsup_asr.config import components, instantiate
+from unsup_asr.manifest import read_manifest
+from unsup_asr.pipeline import build_graph
+
+_NUM_LINES = 2000  # of the text, phonemized as a sample
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """Print one line a check; 1 when one of them found something bad."""
+    config = recipe_of(arguments)
+    print(f"ok   recipe: {config.recipe}, every key and type known")
+    codes = [_report(name, check) for name, check in _checks(config)]
+    return int(any(codes))
+
+
+def _checks(config: DictConfig) -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "options", lambda: _build_components(config)
+    yield "stages", lambda: f"{len(build_graph(config))} in the graph"
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = Path(folder) / "corpus"
+        corpus.mkdir()
+        if "audio" in config.corpus:  # the user's own; others are made by the first stage
+            yield "data", lambda: _read_data(config, corpus)
+            if (corpus / "text.txt").is_file():
+                yield "text", lambda: _phonemize_sample(config, corpus / "text.txt")
+
+
+def _report(name: str, check: Callable[[], str]) -> int:
+    try:
+        print(f"ok   {name}: {check()}", flush=True)
+    except (ValueError, OSError) as error:
+        print(f"BAD  {name}: {error}", flush=True)
+        return 1
+    return 0
+
+
+def _build_components(config: DictConfig) -> str:
+    count = 0
+    for path, node in components(config):
+        try:
+            instantiate(node)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: {error}") from error
+        count += 1
+    return f"{count} components can be built"
+
+
+def _read_data(config: DictConfig, out: Path) -> str:
+    """Read all audio, the text and the references as the first stage would."""
+    instantiate(config.corpus).build(out)
+    found = {name: read_manifest(out / f"{name}.jsonl") for name in ("train", "dev", "test")}
+    parts = (
+        f"{name} {len(utterances)} utterances, {sum(u.duration_s for u in utterances) / 60:.1f} min"
+        for name, utterances in found.items()
+    )
+    scored = "references" if (out / "references").is_dir() else "no references, nothing to score"
+    return f"{'; '.join(parts)}; {scored}"
+
+
+def _phonemize_sample(config: DictConfig, text: Path) -> str:
+    """Phonemize the first lines: the text's script must be that of the language."""
+    with text.open(encoding="utf-8") as stream:
+        lines = list(islice(stream, _NUM_LINES))
+    with tempfile.TemporaryDirectory() as folder:
+        sample = Path(folder) / "text.txt"
+        sample.write_text("".join(lines), "utf-8")
+        out = Path(folder) / "out"
+        out.mkdir()
+        instantiate(config.text.front_end).prepare(sample, out)
+    return f"{len(lines)} lines phonemized"

@@ -1,0 +1,195 @@
+"""Does everything that a run needs work here? Each library is used, not only imported."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+MIN_CORES = 2
+MIN_MEMORY_BYTES = 4 * 10**9  # what a run of the demo may take
+MIN_DISK_BYTES = 5 * 10**9  # environment aside: audio, features and models of the demo
+
+_INSTALL = "run `make setup` again"
+
+_TINY_ARPA = """\
+\\data\\
+ngram 1=4
+ngram 2=2
+
+\\1-grams:
+-1.0\t<unk>
+-99\t<s>\t-0.3
+-0.5\t</s>
+-0.5\ta\t-0.3
+
+\\2-grams:
+-0.25\t<s> a
+-0.5\ta </s>
+
+\\end\\
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was tried: what was found and, where it is bad, what to do."""
+
+    name: str
+    is_ok: bool
+    found: str
+    remedy: str = ""
+
+
+class NotWorkingError(RuntimeError):
+    """Something is there and does not do what it should."""
+
+
+def examine() -> Iterator[Finding]:
+    """One finding after the other."""
+    yield tried("python", python, "install Python 3.11")
+    yield tried("torch", torch_multiplies, _INSTALL)
+    yield tried("torchaudio", torchaudio_computes_features, _INSTALL)
+    yield tried("faiss", faiss_clusters, _INSTALL)
+    kenlm = tried("kenlm", kenlm_reads_a_model, f"{_INSTALL}; it compiles with gcc and cmake")
+    yield kenlm
+    yield tried("espeak-ng", espeak_phonemizes, _INSTALL)
+    yield tried("soundfile", soundfile_writes_flac, _INSTALL)
+    for name in ("gcc", "cmake", "make"):
+        yield compiler(name, is_needed=not kenlm.is_ok)
+    yield tried("cores", enough_cores, "the demo will take longer than its README says")
+    yield tried("memory", enough_memory, "close other programs, or run recipes/toy")
+    yield tried("disk", enough_disk, "free some space, or write elsewhere with --exp")
+
+
+def tried(name: str, check: Callable[[], str], remedy: str) -> Finding:
+    """The finding of one check; whatever it raises is what is wrong."""
+    try:
+        return Finding(name, True, check())
+    except Exception as error:  # noqa: BLE001  (a broken library can raise anything)
+        return Finding(name, False, f"{type(error).__name__}: {error}", remedy)
+
+
+def python() -> str:
+    """Version; 3.11 at least, which the installation has seen to."""
+    return ".".join(map(str, sys.version_info[:3]))
+
+
+def torch_multiplies() -> str:
+    """A product of matrices; also names a GPU, where there is one."""
+    import torch
+
+    _expect("a product of ones", float((torch.ones(2, 3) @ torch.ones(3, 2))[0, 0]), 3.0)
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU, CPU only"
+    return f"{torch.__version__}, {device}"
+
+
+def torchaudio_computes_features() -> str:
+    """Filter banks of a tenth of a second: 8 frames of 25 ms every 10 ms."""
+    import torch
+    import torchaudio
+    from torchaudio.compliance import kaldi
+
+    frames_TD = kaldi.fbank(torch.zeros(1, 1600), sample_frequency=16000.0, dither=0.0)
+    _expect("frames of fbank", len(frames_TD), 8)
+    return str(torchaudio.__version__)
+
+
+def faiss_clusters() -> str:
+    """k-means on 100 points around two centres."""
+    import faiss
+
+    centres_ND = np.repeat(np.array([[0.0, 0.0], [10.0, 10.0]], np.float32), 50, axis=0)
+    points_ND = centres_ND + np.random.default_rng(0).normal(0, 0.1, (100, 2)).astype(np.float32)
+    kmeans = faiss.Kmeans(2, 2, niter=5, seed=1, verbose=False)
+    kmeans.train(points_ND)
+    _, nearest_N1 = kmeans.index.search(points_ND, 1)
+    _expect("clusters among the first 50 points", len(set(nearest_N1[:50, 0].tolist())), 1)
+    _expect("clusters among all points", len(set(nearest_N1[:, 0].tolist())), 2)
+    return str(faiss.__version__)
+
+
+def kenlm_reads_a_model() -> str:
+    """A bigram model of three lines, and the score of a sentence."""
+    import kenlm
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tiny.arpa"
+        path.write_text(_TINY_ARPA, "utf-8")
+        options = kenlm.Config()
+        options.show_progress = False
+        model = kenlm.Model(str(path), options)
+    _expect("log10 of 'a'", round(model.score("a"), 4), -0.75)
+    return "reads ARPA, scores"
+
+
+def espeak_phonemizes() -> str:
+    """Phones of one English word."""
+    import espeakng_loader
+    from phonemizer.backend import EspeakBackend
+    from phonemizer.backend.espeak.wrapper import EspeakWrapper
+
+    EspeakWrapper.set_library(espeakng_loader.get_library_path())
+    EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
+    phones = EspeakBackend("en-us").phonemize(["cat"], strip=True)[0]
+    if not phones.startswith("k"):
+        raise NotWorkingError(f"'cat' is phonemized as {phones!r}; expected a word with k")
+    return f"says 'cat' as {phones}"
+
+
+def soundfile_writes_flac() -> str:
+    """A flac file, written and read."""
+    import soundfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "silence.flac"
+        soundfile.write(path, np.zeros(160, np.float32), 16000)
+        samples_N, rate = soundfile.read(path)
+    _expect("samples read back", (len(samples_N), rate), (160, 16000))
+    return f"{soundfile.__version__}, {soundfile.__libsndfile_version__}"
+
+
+def compiler(name: str, *, is_needed: bool) -> Finding:
+    """Where a program is that builds kenlm; its absence is bad only while kenlm does not work."""
+    path = shutil.which(name)
+    if path is None and is_needed:
+        return Finding(name, False, "not found", "install gcc, cmake and make, then `make setup`")
+    return Finding(name, True, path or "not found; kenlm is built, so nothing needs it")
+
+
+def enough_cores() -> str:
+    """Cores that this process may use."""
+    cores = len(os.sched_getaffinity(0))
+    if cores < MIN_CORES:
+        raise NotWorkingError(f"{cores}; {MIN_CORES} or more are recommended")
+    return str(cores)
+
+
+def enough_memory() -> str:
+    """Memory that is not in use."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    return _at_least(free, MIN_MEMORY_BYTES)
+
+
+def enough_disk() -> str:
+    """Free space where the command is given."""
+    return _at_least(shutil.disk_usage(Path.cwd()).free, MIN_DISK_BYTES)
+
+
+def _at_least(free: int, needed: int) -> str:
+    if free < needed:
+        raise NotWorkingError(f"{free / 1e9:.1f} GB free; a run may need {needed / 1e9:.0f} GB")
+    return f"{free / 1e9:.1f} GB free"
+
+
+def _expect(what: str, found: object, expected: object) -> None:
+    if found != expected:
+        raise NotWorkingError(f"{what}: {found!r}; expected {expected!r}")
