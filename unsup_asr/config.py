@@ -79,7 +79,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> DictConfig:
         if group in config and defined.is_file():
             _check_plain_keys(config[group], _loaded(defined), f"{where}: {group}")
     _check_plain_keys(config.runtime, base.runtime, f"{where}: runtime")
-    for path, node in _components(config):
+    for path, node in components(config):
         check_component(node, f"{where}: {path}")
     return config
 
@@ -97,6 +97,11 @@ def check_component(node: DictConfig, where: str) -> None:
                 f"{where}.{key} is not an option of {node['_target_']}.{hint} "
                 f"Options: {', '.join(accepted)}"
             )
+    if needed := [name for name in _required_options(target) if name not in options]:
+        raise RecipeError(
+            f"{where}: {node['_target_']} needs {', '.join(needed)}; write it into the recipe, or "
+            f"add {where.rpartition(' ')[2]}.{needed[0]}=... to the command"
+        )
     if dataclasses.is_dataclass(target):
         for option in dataclasses.fields(target):
             if option.name in options and not _is_component(options[option.name]):
@@ -117,6 +122,16 @@ def instantiate(node: DictConfig) -> Any:
                 OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
             )
     return target(**options)
+
+
+def components(node: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:
+    """Every node with a `_target_`, outermost first, with its full name."""
+    if not isinstance(node, DictConfig):
+        return
+    if "_target_" in node:
+        yield path, node
+    for key, child in node.items():
+        yield from components(child, f"{path}.{key}" if path else str(key))
 
 
 def _loaded(path: Path) -> DictConfig:
@@ -176,17 +191,10 @@ def _check_known_keys(config: DictConfig, base: DictConfig, where: str) -> None:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise RecipeError(f"{where}: unknown key {key!r}.{hint} Known keys: {', '.join(known)}")
-    if not isinstance(config.seed, int):
-        raise RecipeError(f"{where}: seed is {config.seed!r}; expected a whole number")
-
-
-def _components(node: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:
-    if not isinstance(node, DictConfig):
-        return
-    if "_target_" in node:
-        yield path, node
-    for key, child in node.items():
-        yield from _components(child, f"{path}.{key}" if path else str(key))
+    if absent := [key for key in known if key not in config]:
+        raise RecipeError(f"{where}: {', '.join(absent)} taken away; every recipe has {known}")
+    if type(config.seed) is not int or config.seed < 0:
+        raise RecipeError(f"{where}: seed is {config.seed!r}; expected a whole number from 0")
 
 
 def _is_component(value: object) -> bool:
@@ -214,6 +222,13 @@ def _accepted_options(target: Any) -> list[str] | None:
     return [p.name for p in parameters]
 
 
+def _required_options(target: Any) -> list[str]:
+    """Names of the options without a default."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = inspect.signature(target).parameters.values()
+    return [p.name for p in parameters if p.kind in named and p.default is p.empty]
+
+
 def _check_type(target: Any, option: dataclasses.Field[Any], value: object, where: str) -> None:
     """Let OmegaConf convert the value to the field's annotation, alone in a class of its own."""
     annotations = (inspect.get_annotations(base, eval_str=True) for base in target.__mro__)
@@ -231,5 +246,5 @@ def _check_type(target: Any, option: dataclasses.Field[Any], value: object, wher
 
 
 def _first_lines(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines[:6])
+    text = str(error).partition("Config search path")[0].partition("See https://")[0]
+    return "; ".join([line.strip() for line in text.splitlines() if line.strip()][:6])
