@@ -97,11 +97,6 @@ def check_component(node: DictConfig, where: str) -> None:
                 f"{where}.{key} is not an option of {node['_target_']}.{hint} "
                 f"Options: {', '.join(accepted)}"
             )
-    if needed := [name for name in _required_options(target) if name not in options]:
-        raise RecipeError(
-            f"{where}: {node['_target_']} needs {', '.join(needed)}; write it into the recipe, or "
-            f"add {where.rpartition(' ')[2]}.{needed[0]}=... to the command"
-        )
     if dataclasses.is_dataclass(target):
         for option in dataclasses.fields(target):
             if option.name in options and not _is_component(options[option.name]):
@@ -220,13 +215,6 @@ def _accepted_options(target: Any) -> list[str] | None:
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
     return [p.name for p in parameters]
-
-
-def _required_options(target: Any) -> list[str]:
-    """Names of the options without a default."""
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = inspect.signature(target).parameters.values()
-    return [p.name for p in parameters if p.kind in named and p.default is p.empty]
 
 
 def _check_type(target: Any, option: dataclasses.Field[Any], value: object, where: str) -> None:

@@ -110,6 +110,8 @@ def test_until_runs_only_what_leads_there(tmp_path: Path) -> None:
     ran: list[str] = []
     run_stages(graph(ran), config(), tmp_path, until="text")
     assert ran == ["text"]
+    run_stages(graph(ran), config(), tmp_path, until="join")
+    assert ran == ["text", "speech", "join"]
 
 
 def test_unknown_stages_are_named_with_the_known_ones(tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ def test_a_stage_sees_its_own_config_and_no_other(tmp_path: Path) -> None:
 
     def run(context: StageContext) -> None:
         seen.update(context.config)  # type: ignore[arg-type]
-        with pytest.raises(OmegaConfBaseException):
+        with pytest.raises(OmegaConfBaseException, match="text"):
             _ = context.config.text
 
     run_stages(one_stage(run, config_keys=("speech",)), config(), tmp_path)
@@ -226,10 +228,16 @@ def test_references_open_only_to_a_stage_that_declares_it(tmp_path: Path) -> Non
     def peek(context: StageContext) -> None:
         context.input("corpus").file("references/test.tsv").read_text()
 
+    def climb(context: StageContext) -> None:
+        name = context.input("corpus").path.name
+        context.input("corpus").file(f"../../corpus/{name}/REFERENCES/..").read_text()
+
     source = Stage("corpus", corpus)
     with pytest.raises(StageFailedError, match="ReferencesSealedError") as caught:
         run_stages([source, Stage("train", peek, ("corpus",))], config(), tmp_path)
     assert isinstance(caught.value.__cause__, ReferencesSealedError)
+    with pytest.raises(StageFailedError, match="ReferencesSealedError"):
+        run_stages([source, Stage("train", climb, ("corpus",))], config(), tmp_path)
     run_stages(
         [source, Stage("evaluate", peek, ("corpus",), reads_references=True)], config(), tmp_path
     )
