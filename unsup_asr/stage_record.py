@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGES = ("unsup_asr", "segmentation", "gan", "lm")
 _DISTRIBUTIONS = (
     *("unsup-asr", "torch", "torchaudio", "faiss-gpu", "faiss-cpu", "kenlm", "phonemizer"),
-    *("espeakng-loader", "wordfreq", "numpy", "scipy", "scikit-learn"),
+    *("espeakng-loader", "wordfreq", "numpy", "scipy"),
 )
 
 
