@@ -48,11 +48,14 @@ def _report(name: str, check: Callable[[], str]) -> int:
 
 
 def _build_components(config: DictConfig) -> str:
+    """Build what the options describe: it finds those out of range, or wrong together."""
     count = 0
     for path, node in components(config):
         try:
             instantiate(node)
-        except (ValueError, TypeError) as error:
+        except TypeError:
+            continue  # a stage gives the rest of its options, such as the model of an earlier stage
+        except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         count += 1
     return f"{count} components can be built"
