@@ -121,6 +121,7 @@ class _WindowIndex:
         gap = max(left, right)
         self.left, self.num_taps = left, left + 1 + right
         self.shape = (members, rows)
+        self.sequence_MN = packing.sequence_MN
         self.num_buffer_rows = rows + gap * (packing.num_sequences + 2)
         device = packing.sequence_MN.device
         flat = torch.arange(rows, device=device) + gap * (packing.sequence_MN + 1)
@@ -141,12 +142,18 @@ def _gather_windows(values_MNC: Tensor, index: _WindowIndex) -> Tensor:
 
 
 def _add_windows(windows_MNKC: Tensor, index: _WindowIndex) -> Tensor:
+    """Shift by shift, in place: rows of one sequence are neighbours, so no index is needed."""
     members, rows = index.shape
-    taps = windows_MNKC.reshape(members * rows, index.num_taps, -1)
-    buffer = taps.new_zeros(members * index.num_buffer_rows, taps.shape[-1])
+    taps = windows_MNKC.reshape(members, rows, index.num_taps, -1)
+    out = taps.new_zeros(members, rows, taps.shape[-1])
+    sequence = index.sequence_MN
     for tap in range(index.num_taps):
-        buffer.index_add_(0, index.flat - index.left + tap, taps[:, tap])
-    return buffer.index_select(0, index.flat).view(members, rows, -1)
+        ahead = index.left - tap  # the window that reads row r at this tap is row r + ahead
+        near, far = slice(0, max(0, rows - abs(ahead))), slice(min(rows, abs(ahead)), rows)
+        to, source = (near, far) if ahead >= 0 else (far, near)
+        is_same_MN1 = (sequence[:, to] == sequence[:, source])[..., None].to(out.dtype)
+        out[:, to].addcmul_(taps[:, source, tap], is_same_MN1)
+    return out
 
 
 class _Windows(torch.autograd.Function):
