@@ -12,12 +12,14 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from unsup_asr.commands import UsageError
 
 DONE, FOUND_BAD, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
+_PACKAGES = ("unsup_asr", "segmentation", "gan", "lm")
 _OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*", re.DOTALL)
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
@@ -26,7 +28,11 @@ _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     arguments = _parse(argv)
-    _log_to_stderr(verbose=arguments.verbose)
+    with _logged_to_stderr(verbose=arguments.verbose):
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     module, _, function = arguments.does.partition(":")
     try:
         code = getattr(importlib.import_module(f"unsup_asr.commands.{module}"), function)(arguments)
@@ -122,18 +128,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _log_to_stderr(*, verbose: bool) -> None:
-    """Warnings of our packages, one line each; a stage's own log.txt has the tracebacks."""
+@contextmanager
+def _logged_to_stderr(*, verbose: bool) -> Iterator[None]:
+    """Warnings as one line each, while a command runs; a stage's own log.txt has the tracebacks."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     handler.setLevel(logging.INFO if verbose else logging.WARNING)
     if not verbose:
         handler.addFilter(lambda record: record.exc_info is None)
-    for name in ("unsup_asr", "segmentation", "gan", "lm"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(handler.level)
-        logger.propagate = False
+    levels = {name: logging.getLogger(name).level for name in _PACKAGES}
+    logging.getLogger().addHandler(handler)
+    for name in _PACKAGES:
+        logging.getLogger(name).setLevel(handler.level)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _storage_message(error: OSError) -> str:

@@ -108,6 +108,9 @@ def _check(arguments: argparse.Namespace, folder: Path) -> None:
     for option, value in (("--text", arguments.text), ("--references", arguments.references)):
         if value is not None and not Path(value).is_file():
             raise UsageError(f"{option} {value}: no such file")
+    for value in (arguments.audio, arguments.text, arguments.references or ""):
+        if "${" in str(Path(value).resolve()):
+            raise UsageError(f"{value}: recipes read '${{' as a reference to a key; rename it")
     known = languages()
     if arguments.language not in known:
         near = [code for code in known if code.split("-")[0] == arguments.language.split("-")[0]]
@@ -122,7 +125,7 @@ def _yaml(text: str | None) -> str:
     """A value as YAML, quoted, so that no string reads as something else ('no' is Norwegian)."""
     if text is None:
         return "null"
-    return json.dumps(text.replace("${", "\\${"), ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _first_comment(path: Path) -> str:
