@@ -1,5 +1,5 @@
 # `make demo` and `make test` need python3 (3.11), gcc, cmake and make; all else comes from wheels.
-PYTHON ?= python3
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SEED ?= 0
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv  # also mends one whose making was interrupted
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 

@@ -1,10 +1,8 @@
-"""What holds for every test: no network, few threads, loggers as they were."""
+"""What holds for every test: no network and few threads."""
 
 from __future__ import annotations
 
-import logging
 import socket
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -31,14 +29,3 @@ def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
             connect(self, address)  # type: ignore[arg-type]
 
         monkeypatch.setattr(socket.socket, "connect", local_only)
-
-
-@pytest.fixture(autouse=True)
-def loggers_as_they_were() -> Iterator[None]:
-    """The command line points the packages' loggers at its own standard error."""
-    loggers = [logging.getLogger(name) for name in ("unsup_asr", "segmentation", "gan", "lm")]
-    before = [(logger.handlers, logger.level, logger.propagate) for logger in loggers]
-    yield
-    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
