@@ -100,9 +100,9 @@ def test_help_is_there_at_once_and_lists_every_verb() -> None:
     ],
     ids=" ".join,
 )
-def test_what_cannot_be_parsed_is_usage(argv: str, capsys: Printed) -> None:
+def test_what_cannot_be_parsed_is_usage(argv: list[str], capsys: Printed) -> None:
     with pytest.raises(SystemExit) as stopped:
-        cli.main(argv.split())
+        cli.main(argv)
     assert stopped.value.code == 2
     assert "usage: unsup-asr" in capsys.readouterr().err
 
