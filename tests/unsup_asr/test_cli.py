@@ -27,7 +27,7 @@ from unsup_asr.types import ErrorCounts, Hypothesis, Transcript
 
 Printed = pytest.CaptureFixture[str]
 
-RECIPE = "defaults: [base, _self_]\nrecipe: mine\n"
+RECIPE = "defaults: [base, _self_]\nrecipe: mine\nruntime: {num_threads: 1}\n"
 
 
 @pytest.fixture(autouse=True)
@@ -240,7 +240,7 @@ def test_threads_are_those_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     monkeypatch.setattr(faiss, "omp_set_num_threads", asked.append)
     cli.main(["run", "mine", "runtime.num_threads=2"])
-    cli.main(["run", "mine"])
+    cli.main(["run", "mine", "runtime.num_threads=0"])
     assert asked == [2, 2, *[len(os.sched_getaffinity(0))] * 2]
 
 
