@@ -22,4 +22,8 @@ def progress(items: Iterable[Item], description: str) -> Iterable[Item]:
 def progress_bar(total: int, description: str) -> Iterator[Callable[[], None]]:
     """A bar of `total` steps; call what it yields once a step."""
     with tqdm(total=total, desc=description, disable=not sys.stderr.isatty(), leave=False) as bar:
-        yield lambda: bar.update() and None
+
+        def step() -> None:
+            bar.update()
+
+        yield step
