@@ -80,6 +80,7 @@ class Rules:
 
     dropout: float
     joint_penalty: bool
+    hard_samples: bool = False  # the discriminator reads phones drawn from the posteriors
     discriminator_dtype: torch.dtype
 
 
@@ -118,12 +119,13 @@ def train_discriminators(
 def train_generators(members: Sequence[Member], batch: Batch, rules: Rules) -> dict[str, Tensor]:
     """One update of every generator. Returns its loss terms, each (M,)."""
     generated, fake_MNV, fake = _fakes(members, batch, rules)
+    posteriors_MNV = torch.softmax(generated.joined_logits_MNV, -1)
     with torch.no_grad():
         composed = compose([m.discriminator for m in members], dtype=rules.discriminator_dtype)
     scores_fake = scores(composed, hidden_rows(composed, fake_MNV, fake), fake)
     terms = {
         "generator_loss": losses.generator_loss(scores_fake),
-        "diversity": losses.diversity_penalty(fake_MNV, fake),
+        "diversity": losses.diversity_penalty(posteriors_MNV, fake),
         "smoothness": losses.smoothness_penalty(generated.joined_logits_MNV, fake),
     }
     total_M = terms["generator_loss"]
@@ -163,8 +165,28 @@ def _fakes(members: Sequence[Member], batch: Batch, rules: Rules) -> tuple[_Fake
     )
     uniform_MN = _uniform(batch.rngs, rows.packing.lengths_MB.sum(1), rows.logits_MNV)
     logits, joined = join_random(rows.logits_MNV, rows.packing, uniform_MN)
-    posteriors = torch.softmax(logits, -1).masked_fill(joined.is_filler_MN[..., None], 0.0)
-    return _Fakes(rows, logits), posteriors, joined
+    fakes = (
+        sample_phones(logits, joined, batch.rngs)
+        if rules.hard_samples
+        else torch.softmax(logits, -1)
+    )
+    return _Fakes(rows, logits), fakes.masked_fill(joined.is_filler_MN[..., None], 0.0), joined
+
+
+def sample_phones(
+    logits_MNV: Tensor, packing: Packing, rngs: Sequence[np.random.Generator]
+) -> Tensor:
+    """One-hot phones drawn by Gumbel noise, with the softmax's slope: straight-through.
+
+    Jang et al. 2017. Soft posteriors give themselves away by not being one-hot, and a
+    discriminator that looks at nothing else teaches no phonotactics.
+    """
+    noise = torch.zeros(logits_MNV.shape)
+    for row, rng, count in zip(noise, rngs, packing.lengths_MB.sum(1).tolist(), strict=True):
+        row[:count] = torch.from_numpy(rng.gumbel(size=(count, row.shape[1])))
+    soft = torch.softmax(logits_MNV + noise.to(logits_MNV.device), -1)
+    drawn = torch.nn.functional.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft.dtype)
+    return drawn + (soft - soft.detach())
 
 
 def _penalty(

@@ -61,6 +61,7 @@ class AdversarialTrainer:
     beta2: float = 0.98
     clip_norm: float = 5.0
     gradient_penalty: float = 1.5
+    hard_samples: bool = False  # the discriminator reads drawn phones, not posteriors (Gumbel)
     joint_gradient_penalty: bool = False  # one norm a sequence instead of one a phone channel
     diversity: float = 4.0  # fairseq: code_penalty
     smoothness: float = 0.5
@@ -181,6 +182,7 @@ class _Game:
         self.rules = Rules(
             dropout=options.generator_dropout,
             joint_penalty=options.joint_gradient_penalty,
+            hard_samples=options.hard_samples,
             discriminator_dtype=DISCRIMINATOR_DTYPES[options.discriminator_dtype],
         )
 

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from gan.batches import UnpairedData
-from gan.population import GameOptions, Member, Rules, train_discriminators, train_generators
+from gan.packing import Packing
+from gan.population import (
+    GameOptions,
+    Member,
+    Rules,
+    sample_phones,
+    train_discriminators,
+    train_generators,
+)
 from gan.trainer import AdversarialTrainer, game_options, new_players
 from unsup_asr.ragged import RaggedArray
 
@@ -39,14 +47,14 @@ def member(seed: int, **changes: float) -> Member:
     return Member(found, generator, discriminator)
 
 
-def play(members: list[Member], updates: int = 6) -> None:
+def play(members: list[Member], updates: int = 6, rules: Rules = RULES) -> None:
     source = data()
     for update in range(updates):
         batch = source.draw(
             update, seeds=[m.options.seed for m in members], batch_size=4, device="cpu"
         )
         step = train_generators if update % 2 else train_discriminators
-        step(members, batch, RULES)
+        step(members, batch, rules)
 
 
 def make_members() -> list[Member]:
@@ -57,11 +65,12 @@ def make_members() -> list[Member]:
     ]
 
 
-def test_members_together_equal_members_alone() -> None:
+@pytest.mark.parametrize("rules", [RULES, replace(RULES, hard_samples=True, joint_penalty=True)])
+def test_members_together_equal_members_alone(rules: Rules) -> None:
     together, alone = make_members(), make_members()
-    play(together)
+    play(together, rules=rules)
     for single in alone:
-        play([single])
+        play([single], rules=rules)
     for one, other in zip(together, alone, strict=True):
         for module in ("generator", "discriminator"):
             for a, b in zip(
@@ -97,3 +106,21 @@ def test_a_gradient_that_is_not_finite_ends_the_training() -> None:
         broken.discriminator.score.weight.fill_(float("nan"))
     with pytest.raises(RuntimeError, match="non-finite"):
         play([broken], updates=1)
+
+
+def test_hard_samples_are_one_hot_draws_from_the_posteriors() -> None:
+    packing = Packing.of_lengths(torch.tensor([[4000]]))
+    logits = torch.tensor([0.0, 1.0, 2.0]).expand(1, 4000, 3)
+    drawn = sample_phones(logits, packing, [np.random.default_rng(0)])
+    assert set(drawn.flatten().tolist()) == {0.0, 1.0}
+    torch.testing.assert_close(
+        drawn.mean((0, 1)), torch.softmax(logits[0, 0], -1), atol=0.03, rtol=0.0
+    )
+
+
+def test_gradients_pass_through_hard_samples() -> None:
+    packing = Packing.of_lengths(torch.tensor([[3]]))
+    logits = torch.zeros(1, 3, 2, requires_grad=True)
+    sample_phones(logits, packing, [np.random.default_rng(0)])[..., 0].sum().backward()
+    assert logits.grad is not None
+    assert bool((logits.grad[..., 0] > 0).all())
