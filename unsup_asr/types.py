@@ -73,7 +73,7 @@ class Segments:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """Recognised phones of one utterance; times and confidences (0 to 1) where the decoder has them."""
+    """Recognised phones of one utterance; times and confidences (0 to 1) where there are any."""
 
     utterance_id: str
     phones: tuple[str, ...]

@@ -426,6 +426,8 @@ class KnowsOneWord:
     """A model that hears the same in every file."""
 
     def transcribe(self, path: Path) -> Hypothesis:
+        if path.stem == "broken":
+            raise ValueError(f"{path}: cannot be read as audio")
         return Hypothesis(path.stem, ("k", "æ"), (0.1, 0.2), (0.2, 0.3), (0.9, 0.5))
 
 
@@ -461,6 +463,19 @@ def test_transcribe_writes_a_textgrid_for_each_recording(model: list[str]) -> No
     assert cli.main([*model, "--format", "textgrid", "--out", "grids"]) == 0
     assert sorted(path.name for path in Path("grids").iterdir()) == ["u0.TextGrid", "u1.TextGrid"]
     assert "xmax = 0.5\n" in Path("grids/u0.TextGrid").read_text("utf-8")
+
+
+def test_transcribe_goes_on_after_a_file_that_cannot_be_read(
+    model: list[str], capsys: Printed
+) -> None:
+    Path("audio/broken.wav").write_bytes(b"no audio")
+    argv = [model[0], model[1], "audio/broken.wav", *model[2:]]
+    assert cli.main([*argv, "--out", "found"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == "unsup-asr transcribe: audio/broken.wav: cannot be read as audio\n"
+    assert captured.out == "2 of 3 files transcribed into found\n"
+    assert sorted(path.name for path in Path("found").iterdir()) == ["u0.tsv", "u1.tsv"]
+    assert Path("found/u0.tsv").read_text("utf-8").startswith("utterance_id\tphone\t")
 
 
 def test_transcribe_refuses_what_it_cannot_name_or_find(model: list[str], capsys: Printed) -> None:

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,7 @@ class AcousticNetwork(nn.Module):
         pad = shape.kernel // 2
         widths = [shape.input_dim * shape.stack, *[shape.hidden] * shape.num_layers]
         self.hidden = nn.ModuleList(
-            nn.Conv1d(a, b, shape.kernel, padding=pad)
-            for a, b in zip(widths, widths[1:], strict=False)
+            nn.Conv1d(a, b, shape.kernel, padding=pad) for a, b in pairwise(widths)
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(shape.hidden) for _ in self.hidden)
         self.output = nn.Conv1d(widths[-1], shape.num_outputs, shape.kernel, padding=pad)

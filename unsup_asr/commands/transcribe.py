@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -19,28 +20,34 @@ _COLUMNS = ("utterance_id", "phone", "start_s", "end_s", "confidence")
 
 
 def transcribe(arguments: argparse.Namespace) -> int:
-    """Print what is said in each file, or write one file for each."""
+    """Print what is said in each file, or write one file for each; 1 when some cannot be read."""
     audio = [Path(name) for name in arguments.audio]
     _check(arguments, audio)
     model = load_model(Path(arguments.model))
-    if arguments.out is None:
-        if arguments.format == "tsv":
-            print("\t".join(_COLUMNS))
-        for path in audio:
-            print(_text(model.transcribe(path), path, arguments.format), flush=True)
-        return 0
-    out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
+    header = "\t".join(_COLUMNS) if arguments.format == "tsv" else ""
+    out = None if arguments.out is None else Path(arguments.out)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    elif header:
+        print(header)
+    num_failed = 0
     for path in progress(audio, "transcribe"):
-        text = _text(model.transcribe(path), path, arguments.format) + "\n"
-        if arguments.format == "tsv":
-            text = "\t".join(_COLUMNS) + "\n" + text
-        target = out / (path.stem + _SUFFIXES[arguments.format])
-        partial = target.with_name(target.name + ".partial")
-        partial.write_text(text, "utf-8")
-        partial.replace(target)
-    print(f"{len(audio)} files written to {out}")
-    return 0
+        try:
+            text = _text(model.transcribe(path), path, arguments.format)
+        except ValueError as error:
+            print(f"unsup-asr transcribe: {error}", file=sys.stderr)
+            num_failed += 1
+            continue
+        if out is None:
+            print(text, flush=True)
+        else:
+            target = out / (path.stem + _SUFFIXES[arguments.format])
+            partial = target.with_name(target.name + ".partial")
+            partial.write_text(f"{header}\n{text}\n".lstrip("\n"), "utf-8")
+            partial.replace(target)
+    if out is not None:
+        print(f"{len(audio) - num_failed} of {len(audio)} files transcribed into {out}")
+    return int(num_failed > 0)
 
 
 def _check(arguments: argparse.Namespace, audio: list[Path]) -> None:
