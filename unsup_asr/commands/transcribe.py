@@ -39,7 +39,7 @@ def transcribe(arguments: argparse.Namespace) -> int:
             num_failed += 1
             continue
         if out is None:
-            print(text, flush=True)
+            print(text, end="\n" if text else "", flush=True)
         else:
             target = out / (path.stem + _SUFFIXES[arguments.format])
             partial = target.with_name(target.name + ".partial")
