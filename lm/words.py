@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +98,10 @@ class WordDecoder:
             return [sentence for _, sentence in sorted(pairs, key=lambda pair: pair[0])]
 
         if num_workers == 1:
-            return collect(map(self._search(tuple(phones)).run, map(take, batches)))
+            run = self._search(tuple(phones)).run
+            # torch's own threads cost more than they give on tensors of this size
+            with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                return collect(pool.map(run, map(take, batches)))
         with ProcessPoolExecutor(
             num_workers,
             mp_context=multiprocessing.get_context("spawn"),
