@@ -39,13 +39,15 @@ class Matching:
 class SkipBigramMatching:
     """Options of the search; the defaults were chosen on the synthetic development voices."""
 
-    num_lags: int = 6
+    num_lags: int = 10
     restarts: int = 6
     iterations: int = 800
     learning_rate: float = 0.1
     init_scale: float = 0.03
-    kernel_start: float = 1.0  # width of smoothing over similar clusters, in nearest-neighbour distances
-    kernel_end: float = 0.5
+    kernel_start: float = (
+        1.0  # width of smoothing over similar clusters, in nearest-neighbour distances
+    )
+    kernel_end: float = 0.3
     anneal_fraction: float = 0.7
     decay_fraction: float = 0.6  # the learning rate falls linearly to 0 after this part
     seed: int = 0
@@ -65,7 +67,9 @@ class SkipBigramMatching:
         `clusters` are segment cluster ids of each utterance, `text` phone ids of each sentence.
         """
         num_clusters = len(centroids_KD)
-        speech_LKK = _as_tensor(skip_bigrams(clusters, num_clusters, num_lags=self.num_lags), device)
+        speech_LKK = _as_tensor(
+            skip_bigrams(clusters, num_clusters, num_lags=self.num_lags), device
+        )
         text_LVV = _as_tensor(skip_bigrams(text, num_phones, num_lags=self.num_lags), device)
         distances_KK = _squared_distances(_as_tensor(centroids_KD, device))
         generator = torch.Generator().manual_seed(self.seed)
@@ -101,14 +105,18 @@ class SkipBigramMatching:
         return self.kernel_start + (self.kernel_end - self.kernel_start) * part
 
 
-def skip_bigrams(sequences: Sequence[Int32Array], num_symbols: int, *, num_lags: int) -> Float32Array:
+def skip_bigrams(
+    sequences: Sequence[Int32Array], num_symbols: int, *, num_lags: int
+) -> Float32Array:
     """Joint relative frequencies of symbols k places apart, k = 1..num_lags: (L, num_symbols^2).
 
     Each lag sums to 1. Raises ValueError when no sequence is longer than `num_lags`.
     """
     counts = np.zeros((num_lags, num_symbols * num_symbols))
     for lag in range(1, num_lags + 1):
-        pairs = [s[:-lag].astype(np.int64) * num_symbols + s[lag:] for s in sequences if len(s) > lag]
+        pairs = [
+            s[:-lag].astype(np.int64) * num_symbols + s[lag:] for s in sequences if len(s) > lag
+        ]
         if not pairs:
             raise ValueError(
                 f"no sequence is longer than {lag} symbols, so there are no pairs at lag {lag} to match; "
@@ -135,9 +143,9 @@ def statistics_distance(tables_RKV: Tensor, speech_LKK: Tensor, text_LVV: Tensor
 
 def similarity_kernel(squared_distances_KK: Tensor, width: float) -> Tensor:
     """exp(-d^2 / (2 width^2 s)), rows normalised; s is the mean squared nearest-neighbour distance."""
-    away = squared_distances_KK + torch.diag(torch.full((len(squared_distances_KK),), torch.inf)).to(
-        squared_distances_KK
-    )
+    away = squared_distances_KK + torch.diag(
+        torch.full((len(squared_distances_KK),), torch.inf)
+    ).to(squared_distances_KK)
     scale = away.min(dim=1).values.mean()
     kernel = torch.exp(-squared_distances_KK / (2 * width**2 * scale))
     return kernel / kernel.sum(dim=1, keepdim=True)

@@ -122,55 +122,52 @@ class LexiconViterbi:
         self, tree: LexiconTree, scores: Mapping[str, Float32Array]
     ) -> dict[str, Alignment]:
         lengths = [len(s) for s in scores.values()]
-        frames_BTV = torch.nn.utils.rnn.pad_sequence(
-            [self.acoustic_scale * torch.from_numpy(np.array(s)) for s in scores.values()],
-            batch_first=True,
+        padded_TBV = torch.nn.utils.rnn.pad_sequence(
+            [self.acoustic_scale * torch.from_numpy(np.array(s)) for s in scores.values()]
         )
-        batch, num_frames, _ = frames_BTV.shape
+        frames_TVB = padded_TBV.transpose(1, 2).contiguous()
+        num_frames, num_phones, batch = frames_TVB.shape
         num_tree = tree.num_tree_nodes
         num_nodes = len(tree.phone_N)
         roots = torch.nonzero(tree.parent_N[:num_tree] < 0)[:, 0]
         parent_N = tree.parent_N[:num_tree].clamp(min=0)
-        end_scores = self.lm_scale * tree.end_scores + self.word_score
-        loop_enter_V = self.lm_scale * tree.loop_enter_V
-        loop_bigram_VV = self.lm_scale * tree.loop_bigram_VV
+        end_scores = (self.lm_scale * tree.end_scores + self.word_score)[:, None]
+        loop_enter_V1 = self.lm_scale * tree.loop_enter_V[:, None]
+        loop_bigram_VV1 = self.lm_scale * tree.loop_bigram_VV[:, :, None]
 
         # what a node was entered from: 0 itself, 1 its parent or the root, 2 another loop node
-        entered_TBN = np.zeros((num_frames, batch, num_nodes), dtype=np.uint8)
-        loop_from_TBV = np.zeros((num_frames, batch, len(loop_enter_V)), dtype=np.int16)
+        entered_TNB = np.zeros((num_frames, num_nodes, batch), dtype=np.uint8)
+        loop_from_TVB = np.zeros((num_frames, num_phones, batch), dtype=np.int16)
         word_end_TB = np.zeros((num_frames, batch), dtype=np.int64)
         root_TB = torch.empty(num_frames, batch)
-        best_BN = torch.full((batch, num_nodes), _NEVER)
-        best_BN[:, roots] = 0.0
-        best_BN[:, num_tree:] = loop_enter_V
-        best_BN += frames_BTV[:, 0][:, tree.phone_N]
+        best_NB = torch.full((num_nodes, batch), _NEVER)
+        best_NB[roots] = 0.0
+        best_NB[num_tree:] = loop_enter_V1
+        best_NB += frames_TVB[0].index_select(0, tree.phone_N)
+        enter_NB = torch.empty_like(best_NB)
         for t in range(num_frames):
             if t > 0:
-                enter_BN = torch.empty_like(best_BN)
-                enter_BN[:, :num_tree] = best_BN[:, parent_N]
-                enter_BN[:, roots] = root_TB[t - 1][:, None]
-                from_loop_BV, source_BV = (best_BN[:, num_tree:, None] + loop_bigram_VV[None]).max(
-                    dim=1
-                )
-                from_root_BV = root_TB[t - 1][:, None] + loop_enter_V
-                enter_BN[:, num_tree:] = torch.maximum(from_loop_BV, from_root_BV)
-                is_entered_BN = enter_BN > best_BN
-                entered_TBN[t] = is_entered_BN.numpy()
-                entered_TBN[t, :, num_tree:] += (
-                    is_entered_BN[:, num_tree:] & (from_loop_BV > from_root_BV)
+                torch.index_select(best_NB, 0, parent_N, out=enter_NB[:num_tree])
+                enter_NB[roots] = root_TB[t - 1]
+                from_loop_VB, source_VB = (best_NB[num_tree:, None] + loop_bigram_VV1).max(dim=0)
+                from_root_VB = root_TB[t - 1] + loop_enter_V1
+                torch.maximum(from_loop_VB, from_root_VB, out=enter_NB[num_tree:])
+                is_entered_NB = enter_NB > best_NB
+                entered_TNB[t] = is_entered_NB.numpy()
+                entered_TNB[t, num_tree:] += (
+                    is_entered_NB[num_tree:] & (from_loop_VB > from_root_VB)
                 ).numpy()
-                loop_from_TBV[t] = source_BV.numpy()
-                best_BN = torch.maximum(best_BN, enter_BN)
-                best_BN += frames_BTV[:, t][:, tree.phone_N]
-            ended_B, end_B = (best_BN[:, tree.end_nodes] + end_scores).max(dim=1)
-            root_TB[t] = ended_B
+                loop_from_TVB[t] = source_VB.numpy()
+                torch.maximum(best_NB, enter_NB, out=best_NB)
+                best_NB += frames_TVB[t].index_select(0, tree.phone_N)
+            root_TB[t], end_B = (best_NB.index_select(0, tree.end_nodes) + end_scores).max(dim=0)
             word_end_TB[t] = tree.end_nodes[end_B].numpy()
         trace = _Trace(
             tree.phone_N.numpy(),
             tree.parent_N.numpy(),
             num_tree,
-            entered_TBN,
-            loop_from_TBV,
+            entered_TNB,
+            loop_from_TVB,
             word_end_TB,
         )
         return {
@@ -186,8 +183,8 @@ class _Trace:
     phone_N: np.ndarray
     parent_N: np.ndarray
     num_tree: int
-    entered_TBN: np.ndarray
-    loop_from_TBV: np.ndarray
+    entered_TNB: np.ndarray
+    loop_from_TVB: np.ndarray
     word_end_TB: np.ndarray
 
     def back(self, row: int, length: int, score: float) -> Alignment:
@@ -196,12 +193,12 @@ class _Trace:
         starts = [0]
         for t in range(length - 1, -1, -1):
             phones[t] = self.phone_N[node]
-            how = self.entered_TBN[t, row, node] if t else 0
+            how = self.entered_TNB[t, node, row] if t else 0
             if how == 0:
                 continue
             starts.append(t)
             if how == 2:
-                node = self.num_tree + int(self.loop_from_TBV[t, row, node - self.num_tree])
+                node = self.num_tree + int(self.loop_from_TVB[t, node - self.num_tree, row])
             elif self.parent_N[node] >= 0:
                 node = int(self.parent_N[node])
             else:

@@ -8,7 +8,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from unsup_asr.stages import Stage
+from unsup_asr.steps.adversarial import run_gan
+from unsup_asr.steps.ctc import run_self_training, run_supervised
 from unsup_asr.steps.data import run_corpus, run_features, run_language_model, run_text
+from unsup_asr.steps.final import run_evaluate, run_model
 from unsup_asr.steps.matching import run_choice, run_matching
 from unsup_asr.steps.realign import run_realign
 from unsup_asr.steps.units import run_segments, run_units
@@ -29,7 +32,14 @@ def build_graph(config: DictConfig) -> list[Stage]:
             ("features", "segments", "units", "text", "language_model"),
             ("matching", "language_model"),
         ),
-        Stage("choice", run_choice, ("matching", "segments"), ()),
+        Stage(
+            "gan",
+            run_gan,
+            ("features", "segments", "units", "matching", "text", "language_model"),
+            ("gan", "language_model"),
+            resumable=True,
+        ),
+        Stage("choice", run_choice, ("matching", "gan", "segments")),
     ]
     labels_from = "choice"
     for number in range(1, config.realign.num_rounds + 1):
@@ -43,7 +53,57 @@ def build_graph(config: DictConfig) -> list[Stage]:
             )
         )
         labels_from = name
+    spoken = ("features", "text", "language_model")
+    candidates = [labels_from]
+    for number in range(1, config.self_training.num_rounds + 1):
+        name = f"self_training_{number}"
+        stages.append(
+            Stage(
+                name,
+                partial(run_self_training, labels_from=labels_from),
+                (labels_from, *spoken),
+                ("self_training", "language_model"),
+            )
+        )
+        candidates.append(name)
+        labels_from = name
+    candidates = candidates[1:]
+    stages.append(
+        Stage(
+            "model",
+            partial(run_model, candidates=tuple(candidates)),
+            (*candidates, "text", "language_model"),
+            ("features", "self_training"),
+        )
+    )
+    if not has_references(config):
+        return stages
+    stages.append(
+        Stage(
+            "supervised",
+            run_supervised,
+            ("corpus", *spoken),
+            ("self_training", "language_model", "text"),
+            reads_references=True,
+        )
+    )
+    systems = [s.name for s in stages if s.name.startswith(("matching", "gan", "realign", "self_"))]
+    systems.append("supervised")
+    stages.append(
+        Stage(
+            "evaluate",
+            partial(run_evaluate, systems=tuple(systems)),
+            ("corpus", *spoken, "segments", "choice", "model", *systems),
+            ("text", "recipe"),
+            reads_references=True,
+        )
+    )
     return stages
+
+
+def has_references(config: DictConfig) -> bool:
+    """Whether the corpus has references: a folder of the user's may have none."""
+    return "references" not in config.corpus or config.corpus.references is not None
 
 
 def _user_files(config: DictConfig) -> list[Path]:

@@ -141,7 +141,7 @@ class FrameAlignment(Protocol):
 class Aligner(Protocol):
     """Frame scores to the best phone sequence that text allows, with its alignment."""
 
-    def tree(self, sentences: Iterable[Sequence[tuple[int, ...]]], num_phones: int) -> Any:  # noqa: ANN401
+    def tree(self, sentences: Iterable[Sequence[tuple[int, ...]]], num_phones: int) -> Any:
         """What `decode` searches, out of phonemized sentences of words."""
         ...
 
@@ -150,7 +150,7 @@ class Aligner(Protocol):
         tree: Any,
         scores: Mapping[str, Float32Array],
         *,
-        progress: Callable[[], None] = ...,  # noqa: ANN401
+        progress: Callable[[], None] = ...,
     ) -> Mapping[str, FrameAlignment]:
         """The best alignment of each utterance; `scores` (T, V) are scaled log likelihoods."""
         ...
@@ -161,4 +161,24 @@ class LanguageModelScorer(Protocol):
 
     def perplexity(self, arpa: Path, sequences: Sequence[Sequence[str]]) -> float:
         """Per-token perplexity, ends of sentences included."""
+        ...
+
+
+class DecodedPhones(Protocol):
+    """Phones of one hypothesis and the frame where each starts."""
+
+    @property
+    def phones(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def start_frames(self) -> tuple[int, ...]: ...  # noqa: D102
+
+
+class PhoneDecoder(Protocol):
+    """Log posteriors to phones with a phone language model."""
+
+    def decode_batch(
+        self, log_posteriors: Sequence[Float32Array], phones: Sequence[str]
+    ) -> Sequence[Sequence[DecodedPhones]]:
+        """For each utterance its hypotheses, best first."""
         ...

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +25,6 @@ from unsup_asr.types import Float32Array, Int32Array, Utterance
 from unsup_asr.upstreams.normalise import (
     add_deltas,
     normalise_speaker,
-    normalise_utterance,
     speaker_statistics,
     weigh_deltas,
 )
@@ -30,7 +32,8 @@ from unsup_asr.upstreams.normalise import (
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "dev", "test")
-_FRAME_S = 0.025  # window over which the energy of a frame is taken
+_FRAME_S = 0.025  # window of a frame: its energy is taken over it
+FIRST_CENTRE_S = _FRAME_S / 2
 
 
 def run_corpus(context: StageContext) -> None:
@@ -53,8 +56,8 @@ def run_language_model(context: StageContext) -> None:
 
 
 def run_features(context: StageContext) -> None:
-    """Write, by split, `acoustic` (deltas, speaker-normalised), `cluster` (deltas weighted down,
-    utterance-normalised), `boundary` (speaker-normalised) and `kept` (original frame indices).
+    """Write, by split, `acoustic` (with deltas) and `boundary` features, `cluster` (both, weighted)
+    and `kept` (original frame indices); all are normalised by speaker.
     """
     corpus = context.input("corpus")
     options = context.config.features
@@ -66,24 +69,42 @@ def run_features(context: StageContext) -> None:
         static: dict[str, Float32Array] = {}
         edges: dict[str, Float32Array] = {}
         kept: dict[str, Int32Array] = {}
-        for utterance in progress(utterances, f"features {split}"):
-            found = trimmed_features(corpus.path, utterance, acoustic, boundary, silence)
-            if found is not None:
-                static[utterance.id], edges[utterance.id], kept[utterance.id] = found
+
+        def extract(utterance: Utterance) -> tuple[Float32Array, Float32Array, Int32Array] | None:
+            return trimmed_features(corpus.path, utterance, acoustic, boundary, silence)
+
+        with one_torch_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
+            extracted = pool.map(extract, utterances)
+            for utterance, found in zip(
+                progress(utterances, f"features {split}"), extracted, strict=True
+            ):
+                if found is not None:
+                    static[utterance.id], edges[utterance.id], kept[utterance.id] = found
         if not static:
             raise ValueError(f"no utterance of {split} has speech; look at features.silence")
         if len(static) < len(utterances):
             log.warning("%s: %d utterances too short", split, len(utterances) - len(static))
         speakers = {u.id: u.speaker for u in utterances}
-        full = {i: add_deltas(x, (1.0, 1.0, 1.0)) for i, x in static.items()}
-        weights = tuple(options.delta_weights)
-        cluster = {i: weigh_deltas(normalise_utterance(x), weights) for i, x in full.items()}
-        _write(context.out / "acoustic" / split, _by_speaker(full, speakers))
+        acoustic_by_speaker = _by_speaker(
+            {i: add_deltas(x, (1.0, 1.0, 1.0)) for i, x in static.items()}, speakers
+        )
+        boundary_by_speaker = _by_speaker(edges, speakers)
+        cluster = {
+            i: np.concatenate(
+                [
+                    weigh_deltas(x, tuple(options.delta_weights)),
+                    options.boundary_weight * boundary_by_speaker[i],
+                ],
+                axis=1,
+            )
+            for i, x in acoustic_by_speaker.items()
+        }
+        _write(context.out / "acoustic" / split, acoustic_by_speaker)
+        _write(context.out / "boundary" / split, boundary_by_speaker)
         _write(context.out / "cluster" / split, cluster)
-        _write(context.out / "boundary" / split, _by_speaker(edges, speakers))
         _write(context.out / "kept" / split, kept, dtype="int32")
     shift_s = acoustic.frame_shift_samples / acoustic.sample_rate
-    timing = {"frame_shift_s": shift_s, "first_centre_s": _FRAME_S / 2}
+    timing = {"frame_shift_s": shift_s, "first_centre_s": FIRST_CENTRE_S}
     (context.out / "timing.json").write_text(json.dumps(timing), "utf-8")
 
 
@@ -107,6 +128,17 @@ def trimmed_features(
     if len(kept) < 4:
         return None
     return static_TD[kept], edges_TD[kept], kept
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Many small tensors are quicker one a thread than each cut over all threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _energy_db(samples_N: Float32Array, window: int, shift: int) -> Float32Array:

@@ -79,7 +79,6 @@ def run_choice(context: StageContext) -> None:
     scores = {
         name: json.loads(context.input(name).file("criterion.json").read_text("utf-8"))["weighted"]
         for name in ("matching", "gan")
-        if name in context.artifacts
     }
     chosen = min(scores, key=lambda name: scores[name])
     log.info("chosen %s by the unsupervised criterion: %s", chosen, scores)

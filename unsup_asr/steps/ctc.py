@@ -1,0 +1,141 @@
+"""Stages `self_training_1..N` and `supervised`: one CTC model, on pseudo-labels or on references."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from unsup_asr.acoustic.network import log_posteriors, save_network
+from unsup_asr.acoustic.training import CTC_BLANK
+from unsup_asr.config import instantiate
+from unsup_asr.phone_text import phone_ids, read_inventory
+from unsup_asr.progress import progress_bar
+from unsup_asr.protocols import PhoneDecoder
+from unsup_asr.stages import StageContext
+from unsup_asr.steps.data import open_split
+from unsup_asr.steps.matching import merge_repeats
+from unsup_asr.steps.references import read_references
+from unsup_asr.steps.scoring import boundary_times, run_criterion
+from unsup_asr.transcripts import read_hypotheses, write_hypotheses
+from unsup_asr.types import Float32Array, Hypothesis, Int32Array
+
+log = logging.getLogger(__name__)
+
+BLANK = "<blank>"
+
+
+def run_self_training(context: StageContext, *, labels_from: str) -> None:
+    """Train on the hypotheses of the stage before; decode all splits with the language model."""
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    pseudo = read_hypotheses(context.input(labels_from).file("hypotheses/train.tsv"))
+    targets = {h.utterance_id: phone_ids(h.phones, inventory) for h in pseudo}
+    _train_and_decode(context, targets, inventory, ("train", "dev", "test"))
+
+
+def run_supervised(context: StageContext) -> None:
+    """The same model trained on references: what labels are worth on this corpus."""
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    known = set(inventory)
+    targets: dict[str, Int32Array] = {}
+    num_unknown = 0
+    for reference in read_references(context, "train"):
+        phones = [phone for phone in reference.phones if phone in known]
+        num_unknown += len(reference.phones) - len(phones)
+        targets[reference.utterance_id] = phone_ids(phones, inventory)
+    if num_unknown:
+        log.warning("left out %d reference phones that the text's inventory lacks", num_unknown)
+    _train_and_decode(context, targets, inventory, ("dev", "test"))
+
+
+def _train_and_decode(
+    context: StageContext,
+    targets: Mapping[str, Int32Array],
+    inventory: Sequence[str],
+    splits: Sequence[str],
+) -> None:
+    options = context.config.self_training
+    training = instantiate(options.training)
+    features = open_split(context, "features", "acoustic", "train")
+    targets = {i: t for i, t in targets.items() if i in features}
+    with progress_bar(training.epochs, f"{context.stage} CTC") as tick:
+        network, curve = training.train_ctc(
+            features, targets, num_phones=len(inventory), progress=tick
+        )
+    save_network(network, context.out)
+    (context.out / "curve.json").write_text(json.dumps(curve), "utf-8")
+    decoder = phone_decoder(options.decoder, context)
+    greedy: list[list[str]] = []
+    for split in splits:
+        posteriors = log_posteriors(network, open_split(context, "features", "acoustic", split))
+        _decode_split(context, split, posteriors, inventory, decoder, training.stack)
+        if split == splits[0]:
+            greedy = [_greedy(p, inventory) for p in posteriors.values()]
+    run_criterion(context, greedy)
+
+
+def phone_decoder(node: DictConfig, context: StageContext) -> PhoneDecoder:
+    """The recipe's decoder over this run's language model."""
+    arpa = context.input("language_model").file("phones.arpa")
+    return instantiate(with_model(node, arpa))
+
+
+def with_model(node: DictConfig, arpa: Path) -> DictConfig:
+    """The decoder's node with the language model and the blank filled in."""
+    options = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(options, dict)
+    return OmegaConf.create({**options, "lm_path": str(arpa), "blank": BLANK})
+
+
+def decode_utterances(
+    decoder: PhoneDecoder,
+    posteriors: Mapping[str, Float32Array],
+    inventory: Sequence[str],
+    *,
+    stack: int,
+    kept: Mapping[str, Int32Array],
+    timing: Mapping[str, float],
+) -> list[Hypothesis]:
+    """Hypotheses with times in the original audio, and the posterior of each phone."""
+    symbols = [BLANK, *inventory]
+    column = {symbol: i for i, symbol in enumerate(symbols)}
+    decoded = decoder.decode_batch(list(posteriors.values()), symbols)
+    hypotheses: list[Hypothesis] = []
+    for (utterance_id, scores_TV), candidates in zip(posteriors.items(), decoded, strict=True):
+        best = candidates[0]
+        edges = np.array([*best.start_frames, len(scores_TV)])
+        times = boundary_times(edges * stack, np.array(kept[utterance_id]), timing)
+        confidences = tuple(
+            float(np.exp(scores_TV[a : max(b, a + 1), column[phone]].max()))
+            for phone, a, b in zip(best.phones, edges[:-1], edges[1:], strict=True)
+        )
+        hypotheses.append(
+            Hypothesis(utterance_id, best.phones, tuple(times[:-1]), tuple(times[1:]), confidences)
+        )
+    return hypotheses
+
+
+def _decode_split(
+    context: StageContext,
+    split: str,
+    posteriors: Mapping[str, Float32Array],
+    inventory: Sequence[str],
+    decoder: PhoneDecoder,
+    stack: int,
+) -> None:
+    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
+    kept = open_split(context, "features", "kept", split)
+    hypotheses = decode_utterances(
+        decoder, posteriors, inventory, stack=stack, kept=kept, timing=timing
+    )
+    (context.out / "hypotheses").mkdir(exist_ok=True)
+    write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)
+
+
+def _greedy(log_posteriors_TV: Float32Array, inventory: Sequence[str]) -> list[str]:
+    best = merge_repeats(log_posteriors_TV.argmax(axis=1))
+    return [inventory[i - 1] for i in best if i != CTC_BLANK]

@@ -1,0 +1,214 @@
+"""Stages `model` and `evaluate`: the system that goes out, and what a run is worth."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+
+from unsup_asr.artifacts import Artifact
+from unsup_asr.audio import read_audio
+from unsup_asr.boundary_metrics import boundary_scores, phone_boundaries
+from unsup_asr.manifest import read_manifest
+from unsup_asr.metrics import (
+    confusions,
+    ngram_js_divergence,
+    per_utterance,
+    reference_digest,
+)
+from unsup_asr.phone_text import read_inventory, read_phone_sentences
+from unsup_asr.report_assets import Assets, CurveSet, SpectrogramExample, spectrogram_example
+from unsup_asr.results import FINAL_ROW, Results, Row, SampleTranscript, row_from_counts
+from unsup_asr.stages import StageContext
+from unsup_asr.steps.data import open_split
+from unsup_asr.steps.references import read_references
+from unsup_asr.steps.scoring import boundary_times
+from unsup_asr.transcripts import read_hypotheses
+from unsup_asr.types import Hypothesis, Transcript
+from unsup_asr.upstreams.kaldi_features import KaldiFbank
+
+log = logging.getLogger(__name__)
+
+_SHOWN_TRANSCRIPTS = 8
+_TEXT_FOR_DIVERGENCE = 5000
+
+
+def run_model(context: StageContext, *, candidates: Sequence[str]) -> None:
+    """Choose the last round whose criterion is the lowest; copy all that `transcribe` needs."""
+    criteria = {name: read_criterion(context.input(name)) for name in candidates}
+    chosen = min(criteria, key=lambda name: criteria[name])
+    log.info("the model is %s; criteria: %s", chosen, criteria)
+    copies = {
+        "network.safetensors": context.input(chosen).file("network.safetensors"),
+        "network.json": context.input(chosen).file("network.json"),
+        "inventory.json": context.input("text").file("inventory.json"),
+        "phones.arpa": context.input("language_model").file("phones.arpa"),
+    }
+    for name, source in copies.items():
+        (context.out / name).write_bytes(source.read_bytes())
+    description = {"chosen": chosen, "criteria": criteria}
+    (context.out / "choice.json").write_text(json.dumps(description), "utf-8")
+    options = {
+        "features": OmegaConf.to_container(context.config.features, resolve=True),
+        "decoder": OmegaConf.to_container(context.config.self_training.decoder, resolve=True),
+    }
+    (context.out / "model.json").write_text(json.dumps(options, indent=1), "utf-8")
+
+
+def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
+    """Score every system on test against the references; write results.json and the pictures."""
+    references = read_references(context, "test")
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    chosen = {
+        json.loads(context.input(name).file("choice.json").read_text("utf-8"))["chosen"]
+        for name in ("choice", "model")
+    }
+    hypotheses = {
+        name: read_hypotheses(context.input(name).file("hypotheses/test.tsv")) for name in systems
+    }
+    scored_ids = {h.utterance_id for h in next(iter(hypotheses.values()))}
+    dropped = [r.utterance_id for r in references if r.utterance_id not in scored_ids]
+    if dropped:  # too short for one segment: an empty hypothesis, not a smaller test set
+        for found in hypotheses.values():
+            found.extend(Hypothesis(utterance_id, ()) for utterance_id in dropped)
+    rows: dict[str, Row] = {}
+    for name in systems:
+        counts = list(per_utterance(references, hypotheses[name]).values())
+        criterion = None if name == "supervised" else read_criterion(context.input(name))
+        rows[name] = row_from_counts(
+            counts, split="test", seed=context.seed, criterion=criterion, chosen=name in chosen
+        )
+    final = json.loads(context.input("model").file("choice.json").read_text("utf-8"))["chosen"]
+    supervised = rows.pop("supervised")
+    rows |= {FINAL_ROW: rows[final], "supervised": supervised}
+    by_id = {h.utterance_id: h.phones for h in hypotheses[final]}
+    text = read_phone_sentences(context.input("text").file("phones.txt"))[:_TEXT_FOR_DIVERGENCE]
+    flat = [[p for word in sentence for p in word] for sentence in text]
+    recognised = read_hypotheses(context.input(final).file("hypotheses/train.tsv"))
+    train = read_manifest(context.input("corpus").file("train.jsonl"))
+    results = Results(
+        recipe=str(context.config.recipe),
+        seed=context.seed,
+        corpus=str(context.config.recipe),
+        test_digest=reference_digest(references),
+        rows=rows,
+        num_phones=len(inventory),
+        train_hours=sum(u.duration_s for u in train) / 3600,
+        num_train_speakers=len({u.speaker for u in train}),
+        criterion_name="weighted perplexity",
+        boundaries=_boundaries(context, references),
+        js_divergence={
+            n: ngram_js_divergence(flat, [h.phones for h in recognised], n) for n in (1, 2, 3, 4)
+        },
+        samples=tuple(
+            SampleTranscript(r.utterance_id, r.phones, by_id[r.utterance_id])
+            for r in references[:_SHOWN_TRANSCRIPTS]
+        ),
+        confusion=confusions(references, hypotheses[final]),
+        diagnosis=_diagnosis(context, final, flat, [h.phones for h in recognised]),
+        wall_by_stage={},
+    )
+    results.write(context.out / "results.json")
+    Assets(_curves(context, systems), _spectrogram(context, references)).write(context.out)
+
+
+def read_criterion(artifact: Artifact) -> float:
+    """The weighted perplexity of a system's unconstrained output."""
+    return float(json.loads(artifact.file("criterion.json").read_text("utf-8"))["weighted"])
+
+
+def _boundaries(context: StageContext, references: Sequence[Transcript]) -> object:
+    pairs = [
+        (phone_boundaries(r.starts_s, r.ends_s), _found_edges(context, r.utterance_id))
+        for r in references
+        if r.starts_s
+    ]
+    return boundary_scores(pairs) if pairs else None
+
+
+def _found_edges(context: StageContext, utterance_id: str) -> list[float]:
+    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
+    kept = open_split(context, "features", "kept", "test")
+    edges = open_split(context, "segments", "boundaries", "test")
+    if utterance_id not in edges:
+        return []
+    return boundary_times(np.array(edges[utterance_id]), np.array(kept[utterance_id]), timing)
+
+
+def _spectrogram(
+    context: StageContext, references: Sequence[Transcript]
+) -> SpectrogramExample | None:
+    aligned = [r for r in references if r.starts_s]
+    if not aligned:
+        return None
+    corpus = context.input("corpus")
+    audio = {u.id: u.audio for u in read_manifest(corpus.file("test.jsonl"))}
+    reference = aligned[0]
+    wave = torch.from_numpy(read_audio(Path(audio[reference.utterance_id])))[None]
+    fbank = KaldiFbank(num_mel_bins=80)
+    log_mel = fbank.encode(wave, torch.tensor([wave.shape[1]])).layers_BTD[0][0].numpy()
+    return spectrogram_example(
+        reference,
+        log_mel_TF=log_mel,
+        shift_s=fbank.frame_shift_s,
+        found_boundaries_s=_found_edges(context, reference.utterance_id),
+    )
+
+
+def _curves(context: StageContext, systems: Sequence[str]) -> tuple[CurveSet, ...]:
+    matching = json.loads(context.input("matching").file("matching.json").read_text("utf-8"))
+    curves = [
+        CurveSet(
+            "Matching: loss of each restart",
+            {f"restart {i + 1}": curve for i, curve in enumerate(matching["curves"])},
+            x_label="iteration",
+            x_step=20,
+        )
+    ]
+    for title, prefix in (("Realignment", "realign_"), ("CTC", "self_training_")):
+        names = [name for name in systems if name.startswith(prefix)]
+        if title == "CTC":
+            names.append("supervised")
+        series = {
+            name: json.loads(context.input(name).file("curve.json").read_text("utf-8"))
+            for name in names
+        }
+        curves.append(CurveSet(f"{title}: loss of each epoch", series, x_label="epoch"))
+    return tuple(curves)
+
+
+def _diagnosis(
+    context: StageContext,
+    final: str,
+    text: Sequence[Sequence[str]],
+    recognised: Sequence[Sequence[str]],
+) -> tuple[str, ...]:
+    """Why the run may have failed, by signs that need no references."""
+    found = json.loads(context.input(final).file("criterion.json").read_text("utf-8"))
+    messages: list[str] = []
+    if found["phones_used"] < 0.8 * found["num_phones"]:
+        messages.append(
+            f"only {found['phones_used']} of {found['num_phones']} phones are used: the mapping "
+            "has collapsed; try more restarts (matching.matcher.restarts) or more text"
+        )
+    length_text = np.mean([len(s) for s in text])
+    length_speech = np.mean([len(s) for s in recognised])
+    if not 0.6 < length_speech / length_text < 1.6:
+        messages.append(
+            f"an utterance has {length_speech:.0f} phones, a sentence of the text "
+            f"{length_text:.0f}: is the text of the same kind as the speech? If so, set "
+            "segmentation.segmenter.picking.segments_per_second"
+        )
+    divergence = ngram_js_divergence(text, recognised, 2)
+    if divergence > 0.25:
+        messages.append(
+            f"the bigrams of the output differ from the text's by {divergence:.2f} bits (0.1 and "
+            "less where learning succeeds): the mapping is likely wrong; more audio, text closer "
+            "to the speech, or better boundaries help most"
+        )
+    return tuple(messages)

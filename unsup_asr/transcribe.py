@@ -1,0 +1,88 @@
+"""Phones of audio files with a trained model: what stage `model` of a run wrote.
+
+A model is a folder: network, inventory, n-gram model and the options of features and decoder. The
+recording is normalised by its own mean and variance, where training used those of its speaker.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from unsup_asr.acoustic.network import AcousticNetwork, load_network, log_posteriors
+from unsup_asr.audio import duration_s
+from unsup_asr.config import instantiate
+from unsup_asr.phone_text import read_inventory
+from unsup_asr.protocols import PhoneDecoder, Silence, Upstream
+from unsup_asr.steps.ctc import decode_utterances, with_model
+from unsup_asr.steps.data import FIRST_CENTRE_S, trimmed_features
+from unsup_asr.types import Hypothesis, Utterance
+from unsup_asr.upstreams.normalise import add_deltas, normalise_utterance
+
+_FILES = ("model.json", "network.json", "network.safetensors", "inventory.json", "phones.arpa")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model; `load_model` makes one."""
+
+    upstream: Upstream
+    boundary_upstream: Upstream
+    silence: Silence
+    network: AcousticNetwork
+    decoder: PhoneDecoder
+    inventory: list[str]
+
+    def transcribe(self, audio: str | Path) -> Hypothesis:
+        """Phones of one file with start, end and confidence; the id is the file's name.
+
+        ValueError when the file cannot be read or is shorter than 0.1 s.
+        """
+        path = Path(audio).resolve()
+        utterance = Utterance(path.stem.replace(" ", "_"), str(path), "unknown", duration_s(path))
+        found = trimmed_features(
+            path.parent, utterance, self.upstream, self.boundary_upstream, self.silence
+        )
+        if found is None:
+            raise ValueError(
+                f"{audio}: {utterance.duration_s:.3f} s of audio hold no speech to recognise; "
+                "expected at least 0.1 s"
+            )
+        static_TD, _, kept = found
+        features_TD = normalise_utterance(add_deltas(static_TD, (1.0, 1.0, 1.0)))
+        posteriors = log_posteriors(self.network, {utterance.id: features_TD})
+        shift_s = self.upstream.frame_shift_samples / self.upstream.sample_rate
+        (hypothesis,) = decode_utterances(
+            self.decoder,
+            posteriors,
+            self.inventory,
+            stack=self.network.shape.stack,
+            kept={utterance.id: np.asarray(kept)},
+            timing={"frame_shift_s": shift_s, "first_centre_s": FIRST_CENTRE_S},
+        )
+        return hypothesis
+
+
+def load_model(folder: str | Path) -> Model:
+    """The model in a folder (`exp/<recipe>/latest/model`); ValueError when a part is missing."""
+    folder = Path(folder)
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(
+            f"{folder}: no {missing[0]}; expected a folder with {', '.join(_FILES)}, such as "
+            "exp/<recipe>/latest/model after a run"
+        )
+    options = OmegaConf.create(json.loads((folder / "model.json").read_text("utf-8")))
+    assert isinstance(options, DictConfig)
+    return Model(
+        upstream=instantiate(options.features.upstream),
+        boundary_upstream=instantiate(options.features.boundary_upstream),
+        silence=instantiate(options.features.silence),
+        network=load_network(folder),
+        decoder=instantiate(with_model(options.decoder, folder / "phones.arpa")),
+        inventory=read_inventory(folder / "inventory.json"),
+    )
