@@ -66,6 +66,12 @@ def test_silence_stands_between_words_and_belongs_to_none(options):
     assert sentence.words[1].start_frames == (5, 6, 7)
 
 
+def test_silence_never_stands_inside_a_word(options):
+    decoder = WordDecoder(**options, silence_token="<SIL>")
+    sentence = decoder.decode(posteriors("k æ <SIL> t", sure=0.6), PHONES)
+    assert sentence.phones == ("k", "æ", "t")
+
+
 def test_a_ctc_blank_is_no_phone(options):
     phones = ["-", *PHONES]
     scores = posteriors("- ð - - ə k - æ t - -", phones)
