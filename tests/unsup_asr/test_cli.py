@@ -346,7 +346,9 @@ def write_pair(*hypothesis_ids: str) -> list[str]:
 def test_evaluate_prints_the_rate_and_each_utterance_on_demand(capsys: Printed) -> None:
     argv = write_pair("b", "a")
     assert cli.main(argv) == 0
-    assert "16.7" in capsys.readouterr().out
+    summary = capsys.readouterr().out
+    assert "16.7" in summary
+    assert "utterance_id" not in summary
     assert cli.main([*argv, "--utterances"]) == 0
     assert "b\t1\t0\t0\t3\n" in capsys.readouterr().out
 
