@@ -81,8 +81,8 @@ def test_dropout_zeroes_the_share_asked_for_and_keeps_the_mean() -> None:
 def test_a_member_drops_the_same_entries_beside_a_longer_one() -> None:
     alone = Packing.of_lengths(torch.tensor([[4]]))
     beside = Packing.of_lengths(torch.tensor([[4], [9]]))
-    one = drop_out(torch.ones(1, 4, 5), alone, 0.5, [np.random.default_rng(3)])
-    two = drop_out(
-        torch.ones(2, 9, 5), beside, 0.5, [np.random.default_rng(3), np.random.default_rng(4)]
-    )
+    rngs = [np.random.default_rng(seed) for seed in (3, 3, 4)]
+    one = drop_out(torch.ones(1, 4, 5), alone, 0.5, rngs[:1])
+    two = drop_out(torch.ones(2, 9, 5), beside, 0.5, rngs[1:])
     assert torch.equal(one[0], two[0, :4])
+    assert rngs[0].random() == rngs[1].random()

@@ -25,11 +25,14 @@ def example(channels: int = PHONES) -> tuple[torch.Tensor, Packing, list[list[to
 
 
 def test_game_losses_are_cross_entropies_with_fake_as_one() -> None:
-    fake, real = torch.tensor([[0.3, -2.0]]), torch.tensor([[1.5, 0.1]])
+    fake = torch.tensor([[0.3, -2.0], [4.0, 1.0]])
+    real = torch.tensor([[1.5, 0.1], [-3.0, 0.0]])
     p_fake, p_real = torch.sigmoid(fake), torch.sigmoid(real)
-    expected = -(p_fake.log().mean() + (1 - p_real).log().mean())
-    torch.testing.assert_close(losses.discriminator_loss(fake, real)[0], expected)
-    torch.testing.assert_close(losses.generator_loss(fake)[0], -(1 - p_fake).log().mean())
+    for member in range(2):
+        fooled = -(1 - p_fake[member]).log().mean()
+        told = -p_fake[member].log().mean() - (1 - p_real[member]).log().mean()
+        torch.testing.assert_close(losses.discriminator_loss(fake, real)[member], told)
+        torch.testing.assert_close(losses.generator_loss(fake)[member], fooled)
 
 
 def test_gradient_penalty_takes_one_norm_a_phone_channel() -> None:

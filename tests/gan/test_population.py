@@ -100,6 +100,14 @@ def test_a_discriminator_update_leaves_generators_alone_and_the_reverse() -> Non
         assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+def test_learning_rates_are_a_members_own() -> None:
+    slow, fast = member(0, generator_learning_rate=1e-4), member(0, generator_learning_rate=1e-2)
+    first = slow.generator.conv.weight.detach().clone()
+    play([slow, fast])
+    moved = [float((m.generator.conv.weight - first).detach().abs().max()) for m in (slow, fast)]
+    assert 0 < moved[0] < 0.1 * moved[1]
+
+
 def test_a_gradient_that_is_not_finite_ends_the_training() -> None:
     broken = member(0)
     with torch.no_grad():

@@ -63,22 +63,23 @@ def with_changes(**changes) -> AdversarialTrainer:
 
 
 def test_a_killed_training_resumes_with_identical_results(tmp_path: Path) -> None:
-    whole = train(SMALL, tmp_path / "whole")
+    options = with_changes(discriminator_steps=3, validate_every=2)
+    whole = train(options, tmp_path / "whole")
 
     class KilledError(Exception):
         pass
 
     played = 0
 
-    def kill_at_nine() -> None:
+    def kill_at_seven() -> None:
         nonlocal played
         played += 1
-        if played == 9:
+        if played == 7:
             raise KilledError
 
     with pytest.raises(KilledError):
-        train(SMALL, tmp_path / "killed", progress=kill_at_nine)
-    resumed = train(SMALL, tmp_path / "killed")
+        train(options, tmp_path / "killed", progress=kill_at_seven)
+    resumed = train(options, tmp_path / "killed")
     assert torch.equal(weights(resumed), weights(whole))
     assert resumed.history == whole.history
 
