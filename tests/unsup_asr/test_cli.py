@@ -412,6 +412,16 @@ def test_report_before_the_run_says_to_run(capsys: Printed) -> None:
     assert "no recipe named 'none_such'" in capsys.readouterr().err
 
 
+def test_report_needs_no_paths_of_the_data(capsys: Printed) -> None:
+    Path("recipes/own").mkdir()
+    Path("recipes/own/config.yaml").write_text(
+        "defaults: [base, _self_, override corpus: folder]\nrecipe: mine\n"
+    )
+    write_results("mine")
+    assert cli.main(["report", "recipes/own", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["recipe"] == "mine"
+
+
 def test_compare_sets_results_side_by_side(capsys: Printed) -> None:
     write_results("mine")
     write_results("other", seed=3)

@@ -6,10 +6,12 @@ import argparse
 import json
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from unsup_asr.commands import UsageError
 from unsup_asr.compare import compare as compared
 from unsup_asr.compare import compare_apart
-from unsup_asr.config import RecipeError, load_recipe
+from unsup_asr.config import CONFIG_NAME, RecipeError, recipe_folder
 from unsup_asr.metrics import per_utterance
 from unsup_asr.report import (
     aligned,
@@ -71,6 +73,7 @@ def _experiment(recipe: str, exp: Path) -> Path:
     if (exp / recipe / "latest").is_dir():
         return exp / recipe
     try:
-        return exp / load_recipe(recipe).recipe
+        folder = recipe_folder(recipe)
     except RecipeError as error:
         raise UsageError(str(error)) from error
+    return exp / str(OmegaConf.select(OmegaConf.load(folder / CONFIG_NAME), "recipe"))
