@@ -71,7 +71,9 @@ class Espeak:
         )
         if self.sample_rate <= 0:
             raise RuntimeError(f"espeak-ng did not start: code {self.sample_rate}, data {data!r}")
-        # Its Klatt voices draw noise from C's `rand`; nothing else here reads that generator.
+        # Breathy voices draw noise from espeak-ng's own generator, which starts from the clock;
+        # its Klatt voices draw from C's `rand`, which nothing else here reads.
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         ctypes.CDLL(None).srand(ctypes.c_uint(1))
         self._chunks: list[bytes] = []
         self._marks: list[tuple[int, str]] = []  # (sample, IPA; empty for a pause)

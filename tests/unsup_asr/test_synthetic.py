@@ -1,5 +1,8 @@
 import hashlib
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import espeakng_loader
@@ -259,3 +262,20 @@ def test_a_recipes_options_are_checked_by_type():
     assert structured.train_variants[0] == "m1"
     with pytest.raises(ValidationError):
         structured.seed = "zero"
+
+
+def test_breathy_voices_say_the_same_in_processes_started_at_other_times():
+    """espeak-ng seeds their noise from the clock, in whole seconds."""
+    command = (
+        "from unsup_asr.espeak import synthesize; import hashlib; "
+        "s = synthesize('a breath of air', 'en-us+f2').samples; "
+        "print(hashlib.sha256(s.tobytes()).hexdigest())"
+    )
+    found = set()
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", command], capture_output=True, text=True, check=True
+        )
+        found.add(done.stdout.strip())
+        time.sleep(1.1)
+    assert len(found) == 1
