@@ -71,14 +71,14 @@ def test_a_killed_training_resumes_with_identical_results(tmp_path: Path) -> Non
 
     played = 0
 
-    def kill_at_seven() -> None:
+    def kill_at_five() -> None:
         nonlocal played
         played += 1
-        if played == 7:
+        if played == 5:
             raise KilledError
 
     with pytest.raises(KilledError):
-        train(options, tmp_path / "killed", progress=kill_at_seven)
+        train(options, tmp_path / "killed", progress=kill_at_five)
     resumed = train(options, tmp_path / "killed")
     assert torch.equal(weights(resumed), weights(whole))
     assert resumed.history == whole.history
