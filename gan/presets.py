@@ -8,11 +8,12 @@ from gan.trainer import AdversarialTrainer
 
 W2VU = AdversarialTrainer()
 
-# Small enough for CPU minutes. What the true-label control showed to matter, in this order: three
-# discriminator updates to one of the generator (with one, the generator follows noise);
-# discriminator kernel 4 or more (with 3, lags beyond the reach of its statistics decide);
-# generator steps large enough to leave the uniform posterior; no smoothness, which is a penalty on
-# confidence where neighbours always differ.
+# Small enough for CPU minutes. On the true-label control (52 phones, seed 0, from random weights)
+# it goes from PER 96 to 42 and stays: better than any other setting tried, short of the aim of 5.
+# What mattered, in this order: three discriminator updates to one of the generator (with one the
+# generator follows noise, 91 to 97); discriminator kernel 4 (with 3: 88 to 95); diversity 2 (with
+# 0: 74, 4: 58, 8: 90); steps large enough to leave the uniform posterior. Drawn phones
+# (hard_samples) were worse: 85 at 400 generator steps, soft posteriors 60.
 CPU = AdversarialTrainer(
     updates=8000,
     batch_size=64,
@@ -29,7 +30,11 @@ CPU = AdversarialTrainer(
     validate_every=1000,
 )
 
-# From a matched table: the discriminator warms up alone, then leads three to one.
+# From a matched table, read as gan/start.py lays it out. The discriminator warms up alone, then
+# leads three to one. Synthetic corpus of 12 training voices, PER on 2 unseen ones: oracle segments 23.2 to 20 without anchor;
+# automatic segments 39.0 to 32 with anchor 3. Without anchor the automatic ones are lost at once
+# (67 after 100 generator steps) while the LM perplexity falls below that of the better start: the
+# generator writes language instead of what was said.
 FROM_MATCHING = AdversarialTrainer(
     updates=2700,
     batch_size=64,
@@ -42,6 +47,7 @@ FROM_MATCHING = AdversarialTrainer(
     discriminator_learning_rate=3e-3,
     diversity=2.0,
     smoothness=0.0,
+    anchor=3.0,
     validate_every=200,
 )
 
