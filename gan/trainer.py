@@ -23,7 +23,7 @@ from torch import Tensor
 from gan.batches import UnpairedData
 from gan.discriminator import Discriminator, DiscriminatorShape
 from gan.generator import Generator, GeneratorShape
-from gan.infer import TrainedGenerator, transcribe_all
+from gan.infer import TrainedGenerator, join_repeats, transcribe_all
 from gan.population import GameOptions, Member, Rules, train_discriminators, train_generators
 from unsup_asr.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array
@@ -66,6 +66,7 @@ class AdversarialTrainer:
     diversity: float = 4.0  # fairseq: code_penalty
     smoothness: float = 0.5
     anchor: float = 0.0  # KL to the map the generator started from
+    join_text: bool = False  # JOIN leaves no repeats in the output; drop them from the text too
     validate_every: int = 1000
     criterion: str = "weighted_lm_perplexity"  # the entry of `validate`'s answer to minimise
     seed: int = 0
@@ -103,6 +104,9 @@ class AdversarialTrainer:
         options and data. `progress` is called once an update, resumed ones included.
         """
         data = UnpairedData.check(segments, text, num_phones=num_phones)
+        if self.join_text:
+            joined = [join_repeats(sentence) for sentence in text]
+            data = UnpairedData.check(segments, joined, num_phones=num_phones)
         game = _Game(self, data, generator_init, device)
         checkpoint = _Checkpoint(checkpoint_dir, _fingerprint(self, data, generator_init))
         first = checkpoint.restore(game)

@@ -128,6 +128,15 @@ def test_turns_follow_discriminator_steps_and_warm_up() -> None:
     ]
 
 
+def test_joined_text_trains_as_text_without_repeats(tmp_path: Path) -> None:
+    doubled = [np.repeat(s, 2) for s in sentences(30, seed=2)]
+    arguments = {"num_phones": PHONES, "validate": distinct}
+    joined = with_changes(join_text=True).train(
+        segments(), doubled, checkpoint_dir=tmp_path / "joined", **arguments
+    )
+    assert joined.history == train(SMALL, tmp_path / "plain").history
+
+
 def test_the_start_itself_may_be_chosen(tmp_path: Path) -> None:
     calls = 0
 
