@@ -119,8 +119,8 @@ def skip_bigrams(
         ]
         if not pairs:
             raise ValueError(
-                f"no sequence is longer than {lag} symbols, so there are no pairs at lag {lag} to match; "
-                "give longer utterances or sentences, or lower num_lags"
+                f"no sequence is longer than {lag} symbols, so there are no pairs at lag {lag} "
+                "to match; give longer utterances or sentences, or lower num_lags"
             )
         counts[lag - 1] = np.bincount(np.concatenate(pairs), minlength=num_symbols * num_symbols)
     counts /= counts.sum(axis=1, keepdims=True)
@@ -142,7 +142,7 @@ def statistics_distance(tables_RKV: Tensor, speech_LKK: Tensor, text_LVV: Tensor
 
 
 def similarity_kernel(squared_distances_KK: Tensor, width: float) -> Tensor:
-    """exp(-d^2 / (2 width^2 s)), rows normalised; s is the mean squared nearest-neighbour distance."""
+    """exp(-d^2 / (2 width^2 s)), rows normalised; s: mean squared nearest-neighbour distance."""
     away = squared_distances_KK + torch.diag(
         torch.full((len(squared_distances_KK),), torch.inf)
     ).to(squared_distances_KK)

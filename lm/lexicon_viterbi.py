@@ -14,6 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -69,8 +70,8 @@ class LexiconViterbi:
         counts = Counter({w: c for w, c in counts.items() if c >= self.min_count})
         if not counts:
             raise ValueError(
-                f"no word occurs {self.min_count} times or more in the text: there is no lexicon to "
-                "decode with; lower min_count or give more text"
+                f"no word occurs {self.min_count} times or more in the text: there is no lexicon "
+                "to decode with; lower min_count or give more text"
             )
         phones: list[int] = []
         parents: list[int] = []
@@ -108,7 +109,7 @@ class LexiconViterbi:
         *,
         progress: Callable[[], None] = lambda: None,
     ) -> dict[str, Alignment]:
-        """The best alignment of each utterance; `scores` (T, V) are log likelihoods up to a constant."""
+        """The best alignment of each utterance; `scores` (T, V) are scaled log likelihoods."""
         ids = sorted(scores, key=lambda i: len(scores[i]))
         found: dict[str, Alignment] = {}
         with torch.inference_mode():
@@ -209,11 +210,11 @@ class _Trace:
 def _phone_loop(
     counts: Counter[Pronunciation], num_phones: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log probabilities over word types: first phone, next phone after a phone, end after a phone."""
+    """Log probabilities over word types: of the first phone, of a pair, of the end."""
     pairs = np.full((num_phones + 1, num_phones + 1), 0.1)  # row and column V: the word's edge
     for word in counts:
         path = [num_phones, *word, num_phones]
-        for a, b in zip(path, path[1:], strict=False):
+        for a, b in pairwise(path):
             pairs[a, b] += 1
     pairs = np.log(pairs / pairs.sum(axis=1, keepdims=True))
     return (

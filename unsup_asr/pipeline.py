@@ -1,4 +1,4 @@
-"""The graph, top to bottom, as one list. Only stages marked `reads_references` can open references."""
+"""The graph, top to bottom, as one list; only stages marked `reads_references` see references."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
         Stage("text", run_text, ("corpus",), ("text",)),
         Stage("language_model", run_language_model, ("text",), ("language_model",)),
         Stage("features", run_features, ("corpus",), ("features",)),
-        Stage("segments", run_segments, ("features",), ("segmentation",)),
+        Stage("segments", run_segments, ("features", "text"), ("segmentation",)),
         Stage("units", run_units, ("features", "segments"), ("segmentation",)),
         Stage(
             "matching",

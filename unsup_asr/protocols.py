@@ -15,7 +15,7 @@ from unsup_asr.types import Float32Array, Int32Array
 
 @dataclass(frozen=True)
 class UpstreamOutput:
-    """Axes: B batch, T frames, D dims. `layers_BTD` has one tensor a layer, `lengths_B` in frames."""
+    """B batch, T frames, D dims. `layers_BTD` has one tensor a layer, `lengths_B` in frames."""
 
     layers_BTD: list[Tensor]
     lengths_B: Tensor
@@ -35,7 +35,7 @@ class Upstream(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """A digest of everything that decides the output (weights, options): enters the stage key."""
+        """A digest of all that decides the output (weights, options): enters the stage key."""
         ...
 
 
@@ -140,6 +140,8 @@ class FrameAlignment(Protocol):
 
 class Aligner(Protocol):
     """Frame scores to the best phone sequence that text allows, with its alignment."""
+
+    batch_size: int
 
     def tree(self, sentences: Iterable[Sequence[tuple[int, ...]]], num_phones: int) -> Any:
         """What `decode` searches, out of phonemized sentences of words."""

@@ -150,7 +150,8 @@ class NetworkTraining:
                 for batch in _similar_lengths(ids, features, self.batch_size, rng):
                     x_BTD, lengths_B = padded_batch([features[i] for i in batch], device=device)
                     self._mask(x_BTD, lengths_B, rng)
-                    loss, weight = batch_loss(*network(x_BTD, lengths_B), batch)
+                    log_posteriors_BTV, out_lengths_B = network(x_BTD, lengths_B)
+                    loss, weight = batch_loss(log_posteriors_BTV, out_lengths_B, batch)
                     optimizer.zero_grad(set_to_none=True)
                     (loss / weight).backward()
                     nn.utils.clip_grad_norm_(network.parameters(), 5.0)

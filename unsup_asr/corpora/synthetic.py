@@ -26,7 +26,7 @@ from unsup_asr.types import Transcript, Utterance
 logger = logging.getLogger(__name__)
 
 # espeak-ng's variants of one language, male and female in each split.
-TRAIN_VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "f1", "f2", "f3", "linda", "Annie", "ed")
+TRAIN_VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "f1", "f2", "f3", "f5")
 DEV_VARIANTS = ("m8", "belinda")
 TEST_VARIANTS = ("m7", "f4", "Alex", "steph")
 

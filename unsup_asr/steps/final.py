@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from unsup_asr.artifacts import Artifact
 from unsup_asr.audio import read_audio
-from unsup_asr.boundary_metrics import boundary_scores, phone_boundaries
+from unsup_asr.boundary_metrics import BoundaryScores, boundary_scores, phone_boundaries
 from unsup_asr.manifest import read_manifest
 from unsup_asr.metrics import (
     confusions,
@@ -122,7 +122,7 @@ def read_criterion(artifact: Artifact) -> float:
     return float(json.loads(artifact.file("criterion.json").read_text("utf-8"))["weighted"])
 
 
-def _boundaries(context: StageContext, references: Sequence[Transcript]) -> object:
+def _boundaries(context: StageContext, references: Sequence[Transcript]) -> BoundaryScores | None:
     pairs = [
         (phone_boundaries(r.starts_s, r.ends_s), _found_edges(context, r.utterance_id))
         for r in references

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -77,8 +78,8 @@ def every_nth(labels_T: Int32Array, stack: int) -> Int32Array:
 def _write_alignments(
     context: StageContext,
     split: str,
-    alignments: dict[str, FrameAlignment],
-    posteriors: dict[str, Float32Array],
+    alignments: Mapping[str, FrameAlignment],
+    posteriors: Mapping[str, Float32Array],
     inventory: list[str],
     stack: int,
 ) -> None:
