@@ -39,15 +39,13 @@ class Matching:
 class SkipBigramMatching:
     """Options of the search; the defaults were chosen on the synthetic development voices."""
 
-    num_lags: int = 10
+    num_lags: int = 8
     restarts: int = 6
     iterations: int = 800
     learning_rate: float = 0.1
     init_scale: float = 0.03
-    kernel_start: float = (
-        1.0  # width of smoothing over similar clusters, in nearest-neighbour distances
-    )
-    kernel_end: float = 0.3
+    kernel_start: float = 1.0  # of smoothing over clusters, in nearest-neighbour distances
+    kernel_end: float = 0.4
     anneal_fraction: float = 0.7
     decay_fraction: float = 0.6  # the learning rate falls linearly to 0 after this part
     seed: int = 0

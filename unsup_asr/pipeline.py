@@ -14,7 +14,7 @@ from unsup_asr.steps.data import run_corpus, run_features, run_language_model, r
 from unsup_asr.steps.final import run_evaluate, run_model
 from unsup_asr.steps.matching import run_choice, run_matching
 from unsup_asr.steps.realign import run_realign
-from unsup_asr.steps.units import run_segments, run_units
+from unsup_asr.steps.units import run_segments, run_units, run_units_again
 
 
 def build_graph(config: DictConfig) -> list[Stage]:
@@ -28,7 +28,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
         Stage("units", run_units, ("features", "segments"), ("segmentation",)),
         Stage(
             "matching",
-            run_matching,
+            partial(run_matching, units="units"),
             ("features", "segments", "units", "text", "language_model"),
             ("matching", "language_model"),
         ),
@@ -53,6 +53,9 @@ def build_graph(config: DictConfig) -> list[Stage]:
             )
         )
         labels_from = name
+        if number == 1:
+            stages += _matching_again(name)
+            labels_from = "matching_2"
     spoken = ("features", "text", "language_model")
     candidates = [labels_from]
     for number in range(1, config.self_training.num_rounds + 1):
@@ -99,6 +102,21 @@ def build_graph(config: DictConfig) -> list[Stage]:
         )
     )
     return stages
+
+
+def _matching_again(network_from: str) -> list[Stage]:
+    """Clusters that know what the first round has learned, matched once more."""
+    again = partial(run_units_again, network_from=network_from)
+    inputs = ("features", "segments", "units_2", "text", "language_model")
+    return [
+        Stage("units_2", again, ("features", "segments", network_from), ("segmentation",)),
+        Stage(
+            "matching_2",
+            partial(run_matching, units="units_2"),
+            inputs,
+            ("matching", "language_model"),
+        ),
+    ]
 
 
 def has_references(config: DictConfig) -> bool:

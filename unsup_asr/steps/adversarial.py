@@ -27,8 +27,8 @@ _TABLE_FLOOR = 1e-4  # a probability of 0 would be a weight of minus infinity
 def run_gan(context: StageContext) -> None:
     """Play the game; keep the generator of the best unsupervised criterion, the start included.
 
-    A generator that starts from matching reads, for each segment, its cluster as one-hot beside
-    its features: its first linear map is then the logarithm of the matched table, exactly.
+    A generator that starts from matching reads the matched log posteriors of each segment beside
+    its features; its first map passes them on, so that nothing is lost at the start.
     """
     options = context.config.gan
     trainer = instantiate(options.trainer)
@@ -36,16 +36,13 @@ def run_gan(context: StageContext) -> None:
     sentences = read_phone_sentences(context.input("text").file("phones.txt"))
     text = [phone_ids([p for word in s for p in word], inventory) for s in sentences]
     start = None
+    table_KV = None
     if options.start == "matching":
         table_KV = np.load(context.input("matching").file("table.npy"))
-        start = np.log(table_KV + _TABLE_FLOOR)
-        features = open_split(context, "units", "pooled", "train")
-        padding = np.zeros((features.values_array.shape[1], len(inventory)))
-        start = np.concatenate([start, padding]).astype(np.float32)
-    inputs = {
-        split: _generator_input(context, split, start is not None, options.feature_scale)
-        for split in SPLITS
-    }
+    inputs = {split: _generator_input(context, split, table_KV) for split in SPLITS}
+    if table_KV is not None:  # the matched posteriors pass, the features have no weight yet
+        num_features = inputs["train"].values_array.shape[1] - len(inventory)
+        start = np.eye(num_features + len(inventory), dtype=np.float32)[:, num_features:]
     scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
     arpa = context.input("language_model").file("phones.arpa")
 
@@ -78,16 +75,17 @@ def run_gan(context: StageContext) -> None:
 
 
 def _generator_input(
-    context: StageContext, split: str, with_clusters: bool, scale: float
+    context: StageContext, split: str, table_KV: Float32Array | None
 ) -> RaggedArray:
+    """Features of each segment over one scale; with a table, its log posteriors beside them."""
     pooled = open_split(context, "units", "pooled", split)
-    if not with_clusters:
+    if table_KV is None:
         return pooled
     clusters = open_split(context, "units", "clusters", split)
-    num_clusters = len(np.load(context.input("units").file("centroids.npy"), mmap_mode="r"))
-    one_hot = np.eye(num_clusters, dtype=np.float32)
+    scale = float(np.std(open_split(context, "units", "pooled", "train").values_array))
+    log_table_KV = np.log(table_KV + _TABLE_FLOOR)
     return RaggedArray.from_arrays(
-        {i: np.concatenate([one_hot[clusters[i]], scale * pooled[i]], axis=1) for i in pooled}
+        {i: np.concatenate([pooled[i] / scale, log_table_KV[clusters[i]]], axis=1) for i in pooled}
     )
 
 

@@ -138,4 +138,4 @@ def _decode_split(
 
 def _greedy(log_posteriors_TV: Float32Array, inventory: Sequence[str]) -> list[str]:
     best = merge_repeats(log_posteriors_TV.argmax(axis=1))
-    return [inventory[i - 1] for i in best.tolist() if i != CTC_BLANK]
+    return [str(inventory[i - 1]) for i in best.tolist() if i != CTC_BLANK]

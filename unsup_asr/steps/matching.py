@@ -21,20 +21,20 @@ from unsup_asr.types import Int32Array
 log = logging.getLogger(__name__)
 
 
-def run_matching(context: StageContext) -> None:
+def run_matching(context: StageContext, *, units: str) -> None:
     """Match skip-bigram statistics; write the table, curves, phones of segments and hypotheses."""
     options = context.config.matching
     inventory = read_inventory(context.input("text").file("inventory.json"))
     sentences = read_phone_sentences(context.input("text").file("phones.txt"))
     text = [phone_ids([p for word in s for p in word], inventory) for s in sentences]
-    clusters = open_split(context, "units", "clusters", "train")
+    clusters = open_split(context, units, "clusters", "train")
     merged = [merge_repeats(np.array(clusters[i])) for i in clusters]
     rate = np.mean([len(c) for c in merged]) / np.mean([len(s) for s in text])
     rng = np.random.default_rng(context.seed)
     if options.duplicate_text:
         text = [duplicate_phones(s, max(0.0, float(rate) - 1.0), rng) for s in text]
     matcher: Matcher = instantiate(options.matcher)
-    centroids_KD = np.load(context.input("units").file("centroids.npy"))
+    centroids_KD = np.load(context.input(units).file("centroids.npy"))
     with progress_bar(matcher.iterations, "matching") as tick:
         found = matcher.match(merged, centroids_KD, text, num_phones=len(inventory), progress=tick)
     log.info("losses of the restarts: %s", [round(x, 3) for x in found.losses_R])
@@ -52,7 +52,7 @@ def run_matching(context: StageContext) -> None:
         {
             split: {
                 i: phone_of_K[np.array(ids)]
-                for i, ids in open_split(context, "units", "clusters", split).items()
+                for i, ids in open_split(context, units, "clusters", split).items()
             }
             for split in SPLITS
         },
@@ -62,13 +62,17 @@ def run_matching(context: StageContext) -> None:
 def write_phones_of_segments(
     context: StageContext, phones: Mapping[str, Mapping[str, Int32Array]]
 ) -> None:
-    """Write `phones/<split>` (one phone id a segment), hypotheses, and the criterion on train."""
+    """Write `phones` (one a segment), `labels` (one a frame), hypotheses, criterion."""
     inventory = read_inventory(context.input("text").file("inventory.json"))
     for split, of_split in phones.items():
         with RaggedWriter(context.out / "phones" / split, dtype="int32") as writer:
             for utterance_id, ids in of_split.items():
                 writer.append(utterance_id, ids)
         write_segment_hypotheses(context, split, of_split, inventory)
+    boundaries = open_split(context, "segments", "boundaries", "train")
+    with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
+        for utterance_id, ids in phones["train"].items():
+            writer.append(utterance_id, np.repeat(ids, np.diff(np.array(boundaries[utterance_id]))))
     run_criterion(
         context, [[inventory[p] for p in merge_repeats(ids)] for ids in phones["train"].values()]
     )
@@ -82,12 +86,10 @@ def run_choice(context: StageContext) -> None:
     }
     chosen = min(scores, key=lambda name: scores[name])
     log.info("chosen %s by the unsupervised criterion: %s", chosen, scores)
-    phones = open_split(context, chosen, "phones", "train")
-    boundaries = open_split(context, "segments", "boundaries", "train")
+    labels = open_split(context, chosen, "labels", "train")
     with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
-        for utterance_id in phones:
-            spans = np.diff(np.array(boundaries[utterance_id]))
-            writer.append(utterance_id, np.repeat(np.array(phones[utterance_id]), spans))
+        for utterance_id in labels:
+            writer.append(utterance_id, labels[utterance_id])
     (context.out / "choice.json").write_text(
         json.dumps({"chosen": chosen, "criteria": scores}), "utf-8"
     )

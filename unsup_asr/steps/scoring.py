@@ -67,7 +67,7 @@ def write_segment_hypotheses(
         is_start = np.concatenate([[True], ids[1:] != ids[:-1]])
         starts = edges[:-1][is_start]
         times = boundary_times(np.append(starts, edges[-1]), np.array(kept[utterance_id]), timing)
-        named = tuple(inventory[p] for p in ids[is_start].tolist())
+        named = tuple(str(inventory[p]) for p in ids[is_start].tolist())
         hypotheses.append(Hypothesis(utterance_id, named, tuple(times[:-1]), tuple(times[1:])))
     (context.out / "hypotheses").mkdir(exist_ok=True)
     write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)

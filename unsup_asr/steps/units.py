@@ -1,14 +1,15 @@
-"""Stages `segments` and `units`: from frames to a sequence of cluster ids."""
+"""Stages `segments`, `units`, `units_2`: from frames to a sequence of cluster ids."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from omegaconf import OmegaConf
 
+from unsup_asr.acoustic.network import load_network, log_posteriors
 from unsup_asr.config import instantiate
 from unsup_asr.phone_text import read_phone_sentences
 from unsup_asr.progress import progress
@@ -16,7 +17,7 @@ from unsup_asr.protocols import Clusterer, Pooling, Segmenter
 from unsup_asr.ragged import RaggedWriter
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import SPLITS, open_split
-from unsup_asr.types import Int64Array, Seconds
+from unsup_asr.types import Float32Array, Int64Array, Seconds
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +63,45 @@ def expected_phones_per_second(
 
 def run_units(context: StageContext) -> None:
     """Pool the frames of each segment, cluster the segments; write `pooled` and `clusters`."""
+    _cluster_segments(context, {s: _frames(context, s) for s in SPLITS})
+
+
+def run_units_again(context: StageContext, *, network_from: str) -> None:
+    """As `run_units`, on features beside the square roots of a network's phone posteriors.
+
+    The network has heard each sound in all its contexts and voices: even where its phones are
+    wrong, segments that it takes for the same phone belong together, so the new clusters are
+    purer, and matching them anew corrects phones that were wrong everywhere.
+    """
+    network = load_network(context.input(network_from).file("network.json").parent)
+    weight = context.config.segmentation.posterior_weight
+    frames: dict[str, dict[str, Float32Array]] = {}
+    for split in SPLITS:
+        acoustic = open_split(context, "features", "acoustic", split)
+        posteriors = log_posteriors(network, acoustic)
+        frames[split] = {
+            i: np.concatenate(
+                [x, weight * np.exp(posteriors[i] / 2).repeat(network.shape.stack, 0)[: len(x)]],
+                axis=1,
+            )
+            for i, x in _frames(context, split).items()
+        }
+    _cluster_segments(context, frames)
+
+
+def _frames(context: StageContext, split: str) -> dict[str, Float32Array]:
+    features = open_split(context, "features", "cluster", split)
+    return {i: np.array(features[i]) for i in features}
+
+
+def _cluster_segments(
+    context: StageContext, frames: Mapping[str, Mapping[str, Float32Array]]
+) -> None:
     pooling: Pooling = instantiate(context.config.segmentation.pooling)
     clusterer: Clusterer = instantiate(context.config.segmentation.clusterer)
     for split in SPLITS:
-        frames = open_split(context, "features", "cluster", split)
         boundaries = open_split(context, "segments", "boundaries", split)
-        pooled = {i: pooling.pool(np.array(frames[i]), np.array(boundaries[i])) for i in frames}
+        pooled = {i: pooling.pool(x, np.array(boundaries[i])) for i, x in frames[split].items()}
         if split == "train":
             clusterer.fit(np.concatenate(list(pooled.values())))
         with (
