@@ -136,9 +136,9 @@ class NetworkTraining:
             stack=self.stack,
             dropout=self.dropout,
         )
-        network = (
-            AcousticNetwork(shape, torch.Generator().manual_seed(self.seed)).to(device).train()
-        )
+        with torch.random.fork_rng(devices=[]):  # torch draws first weights of its own, replaced
+            network = AcousticNetwork(shape, torch.Generator().manual_seed(self.seed))
+        network.to(device).train()
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, betas=(0.9, 0.98))
         rng = np.random.default_rng(self.seed)
         curve: list[float] = []

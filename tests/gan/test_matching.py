@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+
+from gan.matching import (
+    SkipBigramMatching,
+    similarity_kernel,
+    skip_bigrams,
+    statistics_distance,
+)
+
+
+def _markov(rng, transitions, num_sequences, length):
+    sequences = []
+    for _ in range(num_sequences):
+        state = rng.integers(len(transitions))
+        path = [state]
+        for _ in range(length - 1):
+            state = rng.choice(len(transitions), p=transitions[state])
+            path.append(state)
+        sequences.append(np.array(path, dtype=np.int32))
+    return sequences
+
+
+def test_a_pure_cipher_is_solved_without_labels():
+    rng = np.random.default_rng(0)
+    transitions = rng.dirichlet(np.full(8, 0.3), size=8)
+    text = _markov(rng, transitions, 300, 30)
+    spoken = _markov(rng, transitions, 300, 30)
+    cipher = rng.permutation(8).astype(np.int32)
+    far_apart = np.eye(8, dtype=np.float32) * 10
+    found = SkipBigramMatching(restarts=8, iterations=800, num_lags=3).match(
+        [cipher[s] for s in spoken], far_apart, text, num_phones=8
+    )
+    np.testing.assert_array_equal(found.table_KV.argmax(axis=1)[cipher], np.arange(8))
+    assert found.losses_R[found.chosen] == min(found.losses_R)
+    np.testing.assert_allclose(found.table_KV.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_skip_bigrams_count_pairs_at_each_lag_and_sum_to_one():
+    found = skip_bigrams([np.array([0, 1, 0, 1], dtype=np.int32)], 2, num_lags=2)
+    np.testing.assert_allclose(found[0], [[0, 2 / 3], [1 / 3, 0]], rtol=1e-6)
+    np.testing.assert_allclose(found[1], [[0.5, 0], [0, 0.5]], rtol=1e-6)
+
+
+def test_sequences_shorter_than_the_lags_are_named():
+    with pytest.raises(ValueError, match="no sequence is longer than 3 symbols"):
+        skip_bigrams([np.array([0, 1, 2], dtype=np.int32)], 3, num_lags=3)
+
+
+def test_distance_equals_the_obvious_sum():
+    generator = torch.Generator().manual_seed(0)
+    tables = torch.rand(2, 5, 3, generator=generator)
+    speech = torch.rand(4, 5, 5, generator=generator)
+    text = torch.rand(4, 3, 3, generator=generator)
+    obvious = [
+        sum((q.T @ n @ q - t).abs().sum() for n, t in zip(speech, text, strict=True))
+        for q in tables
+    ]
+    torch.testing.assert_close(statistics_distance(tables, speech, text), torch.stack(obvious))
+
+
+def test_kernel_rows_sum_to_one_and_a_narrow_one_is_the_identity():
+    points = torch.tensor([[0.0], [1.0], [3.0]])
+    squared = torch.cdist(points, points).square()
+    torch.testing.assert_close(similarity_kernel(squared, 1.0).sum(dim=1), torch.ones(3))
+    torch.testing.assert_close(similarity_kernel(squared, 0.1), torch.eye(3))

@@ -1,0 +1,115 @@
+"""The toy recipe, smaller still, from the command line: every stage runs and what it promises holds."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from unsup_asr.cli import main
+from unsup_asr.corpora.synthetic import SyntheticCorpus
+
+SMALL = [
+    "corpus.num_train_utterances=40",
+    "corpus.num_dev_utterances=4",
+    "corpus.num_test_utterances=4",
+    "corpus.num_text_sentences=400",
+    "segmentation.clusterer.num_clusters=48",
+    "matching.matcher.iterations=60",
+    "gan.trainer.updates=6",
+    "gan.trainer.warm_up_updates=2",
+    "gan.trainer.validate_every=3",
+    "realign.num_rounds=2",
+    "realign.training.epochs=1",
+    "self_training.training.hidden=16",
+    "self_training.training.epochs=2",
+    "runtime.num_threads=1",
+]
+
+
+@pytest.fixture(scope="module")
+def exp(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exp")
+    assert main(["run", "toy", "--exp", str(folder), *SMALL]) == 0
+    torch.set_num_threads(1)
+    return folder
+
+
+def test_every_stage_is_done_and_a_second_run_does_nothing(exp, capsys):
+    assert main(["run", "toy", "--exp", str(exp), *SMALL]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    assert len(lines) > 10
+    assert all("done before" in line for line in lines)
+
+
+def test_the_report_holds_what_is_asked_for(exp, capsys):
+    assert main(["report", "toy", "--exp", str(exp), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {"matching", "gan", "self_training", "supervised"} <= set(report["per"])
+    for key in ("boundary_f1", "unsupervised_per", "supervised_per", "wall_s", "peak_rss_mb"):
+        assert report[key] > 0
+    assert report["seed"] == 0
+    assert report["num_train_speakers"] == 4
+    assert report["num_phones"] > 30
+    assert main(["report", "toy", "--exp", str(exp)]) == 0
+    assert (exp / "toy" / "report.html").read_text("utf-8").count("data:image/png") >= 4
+
+
+@pytest.mark.parametrize("form", ["tsv", "json", "textgrid"])
+def test_the_model_transcribes_a_recording(exp, form, capsys):
+    audio = next((exp / "toy" / "latest" / "corpus" / "audio" / "test").glob("*.flac"))
+    model = exp / "toy" / "latest" / "model"
+    assert main(["transcribe", str(model), str(audio), "--format", form]) == 0
+    assert len(capsys.readouterr().out) > 50
+
+
+def test_hypotheses_do_not_depend_on_references(exp, tmp_path, monkeypatch):
+    """With every reference replaced by one phone, all that comes before `evaluate` is the same."""
+    build = SyntheticCorpus.build
+
+    def with_garbage(self, out):
+        build(self, out)
+        for path in (out / "references").glob("*.tsv"):
+            header, *rows = path.read_text("utf-8").splitlines()
+            path.write_text("\n".join([header, *(f"{r.split()[0]}\ta\t\t" for r in rows)]) + "\n")
+
+    monkeypatch.setattr(SyntheticCorpus, "build", with_garbage)
+    assert main(["run", "toy", "--exp", str(tmp_path), "--until", "model", *SMALL]) == 0
+    for stage in ("matching", "gan", "realign_2", "self_training_2"):
+        path = f"toy/latest/{stage}/hypotheses/test.tsv"
+        assert (tmp_path / path).read_text("utf-8") == (exp / path).read_text("utf-8")
+
+
+def test_a_changed_option_runs_again_only_what_depends_on_it(exp, tmp_path, capsys):
+    copied = tmp_path / "exp"
+    shutil.copytree(exp, copied, symlinks=True)
+    changed = [*SMALL, "self_training.decoder.lm_weight=0.2"]
+    capsys.readouterr()
+    main(["status", "toy", "--exp", str(copied), *changed])
+    rows = capsys.readouterr().out.splitlines()
+    state = {row.split()[0]: row for row in rows if row.strip()}
+    assert "done" in state["realign_2"]
+    assert "stale" in state["self_training_1"]
+    assert "lm_weight" in state["self_training_1"]
+
+
+def test_text_in_the_wrong_script_ends_with_a_clear_message(tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text("Это предложение написано кириллицей\n" * 3, "utf-8")
+    audio = tmp_path / "audio"
+    audio.mkdir()
+    from unsup_asr.audio import write_flac
+    from unsup_asr.espeak import synthesize
+
+    for i in range(6):
+        (audio / f"s{i}").mkdir()
+        write_flac(audio / f"s{i}" / f"u{i}.flac", synthesize("hello", "en-us").samples, 16000)
+    command = ["run", "folder", "--exp", str(tmp_path / "exp"), "--until", "text"]
+    assert main([*command, f"corpus.audio={audio}", f"corpus.text={text}"]) == 1
+    assert "cyrillic" in capsys.readouterr().err.lower()
+
+
+def test_an_unknown_upstream_is_wrong_usage(tmp_path, capsys):
+    wrong = "features.upstream._target_=unsup_asr.upstreams.kaldi_features.Nope"
+    assert main(["run", "toy", "--exp", str(tmp_path), wrong]) == 2
+    assert "Nope" in capsys.readouterr().err
