@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from unsup_asr.steps.data import open_split
 from unsup_asr.steps.references import read_references
 from unsup_asr.steps.scoring import boundary_times
 from unsup_asr.transcripts import read_hypotheses
-from unsup_asr.types import Hypothesis, Transcript
+from unsup_asr.types import Hypothesis, Seconds, Transcript
 from unsup_asr.upstreams.kaldi_features import KaldiFbank
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
     if dropped:  # too short for one segment: an empty hypothesis, not a smaller test set
         for found in hypotheses.values():
             found.extend(Hypothesis(utterance_id, ()) for utterance_id in dropped)
+    found_edges = _found_edges(context)
     rows: dict[str, Row] = {}
     for name in systems:
         counts = list(per_utterance(references, hypotheses[name]).values())
@@ -101,7 +102,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         train_hours=sum(u.duration_s for u in train) / 3600,
         num_train_speakers=len({u.speaker for u in train}),
         criterion_name="weighted perplexity",
-        boundaries=_boundaries(context, references),
+        boundaries=_boundaries(found_edges, references),
         js_divergence={
             n: ngram_js_divergence(flat, [h.phones for h in recognised], n) for n in (1, 2, 3, 4)
         },
@@ -114,7 +115,9 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         wall_by_stage={},
     )
     results.write(context.out / "results.json")
-    Assets(_curves(context, systems), _spectrogram(context, references)).write(context.out)
+    Assets(_curves(context, systems), _spectrogram(context, references, found_edges)).write(
+        context.out
+    )
 
 
 def read_criterion(artifact: Artifact) -> float:
@@ -122,26 +125,29 @@ def read_criterion(artifact: Artifact) -> float:
     return float(json.loads(artifact.file("criterion.json").read_text("utf-8"))["weighted"])
 
 
-def _boundaries(context: StageContext, references: Sequence[Transcript]) -> BoundaryScores | None:
+def _boundaries(
+    found: Mapping[str, Sequence[Seconds]], references: Sequence[Transcript]
+) -> BoundaryScores | None:
     pairs = [
-        (phone_boundaries(r.starts_s, r.ends_s), _found_edges(context, r.utterance_id))
+        (phone_boundaries(r.starts_s, r.ends_s), found.get(r.utterance_id, []))
         for r in references
         if r.starts_s
     ]
     return boundary_scores(pairs) if pairs else None
 
 
-def _found_edges(context: StageContext, utterance_id: str) -> list[float]:
+def _found_edges(context: StageContext) -> dict[str, list[Seconds]]:
+    """Boundaries of every test utterance, in seconds."""
     timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
     kept = open_split(context, "features", "kept", "test")
     edges = open_split(context, "segments", "boundaries", "test")
-    if utterance_id not in edges:
-        return []
-    return boundary_times(np.array(edges[utterance_id]), np.array(kept[utterance_id]), timing)
+    return {i: boundary_times(np.array(edges[i]), np.array(kept[i]), timing) for i in edges}
 
 
 def _spectrogram(
-    context: StageContext, references: Sequence[Transcript]
+    context: StageContext,
+    references: Sequence[Transcript],
+    found: Mapping[str, Sequence[Seconds]],
 ) -> SpectrogramExample | None:
     aligned = [r for r in references if r.starts_s]
     if not aligned:
@@ -156,7 +162,7 @@ def _spectrogram(
         reference,
         log_mel_TF=log_mel,
         shift_s=fbank.frame_shift_s,
-        found_boundaries_s=_found_edges(context, reference.utterance_id),
+        found_boundaries_s=found.get(reference.utterance_id, []),
     )
 
 
