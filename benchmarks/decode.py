@@ -102,7 +102,8 @@ def main() -> None:
                 beam=beam,
             )
             start = time.perf_counter()
-            sentences_found = word_decoder.decode_batch(posteriors, phones, num_workers=workers)
+            found = word_decoder.decode_batch(posteriors, phones, num_workers=workers)
+            sentences_found = [best for (best,) in found]
             rate = num / (time.perf_counter() - start)
             per = error_rate([s.phones for s in sentences_found], references)
             wer = error_rate([[w.word for w in s.words] for s in sentences_found], spoken_words)

@@ -1,7 +1,8 @@
 """Text to phones, for the unpaired text and for references given as words: one front end for both.
 
-`prepare` writes into its folder: `phones.txt` (one sentence a line, `|` between words),
-`inventory.json`, `lexicon.tsv` and `counts.json` (what was dropped, and why).
+`prepare` writes into its folder: `phones.txt` (one sentence a line, `|` between words), `words.txt`
+(the same lines as words), `inventory.json`, `lexicon.tsv` and `counts.json` (what was dropped, and
+why).
 """
 
 from __future__ import annotations
@@ -49,10 +50,12 @@ class EspeakFrontEnd:
             rare=self.rare,
         )
         kept: list[list[Phones]] = []
-        for sentence in sentences:
-            words = [inventory.apply(word) for word in sentence if word]
-            if words and None not in words:
-                kept.append([word for word in words if word])
+        kept_words: list[str] = []
+        for names, sentence in zip(phonemized.words, sentences, strict=True):
+            said = [(n, inventory.apply(p)) for n, p in zip(names, sentence, strict=True) if p]
+            if said and all(phones is not None for _, phones in said):
+                kept.append([phones for _, phones in said if phones])
+                kept_words.append(" ".join(name for name, phones in said if phones))
         pronunciations: dict[str, Counter[Phones]] = {}
         for word, counts in phonemized.pronunciation_counts.items():
             for phones, count in counts.items():
@@ -60,6 +63,7 @@ class EspeakFrontEnd:
                 if replaced:
                     pronunciations.setdefault(word, Counter())[replaced] += count
         write_phone_sentences(out / "phones.txt", kept)
+        (out / "words.txt").write_text("\n".join(kept_words) + "\n", "utf-8")
         (out / "inventory.json").write_text(
             json.dumps({"phones": list(inventory.phones)}, ensure_ascii=False, indent=1), "utf-8"
         )

@@ -3,7 +3,8 @@
 Every pronunciation is a path of phone nodes from the root of a tree; the end of a word leads back
 to the root at the cost of its unigram. Words outside the lexicon pass through a phone loop with
 bigram scores, entered at the cost of an unknown word. Each phone takes at least one frame. There is
-no beam: all nodes of a batch of utterances move one frame at a time as one tensor.
+no beam: all nodes of a batch of utterances move one frame at a time as one tensor, and each core
+has a batch of its own.
 
 Axes: B batch, T frames, V phones, N nodes (the tree's, then one for each phone of the loop).
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -110,12 +112,19 @@ class LexiconViterbi:
         progress: Callable[[], None] = lambda: None,
     ) -> dict[str, Alignment]:
         """The best alignment of each utterance; `scores` (T, V) are scaled log likelihoods."""
-        ids = sorted(scores, key=lambda i: len(scores[i]))
+        ids = sorted(scores, key=lambda i: -len(scores[i]))
+        batches = [ids[k : k + self.batch_size] for k in range(0, len(ids), self.batch_size)]
+
+        def decode(batch: list[str]) -> dict[str, Alignment]:
+            with torch.inference_mode():
+                return self._decode_batch(tree, {i: scores[i] for i in batch})
+
         found: dict[str, Alignment] = {}
-        with torch.inference_mode():
-            for first in range(0, len(ids), self.batch_size):
-                batch = ids[first : first + self.batch_size]
-                found.update(self._decode_batch(tree, {i: scores[i] for i in batch}))
+        with ThreadPoolExecutor(
+            torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            for of_batch in pool.map(decode, batches):
+                found.update(of_batch)
                 progress()
         return {i: found[i] for i in scores}
 

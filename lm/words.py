@@ -74,7 +74,7 @@ class WordDecoder:
 
     def decode(self, log_posteriors_TV: Float32Array, phones: Sequence[str]) -> DecodedSentence:
         """The best sentence of one utterance."""
-        return self.decode_batch([log_posteriors_TV], phones)[0]
+        return self.decode_batch([log_posteriors_TV], phones)[0][0]
 
     def decode_batch(
         self,
@@ -82,8 +82,10 @@ class WordDecoder:
         phones: Sequence[str],
         *,
         num_workers: int = 1,
-    ) -> list[DecodedSentence]:
-        """The best sentence of each utterance, in `num_workers` processes (1: in this one)."""
+    ) -> list[list[DecodedSentence]]:
+        """As `BeamDecoder.decode_batch`, a list of the one best sentence for each utterance; in
+        `num_workers` processes (1: in this one), whose number changes no result.
+        """
         for i, scores_TV in enumerate(log_posteriors):
             check_posteriors(scores_TV, len(phones), i)
         by_length = sorted(range(len(log_posteriors)), key=lambda i: -len(log_posteriors[i]))
@@ -93,9 +95,9 @@ class WordDecoder:
         def take(batch: list[int]) -> list[Float32Array]:
             return [log_posteriors[i] for i in batch]
 
-        def collect(results: Iterable[list[DecodedSentence]]) -> list[DecodedSentence]:
+        def collect(results: Iterable[list[DecodedSentence]]) -> list[list[DecodedSentence]]:
             pairs = zip(by_length, itertools.chain.from_iterable(results), strict=True)
-            return [sentence for _, sentence in sorted(pairs, key=lambda pair: pair[0])]
+            return [[sentence] for _, sentence in sorted(pairs, key=lambda pair: pair[0])]
 
         if num_workers == 1:
             run = self._search(tuple(phones)).run

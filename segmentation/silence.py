@@ -34,14 +34,20 @@ def frame_energy_db(
 
 @dataclass(frozen=True)
 class EnergySilence:
-    """Silence is what lies `threshold_db` below the loud frames of the same utterance.
+    """Silence is what lies `threshold_db` below the loud frames of the same utterance, or within
+    `floor_margin_db` of its quiet ones: a room's noise is silence too, however loud it is.
 
-    Stops are silent too, so only runs of at least `max_run_frames` are cut, and `keep_frames`
-    of each stay: half at its start, half at its end, which leaves both transitions untouched.
+    The second rule needs quiet frames `min_range_db` below the loud ones: an utterance without a
+    pause has none, only weak phones. Stops are silent too, so only runs of at least
+    `max_run_frames` are cut, and `keep_frames` of each stay: half at its start, half at its end,
+    which leaves both transitions untouched.
     """
 
     percentile: float = 95.0  # of the utterance's energies: the level of loud frames
     threshold_db: float = 38.0
+    floor_percentile: float = 10.0  # the level of quiet frames
+    floor_margin_db: float = 14.0
+    min_range_db: float = 34.0
     max_run_frames: int = 12
     keep_frames: int = 6
 
@@ -51,8 +57,11 @@ class EnergySilence:
                 f"silence: keep_frames is {self.keep_frames}; expected 0 to max_run_frames "
                 f"({self.max_run_frames})"
             )
-        if not 0 <= self.percentile <= 100:
-            raise ValueError(f"silence: percentile is {self.percentile}; expected 0 to 100")
+        if not 0 <= self.floor_percentile < self.percentile <= 100:
+            raise ValueError(
+                f"silence: floor_percentile is {self.floor_percentile} and percentile "
+                f"{self.percentile}; expected 0 <= floor_percentile < percentile <= 100"
+            )
 
     def is_silent(self, energy_db_T: Float32Array) -> BoolArray:
         """True where a frame is silent, (T,)."""
@@ -66,7 +75,19 @@ class EnergySilence:
                 f"{np.count_nonzero(~np.isfinite(energy_db_T))} of {len(energy_db_T)} energies "
                 "are NaN or infinite; check the audio, or floor the energy before its logarithm"
             )
-        return energy_db_T < np.percentile(energy_db_T, self.percentile) - self.threshold_db
+        loud, quiet = np.percentile(energy_db_T, [self.percentile, self.floor_percentile])
+        level = loud - self.threshold_db
+        if quiet <= loud - self.min_range_db:
+            level = max(level, quiet + self.floor_margin_db)
+        return energy_db_T < level
+
+    def speech_frames(
+        self, samples_N: Float32Array, *, frame_samples: int, shift_samples: int
+    ) -> Int32Array:
+        """`kept_frames` of a recording, (K,)."""
+        return self.kept_frames(
+            frame_energy_db(samples_N, frame_samples=frame_samples, shift_samples=shift_samples)
+        )
 
     def kept_frames(self, energy_db_T: Float32Array) -> Int32Array:
         """Original index of each frame that stays, increasing, (K,); never empty."""

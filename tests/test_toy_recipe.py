@@ -112,3 +112,31 @@ def test_an_unknown_upstream_is_wrong_usage(tmp_path, capsys):
     wrong = "features.upstream._target_=unsup_asr.upstreams.kaldi_features.Nope"
     assert main(["run", "toy", "--exp", str(tmp_path), wrong]) == 2
     assert "Nope" in capsys.readouterr().err
+
+
+def test_a_run_can_start_from_the_text_spoken(exp, tmp_path, capsys):
+    """The other road, with words in its decoder: no segments, no matching; it still reports."""
+    shorter = [option for option in SMALL if not option.startswith(("gan", "matching", "realign"))]
+    road = [
+        "start=spoken_text",
+        "start.spoken_text.num_voices=2",
+        "start.spoken_text.sentences_a_voice=8",
+        "start.training.epochs=1",
+        "start.num_kept=8",
+        "self_training=words",
+        "self_training.num_rounds=1",
+    ]
+    assert main(["run", "toy", "--exp", str(tmp_path), *shorter, *road]) == 0
+    capsys.readouterr()
+    assert main(["report", "toy", "--exp", str(tmp_path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert list(report["per"]) == [
+        "spoken_model",
+        "self_training_1",
+        "self_training",
+        "supervised",
+    ]
+    assert report["boundary_f1"] is None
+    assert "matching" not in {path.name for path in (tmp_path / "toy" / "latest").iterdir()}
+    audio = next((tmp_path / "toy" / "latest" / "corpus" / "audio" / "test").glob("*.flac"))
+    assert main(["transcribe", str(tmp_path / "toy" / "latest" / "model"), str(audio)]) == 0

@@ -14,7 +14,13 @@ from unsup_asr.steps.data import run_corpus, run_features, run_language_model, r
 from unsup_asr.steps.final import run_evaluate, run_model
 from unsup_asr.steps.matching import run_choice, run_matching
 from unsup_asr.steps.realign import run_realign
+from unsup_asr.steps.spoken import run_spoken_model, run_spoken_text
 from unsup_asr.steps.units import run_segments, run_units, run_units_again
+
+_SPOKEN = ("features", "text", "language_model")
+
+
+_SYSTEMS = ("matching", "gan", "realign_", "spoken_model", "self_training_", "supervised")
 
 
 def build_graph(config: DictConfig) -> list[Stage]:
@@ -24,6 +30,63 @@ def build_graph(config: DictConfig) -> list[Stage]:
         Stage("text", run_text, ("corpus",), ("text",)),
         Stage("language_model", run_language_model, ("text",), ("language_model",)),
         Stage("features", run_features, ("corpus",), ("features",)),
+    ]
+    if config.start.road == "spoken_text":
+        stages += _from_spoken_text()
+        extra = ("spoken_text",)
+    else:
+        stages += _from_matching(config)
+        extra = ()
+    labels_from = stages[-1].name
+    rounds: list[str] = []
+    for number in range(1, config.self_training.num_rounds + 1):
+        name = f"self_training_{number}"
+        stages.append(
+            Stage(
+                name,
+                partial(run_self_training, labels_from=labels_from),
+                (labels_from, *_SPOKEN, *extra),
+                ("self_training", "language_model", *(("start",) if extra else ())),
+            )
+        )
+        rounds.append(name)
+        labels_from = name
+    stages.append(
+        Stage(
+            "model",
+            partial(run_model, candidates=tuple(rounds)),
+            (*rounds, "text", "language_model"),
+            ("features", "self_training"),
+        )
+    )
+    if not has_references(config):
+        return stages
+    stages.append(
+        Stage(
+            "supervised",
+            run_supervised,
+            ("corpus", *_SPOKEN),
+            ("self_training", "language_model", "text"),
+            reads_references=True,
+        )
+    )
+    given = {stage.name for stage in stages}
+    systems = [stage.name for stage in stages if stage.name.startswith(_SYSTEMS)]
+    stages.append(
+        Stage(
+            "evaluate",
+            partial(run_evaluate, systems=tuple(systems)),
+            ("corpus", *_SPOKEN, *sorted({"segments", "choice"} & given), "model", *systems),
+            ("text", "recipe"),
+            reads_references=True,
+        )
+    )
+    return stages
+
+
+def _from_matching(config: DictConfig) -> list[Stage]:
+    """Segments matched with text, the better of that and the game, rounds of realignment."""
+    stages = [
         Stage("segments", run_segments, ("features", "text"), ("segmentation",)),
         Stage("units", run_units, ("features", "segments"), ("segmentation",)),
         Stage(
@@ -48,60 +111,29 @@ def build_graph(config: DictConfig) -> list[Stage]:
             Stage(
                 name,
                 partial(run_realign, labels_from=labels_from),
-                (labels_from, "features", "text", "language_model"),
+                (labels_from, *_SPOKEN),
                 ("realign", "language_model"),
             )
         )
         labels_from = name
         if number == 1:
-            stages += _matching_again(name)
-            labels_from = "matching_2"
-    spoken = ("features", "text", "language_model")
-    candidates = [labels_from]
-    for number in range(1, config.self_training.num_rounds + 1):
-        name = f"self_training_{number}"
-        stages.append(
-            Stage(
-                name,
-                partial(run_self_training, labels_from=labels_from),
-                (labels_from, *spoken),
-                ("self_training", "language_model"),
-            )
-        )
-        candidates.append(name)
-        labels_from = name
-    candidates = candidates[1:]
-    stages.append(
-        Stage(
-            "model",
-            partial(run_model, candidates=tuple(candidates)),
-            (*candidates, "text", "language_model"),
-            ("features", "self_training"),
-        )
-    )
-    if not has_references(config):
-        return stages
-    stages.append(
-        Stage(
-            "supervised",
-            run_supervised,
-            ("corpus", *spoken),
-            ("self_training", "language_model", "text"),
-            reads_references=True,
-        )
-    )
-    systems = [s.name for s in stages if s.name.startswith(("matching", "gan", "realign", "self_"))]
-    systems.append("supervised")
-    stages.append(
-        Stage(
-            "evaluate",
-            partial(run_evaluate, systems=tuple(systems)),
-            ("corpus", *spoken, "segments", "choice", "model", *systems),
-            ("text", "recipe"),
-            reads_references=True,
-        )
-    )
+            again = _matching_again(name)
+            labels_from = again[-1].name
+            stages += again
     return stages
+
+
+def _from_spoken_text() -> list[Stage]:
+    """The text, spoken; a model of it."""
+    return [
+        Stage("spoken_text", run_spoken_text, ("text",), ("start", "features")),
+        Stage(
+            "spoken_model",
+            run_spoken_model,
+            ("spoken_text", *_SPOKEN),
+            ("start", "self_training", "language_model"),
+        ),
+    ]
 
 
 def _matching_again(network_from: str) -> list[Stage]:

@@ -63,7 +63,9 @@ class Segmenter(Protocol):
 class Silence(Protocol):
     """Which frames are long silence, to be cut."""
 
-    def kept_frames(self, energy_db_T: Float32Array) -> Int32Array:
+    def speech_frames(
+        self, samples_N: Float32Array, *, frame_samples: int, shift_samples: int
+    ) -> Int32Array:
         """Original index of each frame that stays, increasing."""
         ...
 
@@ -177,10 +179,14 @@ class DecodedPhones(Protocol):
 
 
 class PhoneDecoder(Protocol):
-    """Log posteriors to phones with a phone language model."""
+    """Log posteriors to phones with a language model of phones or of words."""
 
     def decode_batch(
-        self, log_posteriors: Sequence[Float32Array], phones: Sequence[str]
+        self,
+        log_posteriors: Sequence[Float32Array],
+        phones: Sequence[str],
+        *,
+        num_workers: int = ...,
     ) -> Sequence[Sequence[DecodedPhones]]:
         """For each utterance its hypotheses, best first."""
         ...

@@ -1,6 +1,7 @@
 """Phones of audio files with a trained model: what stage `model` of a run wrote.
 
-A model is a folder: network, inventory, n-gram model and the options of features and decoder. The
+A model is a folder: network, inventory, what the decoder reads (n-gram model, maybe a lexicon) and
+the options of features and decoder. The
 recording is normalised by its own mean and variance, where training used those of its speaker.
 """
 
@@ -14,16 +15,16 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import AcousticNetwork, load_network, log_posteriors
-from unsup_asr.audio import duration_s
+from unsup_asr.audio import duration_s, read_audio
 from unsup_asr.config import instantiate
 from unsup_asr.phone_text import read_inventory
 from unsup_asr.protocols import PhoneDecoder, Silence, Upstream
-from unsup_asr.steps.ctc import decode_utterances, with_model
+from unsup_asr.steps.ctc import decode_utterances, with_files
 from unsup_asr.steps.data import FIRST_CENTRE_S, trimmed_features
-from unsup_asr.types import Hypothesis, Utterance
+from unsup_asr.types import Hypothesis
 from unsup_asr.upstreams.normalise import add_deltas, normalise_utterance
 
-_FILES = ("model.json", "network.json", "network.safetensors", "inventory.json", "phones.arpa")
+_FILES = ("model.json", "network.json", "network.safetensors", "inventory.json")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,6 @@ class Model:
     """A loaded model; `load_model` makes one."""
 
     upstream: Upstream
-    boundary_upstream: Upstream
     silence: Silence
     network: AcousticNetwork
     decoder: PhoneDecoder
@@ -43,25 +43,24 @@ class Model:
         ValueError when the file cannot be read or is shorter than 0.1 s.
         """
         path = Path(audio).resolve()
-        utterance = Utterance(path.stem.replace(" ", "_"), str(path), "unknown", duration_s(path))
-        found = trimmed_features(
-            path.parent, utterance, self.upstream, self.boundary_upstream, self.silence
-        )
+        utterance_id = path.stem.replace(" ", "_")
+        samples_N = read_audio(path, sample_rate=self.upstream.sample_rate)
+        found = trimmed_features(samples_N, [self.upstream], self.silence)
         if found is None:
             raise ValueError(
-                f"{audio}: {utterance.duration_s:.3f} s of audio hold no speech to recognise; "
+                f"{audio}: {duration_s(path):.3f} s of audio hold no speech to recognise; "
                 "expected at least 0.1 s"
             )
-        static_TD, _, kept = found
+        (static_TD,), kept = found
         features_TD = normalise_utterance(add_deltas(static_TD, (1.0, 1.0, 1.0)))
-        posteriors = log_posteriors(self.network, {utterance.id: features_TD})
+        posteriors = log_posteriors(self.network, {utterance_id: features_TD})
         shift_s = self.upstream.frame_shift_samples / self.upstream.sample_rate
         (hypothesis,) = decode_utterances(
             self.decoder,
             posteriors,
             self.inventory,
             stack=self.network.shape.stack,
-            kept={utterance.id: np.asarray(kept)},
+            kept={utterance_id: np.asarray(kept)},
             timing={"frame_shift_s": shift_s, "first_centre_s": FIRST_CENTRE_S},
         )
         return hypothesis
@@ -80,9 +79,8 @@ def load_model(folder: str | Path) -> Model:
     assert isinstance(options, DictConfig)
     return Model(
         upstream=instantiate(options.features.upstream),
-        boundary_upstream=instantiate(options.features.boundary_upstream),
         silence=instantiate(options.features.silence),
         network=load_network(folder),
-        decoder=instantiate(with_model(options.decoder, folder / "phones.arpa")),
+        decoder=instantiate(with_files(options.decoder, lambda name: folder / name)),
         inventory=read_inventory(folder / "inventory.json"),
     )

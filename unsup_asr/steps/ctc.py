@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import log_posteriors, save_network
-from unsup_asr.acoustic.training import CTC_BLANK
+from unsup_asr.acoustic.training import CTC_BLANK, NetworkTraining
 from unsup_asr.config import instantiate
 from unsup_asr.phone_text import phone_ids, read_inventory
 from unsup_asr.progress import progress_bar
@@ -30,15 +32,28 @@ BLANK = "<blank>"
 
 
 def run_self_training(context: StageContext, *, labels_from: str) -> None:
-    """Train on the hypotheses of the stage before; decode all splits with the language model."""
+    """Train on the hypotheses of the stage before; decode all splits with the language model.
+
+    Where a run started from spoken text, some of it stays in the training: its phones are right.
+    """
+    training = instantiate(context.config.self_training.training)
     inventory = read_inventory(context.input("text").file("inventory.json"))
     pseudo = read_hypotheses(context.input(labels_from).file("hypotheses/train.tsv"))
     targets = {h.utterance_id: phone_ids(h.phones, inventory) for h in pseudo}
-    _train_and_decode(context, targets, inventory, ("train", "dev", "test"))
+    features: dict[str, Float32Array] = dict(open_split(context, "features", "acoustic", "train"))
+    if "spoken_text" in context.artifacts:
+        spoken = open_split(context, "spoken_text", "acoustic", "train")
+        said = open_split(context, "spoken_text", "phones", "train")
+        num_kept = min(len(spoken), context.config.start.num_kept)
+        chosen = np.random.default_rng(context.seed).permutation(spoken.ids)[:num_kept].tolist()
+        features |= {i: spoken[i] for i in chosen}
+        targets |= {i: said[i] for i in chosen}
+    train_and_decode(context, training, features, targets, ("train", "dev", "test"))
 
 
 def run_supervised(context: StageContext) -> None:
     """The same model trained on references: what labels are worth on this corpus."""
+    training = instantiate(context.config.self_training.training)
     inventory = read_inventory(context.input("text").file("inventory.json"))
     known = set(inventory)
     targets: dict[str, Int32Array] = {}
@@ -49,26 +64,29 @@ def run_supervised(context: StageContext) -> None:
         targets[reference.utterance_id] = phone_ids(phones, inventory)
     if num_unknown:
         log.warning("left out %d reference phones that the text's inventory lacks", num_unknown)
-    _train_and_decode(context, targets, inventory, ("dev", "test"))
+    features = open_split(context, "features", "acoustic", "train")
+    train_and_decode(context, training, features, targets, ("dev", "test"))
 
 
-def _train_and_decode(
+def train_and_decode(
     context: StageContext,
+    training: NetworkTraining,
+    features: Mapping[str, Float32Array],
     targets: Mapping[str, Int32Array],
-    inventory: Sequence[str],
     splits: Sequence[str],
 ) -> None:
-    options = context.config.self_training
-    training = instantiate(options.training)
-    features = open_split(context, "features", "acoustic", "train")
-    targets = {i: t for i, t in targets.items() if i in features}
+    """Write the network, its curve, hypotheses of `splits` and the criterion of the first."""
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    targets = {i: np.asarray(targets[i]) for i in targets if i in features}
     with progress_bar(training.epochs, f"{context.stage} CTC") as tick:
         network, curve = training.train_ctc(
             features, targets, num_phones=len(inventory), progress=tick
         )
     save_network(network, context.out)
     (context.out / "curve.json").write_text(json.dumps(curve), "utf-8")
-    decoder = phone_decoder(options.decoder, context)
+    decoder: PhoneDecoder = instantiate(
+        with_files(context.config.self_training.decoder, partial(decoder_file, context))
+    )
     greedy: list[list[str]] = []
     for split in splits:
         posteriors = log_posteriors(network, open_split(context, "features", "acoustic", split))
@@ -78,17 +96,23 @@ def _train_and_decode(
     run_criterion(context, greedy)
 
 
-def phone_decoder(node: DictConfig, context: StageContext) -> PhoneDecoder:
-    """The recipe's decoder over this run's language model."""
-    arpa = context.input("language_model").file("phones.arpa")
-    return instantiate(with_model(node, arpa))
+def decoder_file(context: StageContext, name: str) -> Path:
+    """Where a file that decoders read lies: an n-gram model, or the lexicon."""
+    return context.input("language_model" if name.endswith(".arpa") else "text").file(name)
 
 
-def with_model(node: DictConfig, arpa: Path) -> DictConfig:
-    """The decoder's node with the language model and the blank filled in."""
-    options = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(options, dict)
-    return OmegaConf.create({**options, "lm_path": str(arpa), "blank": BLANK})
+def decoder_files(node: DictConfig) -> list[str]:
+    """Names of the files that the recipe's decoder reads: its options `..._path`."""
+    return [str(value) for key, value in node.items() if str(key).endswith("_path")]
+
+
+def with_files(node: DictConfig, locate: Callable[[str], Path]) -> DictConfig:
+    """The decoder's node with its files' names made paths, and the blank."""
+    options = {
+        key: str(locate(str(value))) if str(key).endswith("_path") else value
+        for key, value in node.items()
+    }
+    return OmegaConf.create({**options, "blank": BLANK})
 
 
 def decode_utterances(
@@ -103,7 +127,9 @@ def decode_utterances(
     """Hypotheses with times in the original audio, and the posterior of each phone."""
     symbols = [BLANK, *inventory]
     column = {symbol: i for i, symbol in enumerate(symbols)}
-    decoded = decoder.decode_batch(list(posteriors.values()), symbols)
+    decoded = decoder.decode_batch(
+        list(posteriors.values()), symbols, num_workers=torch.get_num_threads()
+    )
     hypotheses: list[Hypothesis] = []
     for (utterance_id, scores_TV), candidates in zip(posteriors.items(), decoded, strict=True):
         best = candidates[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,11 +48,14 @@ def run_text(context: StageContext) -> None:
 
 
 def run_language_model(context: StageContext) -> None:
-    """Estimate the phone n-gram model of the text."""
+    """Estimate the n-gram models of the text: of its phones, of its words."""
     sentences = read_phone_sentences(context.input("text").file("phones.txt"))
-    estimator = instantiate(context.config.language_model.estimator)
+    options = context.config.language_model
     flat = ([phone for word in sentence for phone in word] for sentence in sentences)
-    estimator.estimate_to(context.out / "phones.arpa", flat)
+    instantiate(options.estimator).estimate_to(context.out / "phones.arpa", flat)
+    lines = context.input("text").file("words.txt").read_text("utf-8").splitlines()
+    words = (line.split() for line in lines)
+    instantiate(options.word_estimator).estimate_to(context.out / "words.arpa", words)
 
 
 def run_features(context: StageContext) -> None:
@@ -70,8 +73,9 @@ def run_features(context: StageContext) -> None:
         edges: dict[str, Float32Array] = {}
         kept: dict[str, Int32Array] = {}
 
-        def extract(utterance: Utterance) -> tuple[Float32Array, Float32Array, Int32Array] | None:
-            return trimmed_features(corpus.path, utterance, acoustic, boundary, silence)
+        def extract(utterance: Utterance) -> tuple[list[Float32Array], Int32Array] | None:
+            samples_N = read_audio(corpus.path / utterance.audio, sample_rate=acoustic.sample_rate)
+            return trimmed_features(samples_N, (acoustic, boundary), silence)
 
         with one_torch_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
             extracted = pool.map(extract, utterances)
@@ -79,16 +83,16 @@ def run_features(context: StageContext) -> None:
                 progress(utterances, f"features {split}"), extracted, strict=True
             ):
                 if found is not None:
-                    static[utterance.id], edges[utterance.id], kept[utterance.id] = found
+                    (static[utterance.id], edges[utterance.id]), kept[utterance.id] = found
         if not static:
             raise ValueError(f"no utterance of {split} has speech; look at features.silence")
         if len(static) < len(utterances):
             log.warning("%s: %d utterances too short", split, len(utterances) - len(static))
         speakers = {u.id: u.speaker for u in utterances}
-        acoustic_by_speaker = _by_speaker(
+        acoustic_by_speaker = by_speaker(
             {i: add_deltas(x, (1.0, 1.0, 1.0)) for i, x in static.items()}, speakers
         )
-        boundary_by_speaker = _by_speaker(edges, speakers)
+        boundary_by_speaker = by_speaker(edges, speakers)
         cluster = {
             i: np.concatenate(
                 [
@@ -109,25 +113,23 @@ def run_features(context: StageContext) -> None:
 
 
 def trimmed_features(
-    root: Path, utterance: Utterance, acoustic: Upstream, boundary: Upstream, silence: Silence
-) -> tuple[Float32Array, Float32Array, Int32Array] | None:
-    """Frames without long silences, of both upstreams, and their original indices.
+    samples_N: Float32Array, upstreams: Sequence[Upstream], silence: Silence
+) -> tuple[list[Float32Array], Int32Array] | None:
+    """Frames (T, D) of each upstream without long silences, and their original indices.
 
     None for audio of fewer than 4 frames.
     """
-    rate = acoustic.sample_rate
-    samples = read_audio(root / utterance.audio, sample_rate=rate)
-    if len(samples) < int(_FRAME_S * rate) + 3 * acoustic.frame_shift_samples:
+    window = int(_FRAME_S * upstreams[0].sample_rate)
+    shift = upstreams[0].frame_shift_samples
+    if len(samples_N) < window + 3 * shift:
         return None
-    wave_1N, length_1 = torch.from_numpy(samples)[None], torch.tensor([len(samples)])
-    static_TD = acoustic.encode(wave_1N, length_1).layers_BTD[-1][0].numpy()
-    edges_TD = boundary.encode(wave_1N, length_1).layers_BTD[-1][0].numpy()
-    energy_T = _energy_db(samples, int(_FRAME_S * rate), acoustic.frame_shift_samples)
-    num_frames = min(len(static_TD), len(edges_TD), len(energy_T))
-    kept = silence.kept_frames(energy_T[:num_frames])
+    wave_1N, length_1 = torch.from_numpy(samples_N)[None], torch.tensor([len(samples_N)])
+    frames = [up.encode(wave_1N, length_1).layers_BTD[-1][0].numpy() for up in upstreams]
+    kept = silence.speech_frames(samples_N, frame_samples=window, shift_samples=shift)
+    kept = kept[kept < min(map(len, frames))]
     if len(kept) < 4:
         return None
-    return static_TD[kept], edges_TD[kept], kept
+    return [x[kept] for x in frames], kept
 
 
 @contextmanager
@@ -141,15 +143,10 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _energy_db(samples_N: Float32Array, window: int, shift: int) -> Float32Array:
-    frames_TN = np.lib.stride_tricks.sliding_window_view(samples_N, window)[::shift]
-    power_T = np.mean(np.square(frames_TN, dtype=np.float64), axis=1)
-    return (10 * np.log10(np.maximum(power_T, 1e-10))).astype(np.float32)
-
-
-def _by_speaker(
+def by_speaker(
     features: Mapping[str, Float32Array], speakers: Mapping[str, str]
 ) -> dict[str, Float32Array]:
+    """Zero mean and unit variance in each dimension over all frames of a speaker."""
     statistics = speaker_statistics(features, speakers)
     return {i: normalise_speaker(x, statistics[speakers[i]]) for i, x in features.items()}
 

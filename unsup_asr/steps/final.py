@@ -25,6 +25,7 @@ from unsup_asr.phone_text import read_inventory, read_phone_sentences
 from unsup_asr.report_assets import Assets, CurveSet, SpectrogramExample, spectrogram_example
 from unsup_asr.results import FINAL_ROW, Results, Row, SampleTranscript, row_from_counts
 from unsup_asr.stages import StageContext
+from unsup_asr.steps.ctc import decoder_file, decoder_files
 from unsup_asr.steps.data import open_split
 from unsup_asr.steps.references import read_references
 from unsup_asr.steps.scoring import boundary_times
@@ -47,15 +48,16 @@ def run_model(context: StageContext, *, candidates: Sequence[str]) -> None:
         "network.safetensors": context.input(chosen).file("network.safetensors"),
         "network.json": context.input(chosen).file("network.json"),
         "inventory.json": context.input("text").file("inventory.json"),
-        "phones.arpa": context.input("language_model").file("phones.arpa"),
     }
+    decoder = context.config.self_training.decoder
+    copies |= {name: decoder_file(context, name) for name in decoder_files(decoder)}
     for name, source in copies.items():
         (context.out / name).write_bytes(source.read_bytes())
     description = {"chosen": chosen, "criteria": criteria}
     (context.out / "choice.json").write_text(json.dumps(description), "utf-8")
     options = {
         "features": OmegaConf.to_container(context.config.features, resolve=True),
-        "decoder": OmegaConf.to_container(context.config.self_training.decoder, resolve=True),
+        "decoder": OmegaConf.to_container(decoder, resolve=True),
     }
     (context.out / "model.json").write_text(json.dumps(options, indent=1), "utf-8")
 
@@ -67,6 +69,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
     chosen = {
         json.loads(context.input(name).file("choice.json").read_text("utf-8"))["chosen"]
         for name in ("choice", "model")
+        if name in context.artifacts
     }
     hypotheses = {
         name: read_hypotheses(context.input(name).file("hypotheses/test.tsv")) for name in systems
@@ -133,11 +136,13 @@ def _boundaries(
         for r in references
         if r.starts_s
     ]
-    return boundary_scores(pairs) if pairs else None
+    return boundary_scores(pairs) if pairs and found else None
 
 
 def _found_edges(context: StageContext) -> dict[str, list[Seconds]]:
-    """Boundaries of every test utterance, in seconds."""
+    """Boundaries of every test utterance, in seconds; none where the run made no segments."""
+    if "segments" not in context.artifacts:
+        return {}
     timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
     kept = open_split(context, "features", "kept", "test")
     edges = open_split(context, "segments", "boundaries", "test")
@@ -167,19 +172,20 @@ def _spectrogram(
 
 
 def _curves(context: StageContext, systems: Sequence[str]) -> tuple[CurveSet, ...]:
-    matching = json.loads(context.input("matching").file("matching.json").read_text("utf-8"))
-    curves = [
-        CurveSet(
-            "Matching: loss of each restart",
-            {f"restart {i + 1}": curve for i, curve in enumerate(matching["curves"])},
-            x_label="iteration",
-            x_step=20,
+    curves: list[CurveSet] = []
+    if "matching" in systems:
+        matching = json.loads(context.input("matching").file("matching.json").read_text("utf-8"))
+        series = {f"restart {i + 1}": curve for i, curve in enumerate(matching["curves"])}
+        curves.append(
+            CurveSet("Matching: loss of each restart", series, x_label="iteration", x_step=20)
         )
-    ]
-    for title, prefix in (("Realignment", "realign_"), ("CTC", "self_training_")):
-        names = [name for name in systems if name.startswith(prefix)]
-        if title == "CTC":
-            names.append("supervised")
+    for title, prefixes in (
+        ("Realignment", ("realign_",)),
+        ("CTC", ("spoken_model", "self_training_", "supervised")),
+    ):
+        names = [name for name in systems if name.startswith(prefixes)]
+        if not names:
+            continue
         series = {
             name: json.loads(context.input(name).file("curve.json").read_text("utf-8"))
             for name in names

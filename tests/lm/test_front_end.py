@@ -1,0 +1,51 @@
+import json
+
+import pytest
+
+from lm.front_end import EspeakFrontEnd
+from lm.lexicon import Lexicon
+from unsup_asr.phone_text import read_phone_sentences
+
+TEXT = ["The cat sat on the mat.", "A cat and a dog sat.", "The dog is on the mat."] * 10
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    (tmp_path / "text.txt").write_text("\n".join(TEXT) + "\n", "utf-8")
+    front_end = EspeakFrontEnd(fold={"ɐ": "ə"}, min_phone_count=5)
+    front_end.prepare(tmp_path / "text.txt", tmp_path)
+    return tmp_path
+
+
+def test_words_and_phones_are_written_line_by_line_and_word_by_word(prepared) -> None:
+    words = [line.split() for line in (prepared / "words.txt").read_text("utf-8").splitlines()]
+    phones = read_phone_sentences(prepared / "phones.txt")
+    assert words[0] == ["the", "cat", "sat", "on", "the", "mat"]
+    assert [len(line) for line in words] == [len(line) for line in phones]
+    assert phones[0][1] == ("k", "æ", "t")
+
+
+def test_all_that_is_written_keeps_to_the_inventory(prepared) -> None:
+    inventory = set(json.loads((prepared / "inventory.json").read_text("utf-8"))["phones"])
+    said = {p for line in read_phone_sentences(prepared / "phones.txt") for w in line for p in w}
+    lexicon = Lexicon.read(prepared / "lexicon.tsv")
+    assert said <= inventory
+    assert "ɐ" not in inventory
+    assert {p for spoken in lexicon.entries.values() for ph in spoken for p in ph} <= inventory
+
+
+def test_a_rare_phone_takes_its_sentences_words_along(tmp_path) -> None:
+    lines = [*TEXT, "A thing."]  # its last phones are said once
+    (tmp_path / "text.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    EspeakFrontEnd(min_phone_count=5, rare="drop").prepare(tmp_path / "text.txt", tmp_path)
+    words = (tmp_path / "words.txt").read_text("utf-8").splitlines()
+    counts = json.loads((tmp_path / "counts.json").read_text("utf-8"))
+    assert len(words) == counts["sentences_kept"] == len(TEXT)
+    assert "θ" in counts["dropped_phones"]
+
+
+def test_references_are_folded_as_the_text_is() -> None:
+    front_end = EspeakFrontEnd(fold={"ɐ": "ə"})
+    found = front_end.phonemize_references({"u1": ["A", "cat"], "u2": ["a", "dog"]})
+    assert list(found) == ["u1", "u2"]
+    assert found["u1"] == ("ə", "k", "æ", "t")

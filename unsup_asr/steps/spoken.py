@@ -1,0 +1,66 @@
+"""Stages `spoken_text` and `spoken_model`: a first model from the text itself, spoken by espeak-ng.
+
+They stand where matching stands in the other road: both give self-training its first transcripts.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+from unsup_asr.config import instantiate
+from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.progress import progress_bar
+from unsup_asr.protocols import Silence, Upstream
+from unsup_asr.ragged import RaggedWriter
+from unsup_asr.stages import StageContext
+from unsup_asr.steps.ctc import train_and_decode
+from unsup_asr.steps.data import by_speaker, one_torch_thread, open_split, trimmed_features
+from unsup_asr.upstreams.normalise import add_deltas
+
+
+def run_spoken_text(context: StageContext) -> None:
+    """Write `acoustic/train`, features normalised by voice, and `phones/train`, what they say."""
+    text = context.input("text")
+    inventory = read_inventory(text.file("inventory.json"))
+    phones = read_phone_sentences(text.file("phones.txt"))
+    sentences = text.file("words.txt").read_text("utf-8").splitlines()
+    spoken_text = instantiate(context.config.start.spoken_text)
+    upstream: Upstream = instantiate(context.config.features.upstream)
+    silence: Silence = instantiate(context.config.features.silence)
+    num_voices, num_frames = spoken_text.num_voices, 0
+    with (
+        RaggedWriter(context.out / "acoustic" / "train") as features,
+        RaggedWriter(context.out / "phones" / "train", dtype="int32") as targets,
+        ThreadPoolExecutor(torch.get_num_threads()) as pool,
+        one_torch_thread(),
+        progress_bar(num_voices, "speak the text") as tick,
+    ):
+        for voice, spoken in enumerate(spoken_text.speak(sentences)):
+            found = pool.map(
+                lambda said: trimmed_features(said.samples_N, [upstream], silence), spoken
+            )
+            frames = {
+                f"spoken-{voice:04d}-{i:04d}": add_deltas(static[0][0], (1.0, 1.0, 1.0))
+                for i, static in enumerate(found)
+                if static is not None
+            }
+            for utterance_id, x in by_speaker(frames, dict.fromkeys(frames, str(voice))).items():
+                sentence = phones[spoken[int(utterance_id[-4:])].sentence]
+                features.append(utterance_id, x)
+                targets.append(utterance_id, phone_ids([p for w in sentence for p in w], inventory))
+                num_frames += len(x)
+            tick()
+    shift_s = upstream.frame_shift_samples / upstream.sample_rate
+    summary = {"voices": num_voices, "hours": num_frames * shift_s / 3600}
+    (context.out / "spoken.json").write_text(json.dumps(summary), "utf-8")
+
+
+def run_spoken_model(context: StageContext) -> None:
+    """Train on the spoken text; decode the real recordings, which the model has never heard."""
+    training = instantiate(context.config.start.training)
+    features = open_split(context, "spoken_text", "acoustic", "train")
+    targets = open_split(context, "spoken_text", "phones", "train")
+    train_and_decode(context, training, features, targets, ("train", "dev", "test"))
