@@ -23,7 +23,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class Diagnosis:
     """Where normal ends. Shares and ratios; set loosely, so that a finding means something."""
 
     min_usage: float = 0.7  # phones written, of the inventory
@@ -31,8 +31,35 @@ class Limits:
     min_score_gap: float = 0.02
     max_length_ratio: float = 1.3  # output to text, either way
     max_divergence: float = 0.35  # Jensen-Shannon, bits, of bigrams
+    max_perplexity_ratio: float = 3.0  # output to text; 1.5 where learning succeeded, 10 where not
     max_silence_difference: float = 0.08
     min_member_disagreement: float = 0.02
+
+    def findings(
+        self,
+        transcripts: Sequence[Int32Array],
+        text: Sequence[Int32Array],
+        history: Sequence[Mapping[str, float]],
+        *,
+        num_phones: int,
+        silence: int | None = None,
+        perplexities: tuple[float, float] | None = None,
+    ) -> list[Finding]:
+        """Everything that looks wrong with one run; empty when nothing does.
+
+        `perplexities`: of the output before any language model has mended it, and of the text.
+        """
+        if sum(len(transcript) for transcript in transcripts) == 0:
+            return [Finding("empty", "the output is empty: no phone was written for any utterance")]
+        findings = [
+            _perplexity(perplexities, self),
+            _few_phones(transcripts, num_phones, self),
+            _imbalance(history, self),
+            _length(transcripts, text, self),
+            _divergence(transcripts, text, num_phones, self),
+            _silence(transcripts, text, silence, self),
+        ]
+        return [finding for finding in findings if finding is not None]
 
 
 def diagnose(
@@ -42,27 +69,19 @@ def diagnose(
     *,
     num_phones: int,
     silence: int | None = None,
-    limits: Limits | None = None,
+    limits: Diagnosis | None = None,
 ) -> list[Finding]:
-    """Everything that looks wrong with one run; empty when nothing does."""
-    limits = limits or Limits()
-    if sum(len(transcript) for transcript in transcripts) == 0:
-        return [Finding("empty", "the output is empty: no phone was written for any utterance")]
-    findings = [
-        _few_phones(transcripts, num_phones, limits),
-        _imbalance(history, limits),
-        _length(transcripts, text, limits),
-        _divergence(transcripts, text, num_phones, limits),
-        _silence(transcripts, text, silence, limits),
-    ]
-    return [finding for finding in findings if finding is not None]
+    """`Diagnosis.findings` with the usual limits."""
+    return (limits or Diagnosis()).findings(
+        transcripts, text, history, num_phones=num_phones, silence=silence
+    )
 
 
 def diagnose_members(
-    transcripts_of_members: Sequence[Sequence[Int32Array]], *, limits: Limits | None = None
+    transcripts_of_members: Sequence[Sequence[Int32Array]], *, limits: Diagnosis | None = None
 ) -> list[Finding]:
     """Whether members of a population ended alike, which makes a choice among them empty."""
-    limits = limits or Limits()
+    limits = limits or Diagnosis()
     if len(transcripts_of_members) < 2:
         return []
     first = transcripts_of_members[0]
@@ -91,8 +110,19 @@ def bigram_divergence(
     return 0.5 * (_relative_entropy(p, middle) + _relative_entropy(q, middle))
 
 
+def _perplexity(perplexities: tuple[float, float] | None, limits: Diagnosis) -> Finding | None:
+    if perplexities is None or perplexities[0] <= limits.max_perplexity_ratio * perplexities[1]:
+        return None
+    return Finding(
+        "perplexity",
+        f"what is heard has a perplexity of {perplexities[0]:.0f} a phone where the text has "
+        f"{perplexities[1]:.0f} (learning that succeeds ends within 1.5 times): most phones are "
+        "wrong. More text, text closer to the speech, cleaner audio or better features help most",
+    )
+
+
 def _few_phones(
-    transcripts: Sequence[Int32Array], num_phones: int, limits: Limits
+    transcripts: Sequence[Int32Array], num_phones: int, limits: Diagnosis
 ) -> Finding | None:
     counts = Counter(int(phone) for transcript in transcripts for phone in transcript)
     if len(counts) >= limits.min_usage * num_phones:
@@ -106,7 +136,7 @@ def _few_phones(
     )
 
 
-def _imbalance(history: Sequence[Mapping[str, float]], limits: Limits) -> Finding | None:
+def _imbalance(history: Sequence[Mapping[str, float]], limits: Diagnosis) -> Finding | None:
     rows = [row for row in history if "score_fake" in row and "score_real" in row]
     if not rows:
         return None
@@ -129,7 +159,7 @@ def _imbalance(history: Sequence[Mapping[str, float]], limits: Limits) -> Findin
 
 
 def _length(
-    transcripts: Sequence[Int32Array], text: Sequence[Int32Array], limits: Limits
+    transcripts: Sequence[Int32Array], text: Sequence[Int32Array], limits: Diagnosis
 ) -> Finding | None:
     spoken = float(np.mean([len(transcript) for transcript in transcripts]))
     written = float(np.mean([len(sentence) for sentence in text]))
@@ -146,7 +176,10 @@ def _length(
 
 
 def _divergence(
-    transcripts: Sequence[Int32Array], text: Sequence[Int32Array], num_phones: int, limits: Limits
+    transcripts: Sequence[Int32Array],
+    text: Sequence[Int32Array],
+    num_phones: int,
+    limits: Diagnosis,
 ) -> Finding | None:
     divergence = bigram_divergence(transcripts, text, num_phones=num_phones)
     if divergence <= limits.max_divergence:
@@ -163,7 +196,7 @@ def _silence(
     transcripts: Sequence[Int32Array],
     text: Sequence[Int32Array],
     silence: int | None,
-    limits: Limits,
+    limits: Diagnosis,
 ) -> Finding | None:
     if silence is None:
         return None

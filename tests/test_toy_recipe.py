@@ -47,7 +47,9 @@ def test_every_stage_is_done_and_a_second_run_does_nothing(exp, capsys):
 def test_the_report_holds_what_is_asked_for(exp, capsys):
     assert main(["report", "toy", "--exp", str(exp), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert {"matching", "gan", "self_training", "supervised"} <= set(report["per"])
+    assert {"matching", "matching+lm", "gan", "gan+lm", "self_training", "supervised"} <= set(
+        report["per"]
+    )
     for key in ("boundary_f1", "unsupervised_per", "supervised_per", "wall_s", "peak_rss_mb"):
         assert report[key] > 0
     assert report["seed"] == 0

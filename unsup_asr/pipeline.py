@@ -77,7 +77,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
             "evaluate",
             partial(run_evaluate, systems=tuple(systems)),
             ("corpus", *_SPOKEN, *sorted({"segments", "choice"} & given), "model", *systems),
-            ("text", "recipe"),
+            ("text", "language_model", "gan", "recipe"),
             reads_references=True,
         )
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gan.diagnose import bigram_divergence, diagnose, diagnose_members
+from gan.diagnose import Diagnosis, bigram_divergence, diagnose, diagnose_members
 
 PHONES = 10
 BALANCED = [{"score_fake": 0.8, "score_real": -0.7}] * 8
@@ -87,3 +87,11 @@ def test_messages_say_what_to_do() -> None:
     assert "3 of 10 phones" in text
     assert "discriminator_steps" in text
     assert "70.0 phones an utterance against 30.0" in text
+
+
+def test_output_that_does_not_read_like_the_text_is_a_finding():
+    text = [np.array([0, 1, 2], dtype=np.int32)] * 5
+    found = Diagnosis().findings(text, text, [], num_phones=3, perplexities=(31.0, 10.0))
+    assert [f.kind for f in found] == ["perplexity"]
+    assert "31 a phone where the text has 10" in found[0].message
+    assert not Diagnosis().findings(text, text, [], num_phones=3, perplexities=(29.0, 10.0))

@@ -16,7 +16,7 @@ from unsup_asr.protocols import LanguageModelScorer
 from unsup_asr.ragged import RaggedArray
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import SPLITS, open_split
-from unsup_asr.steps.matching import write_phones_of_segments
+from unsup_asr.steps.matching import write_segment_posteriors
 from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
@@ -65,13 +65,13 @@ def run_gan(context: StageContext) -> None:
     trained.save(context.out)
     history = {"chosen_update": trained.chosen_update, "history": trained.history}
     (context.out / "gan.json").write_text(json.dumps(history), "utf-8")
-    phones = {
+    posteriors = {
         split: {
             i: _one_a_segment(trained.posteriors(np.array(rows[i])), len(rows[i])) for i in rows
         }
         for split, rows in inputs.items()
     }
-    write_phones_of_segments(context, phones)
+    write_segment_posteriors(context, posteriors)
 
 
 def _generator_input(
@@ -89,8 +89,7 @@ def _generator_input(
     )
 
 
-def _one_a_segment(posteriors_SV: Float32Array, num_segments: int) -> Int32Array:
-    """Best phone of each segment; a generator with stride repeats its outputs."""
-    best = posteriors_SV.argmax(axis=1).astype(np.int32)
-    repeats = -(-num_segments // len(best))
-    return np.repeat(best, repeats)[:num_segments]
+def _one_a_segment(posteriors_TV: Float32Array, num_segments: int) -> Float32Array:
+    """Posteriors (S, V); a generator with stride repeats its outputs."""
+    repeats = -(-num_segments // len(posteriors_TV))
+    return np.repeat(posteriors_TV, repeats, axis=0)[:num_segments]

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from unsup_asr.artifacts import Artifact
 from unsup_asr.audio import read_audio
 from unsup_asr.boundary_metrics import BoundaryScores, boundary_scores, phone_boundaries
+from unsup_asr.config import instantiate
 from unsup_asr.manifest import read_manifest
 from unsup_asr.metrics import (
     confusions,
@@ -21,7 +22,8 @@ from unsup_asr.metrics import (
     per_utterance,
     reference_digest,
 )
-from unsup_asr.phone_text import read_inventory, read_phone_sentences
+from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.protocols import LanguageModelScorer
 from unsup_asr.report_assets import Assets, CurveSet, SpectrogramExample, spectrogram_example
 from unsup_asr.results import FINAL_ROW, Results, Row, SampleTranscript, row_from_counts
 from unsup_asr.stages import StageContext
@@ -71,9 +73,12 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         for name in ("choice", "model")
         if name in context.artifacts
     }
-    hypotheses = {
-        name: read_hypotheses(context.input(name).file("hypotheses/test.tsv")) for name in systems
-    }
+    hypotheses: dict[str, list[Hypothesis]] = {}
+    for name in systems:
+        hypotheses[name] = read_hypotheses(context.input(name).file("hypotheses/test.tsv"))
+        if name.startswith(("matching", "gan")):
+            with_lm = context.input(name).file("hypotheses_lm/test.tsv")
+            hypotheses[f"{name}+lm"] = read_hypotheses(with_lm)
     scored_ids = {h.utterance_id for h in next(iter(hypotheses.values()))}
     dropped = [r.utterance_id for r in references if r.utterance_id not in scored_ids]
     if dropped:  # too short for one segment: an empty hypothesis, not a smaller test set
@@ -81,9 +86,10 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
             found.extend(Hypothesis(utterance_id, ()) for utterance_id in dropped)
     found_edges = _found_edges(context)
     rows: dict[str, Row] = {}
-    for name in systems:
-        counts = list(per_utterance(references, hypotheses[name]).values())
-        criterion = None if name == "supervised" else read_criterion(context.input(name))
+    for name, found in hypotheses.items():
+        counts = list(per_utterance(references, found).values())
+        has_criterion = name in systems and name != "supervised"
+        criterion = read_criterion(context.input(name)) if has_criterion else None
         rows[name] = row_from_counts(
             counts, split="test", seed=context.seed, criterion=criterion, chosen=name in chosen
         )
@@ -201,26 +207,14 @@ def _diagnosis(
     recognised: Sequence[Sequence[str]],
 ) -> tuple[str, ...]:
     """Why the run may have failed, by signs that need no references."""
-    found = json.loads(context.input(final).file("criterion.json").read_text("utf-8"))
-    messages: list[str] = []
-    if found["phones_used"] < 0.8 * found["num_phones"]:
-        messages.append(
-            f"only {found['phones_used']} of {found['num_phones']} phones are used: the mapping "
-            "has collapsed; try more restarts (matching.matcher.restarts) or more text"
-        )
-    length_text = np.mean([len(s) for s in text])
-    length_speech = np.mean([len(s) for s in recognised])
-    if not 0.6 < length_speech / length_text < 1.6:
-        messages.append(
-            f"an utterance has {length_speech:.0f} phones, a sentence of the text "
-            f"{length_text:.0f}: is the text of the same kind as the speech? If so, set "
-            "segmentation.segmenter.picking.segments_per_second"
-        )
-    divergence = ngram_js_divergence(text, recognised, 2)
-    if divergence > 0.25:
-        messages.append(
-            f"the bigrams of the output differ from the text's by {divergence:.2f} bits (0.1 and "
-            "less where learning succeeds): the mapping is likely wrong; more audio, text closer "
-            "to the speech, or better boundaries help most"
-        )
-    return tuple(messages)
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    arpa = context.input("language_model").file("phones.arpa")
+    scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
+    findings = instantiate(context.config.gan.diagnosis).findings(
+        [phone_ids(phones, inventory) for phones in recognised],
+        [phone_ids(phones, inventory) for phones in text],
+        [],
+        num_phones=len(inventory),
+        perplexities=(read_criterion(context.input(final)), scorer.perplexity(arpa, text)),
+    )
+    return tuple(finding.message for finding in findings)

@@ -15,8 +15,12 @@ from unsup_asr.protocols import Matcher
 from unsup_asr.ragged import RaggedWriter
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import SPLITS, open_split
-from unsup_asr.steps.scoring import run_criterion, write_segment_hypotheses
-from unsup_asr.types import Int32Array
+from unsup_asr.steps.scoring import (
+    run_criterion,
+    write_decoded_segments,
+    write_segment_hypotheses,
+)
+from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +50,11 @@ def run_matching(context: StageContext, *, units: str) -> None:
         "segments_per_text_phone": float(rate),
     }
     (context.out / "matching.json").write_text(json.dumps(report), "utf-8")
-    phone_of_K = found.table_KV.argmax(axis=1).astype(np.int32)
-    write_phones_of_segments(
+    write_segment_posteriors(
         context,
         {
             split: {
-                i: phone_of_K[np.array(ids)]
+                i: found.table_KV[np.array(ids)]
                 for i, ids in open_split(context, units, "clusters", split).items()
             }
             for split in SPLITS
@@ -59,20 +62,26 @@ def run_matching(context: StageContext, *, units: str) -> None:
     )
 
 
-def write_phones_of_segments(
-    context: StageContext, phones: Mapping[str, Mapping[str, Int32Array]]
+def write_segment_posteriors(
+    context: StageContext, posteriors: Mapping[str, Mapping[str, Float32Array]]
 ) -> None:
-    """Write `phones` (one a segment), `labels` (one a frame), hypotheses, criterion."""
+    """What matching and the game end with, from phone posteriors (S, V) of every segment.
+
+    Writes `labels` (one a training frame) and hypotheses of the likeliest phones, `hypotheses_lm`
+    of the test split decoded with the phone language model, and the criterion.
+    """
     inventory = read_inventory(context.input("text").file("inventory.json"))
+    phones = {
+        split: {i: p.argmax(axis=1).astype(np.int32) for i, p in of_split.items()}
+        for split, of_split in posteriors.items()
+    }
     for split, of_split in phones.items():
-        with RaggedWriter(context.out / "phones" / split, dtype="int32") as writer:
-            for utterance_id, ids in of_split.items():
-                writer.append(utterance_id, ids)
         write_segment_hypotheses(context, split, of_split, inventory)
     boundaries = open_split(context, "segments", "boundaries", "train")
     with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
         for utterance_id, ids in phones["train"].items():
             writer.append(utterance_id, np.repeat(ids, np.diff(np.array(boundaries[utterance_id]))))
+    write_decoded_segments(context, "test", posteriors["test"], inventory)
     run_criterion(
         context, [[inventory[p] for p in merge_repeats(ids)] for ids in phones["train"].values()]
     )

@@ -6,16 +6,17 @@ import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from omegaconf import OmegaConf
 
 from unsup_asr.config import instantiate
 from unsup_asr.criterion import weighted_perplexity
 from unsup_asr.frames import frame_boundary
 from unsup_asr.phone_text import read_inventory
-from unsup_asr.protocols import LanguageModelScorer
+from unsup_asr.protocols import LanguageModelScorer, PhoneDecoder
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import open_split
 from unsup_asr.transcripts import write_hypotheses
-from unsup_asr.types import Hypothesis, Int32Array, Seconds
+from unsup_asr.types import Float32Array, Hypothesis, Int32Array, Seconds
 
 
 def run_criterion(context: StageContext, sequences: Sequence[Sequence[str]]) -> float:
@@ -71,3 +72,36 @@ def write_segment_hypotheses(
         hypotheses.append(Hypothesis(utterance_id, named, tuple(times[:-1]), tuple(times[1:])))
     (context.out / "hypotheses").mkdir(exist_ok=True)
     write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)
+
+
+def write_decoded_segments(
+    context: StageContext,
+    split: str,
+    posteriors: Mapping[str, Float32Array],
+    inventory: Sequence[str],
+) -> None:
+    """`hypotheses_lm/<split>.tsv`: segments' posteriors (S, V) with the phone language model.
+
+    They are floored first: where a table is sure, it is often wrong.
+    """
+    options = context.config.language_model
+    arpa = context.input("language_model").file("phones.arpa")
+    decoder: PhoneDecoder = instantiate(
+        OmegaConf.create({**options.segment_decoder, "lm_path": str(arpa)})
+    )
+    floored = [p + options.posterior_floor for p in posteriors.values()]
+    logs = [np.log(p / p.sum(axis=1, keepdims=True)).astype(np.float32) for p in floored]
+    decoded = decoder.decode_batch(logs, inventory)
+    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
+    kept = open_split(context, "features", "kept", split)
+    boundaries = open_split(context, "segments", "boundaries", split)
+    hypotheses: list[Hypothesis] = []
+    for utterance_id, (best, *_) in zip(posteriors, decoded, strict=True):
+        edges = np.array(boundaries[utterance_id])
+        starts = edges[np.array(best.start_frames, dtype=int)]
+        times = boundary_times(np.append(starts, edges[-1]), np.array(kept[utterance_id]), timing)
+        hypotheses.append(
+            Hypothesis(utterance_id, best.phones, tuple(times[:-1]), tuple(times[1:]))
+        )
+    (context.out / "hypotheses_lm").mkdir(exist_ok=True)
+    write_hypotheses(context.out / "hypotheses_lm" / f"{split}.tsv", hypotheses)
