@@ -34,24 +34,32 @@ class Artifact:
     """The payload of one finished stage, as one of its consumers may see it."""
 
     stage: str
-    path: Path
+    _path: Path  # not for consumers: `file` keeps references sealed
     reads_references: bool
+
+    def has(self, relative: str) -> bool:
+        """Whether `file` would find it; errors when it is sealed."""
+        self._check_seal(relative)
+        return (self._path / relative).exists()
 
     def file(self, relative: str) -> Path:
         """Path of a file or folder in the payload; errors when it is sealed or does not exist."""
+        self._check_seal(relative)
+        path = self._path / relative
+        if not path.exists():
+            raise DamagedArtifactError(
+                f"{path} does not exist, though stage {self.stage!r} is finished; "
+                f"{_remedy(self._path)}"
+            )
+        return path
+
+    def _check_seal(self, relative: str) -> None:
         parts = Path(relative).parts
         if not self.reads_references and (REFERENCES in parts or ".." in parts):
             raise ReferencesSealedError(
                 f"{self.stage}/{relative} is a reference, and this stage has not declared "
                 "reads_references; only `evaluate` and the supervised baseline may"
             )
-        path = self.path / relative
-        if not path.exists():
-            raise DamagedArtifactError(
-                f"{path} does not exist, though stage {self.stage!r} is finished; "
-                f"{_remedy(self.path)}"
-            )
-        return path
 
 
 def digest_file(path: Path) -> str:

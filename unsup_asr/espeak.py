@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 RATE_WPM_RANGE = (80, 450)
 PITCH_RANGE = (0, 100)
+WORD_GAP_RANGE = (0, 100)
 
 # Constants of speak_lib.h
 _SYNCHRONOUS = 2
@@ -40,6 +41,7 @@ _CHARACTERS_UTF8 = 1
 _PHONEMES_IPA_SEPARATED = 0x02 | (ord("_") << 8)
 _PARAMETER_RATE = 1
 _PARAMETER_PITCH = 3
+_PARAMETER_WORD_GAP = 7
 
 # Where a word is said in another language: "(en)" before it, "(de)" after it
 _LANGUAGE_FLAG = re.compile(r"\([^)]*\)")
@@ -88,12 +90,16 @@ class Espeak:
         voice: str,
         rate_wpm: int = 175,
         pitch: int = 50,
+        word_gap: int = 0,
         sample_rate: int = 16000,
     ) -> Speech:
-        """Say one sentence. `voice` is espeak-ng's name, `en-us+f3`; pitch 0 to 100."""
+        """Say one sentence. `voice` is espeak-ng's name, `en-us+f3`; pitch 0 to 100; `word_gap`
+        between words in 10 ms at the usual rate.
+        """
         self._set_voice(voice)
         self._set(_PARAMETER_RATE, rate_wpm, RATE_WPM_RANGE, "rate_wpm")
         self._set(_PARAMETER_PITCH, pitch, PITCH_RANGE, "pitch")
+        self._set(_PARAMETER_WORD_GAP, word_gap, WORD_GAP_RANGE, "word_gap")
         self._chunks.clear()
         self._marks.clear()
         encoded = text.encode() + b"\0"

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from unsup_asr.acoustic.augment import stretch
 from unsup_asr.acoustic.network import load_network, log_posteriors, save_network
 from unsup_asr.acoustic.training import NetworkTraining
 
@@ -78,3 +79,33 @@ def test_a_saved_network_says_the_same(toy, tmp_path):
     save_network(network, tmp_path)
     loaded = log_posteriors(load_network(tmp_path), features)
     np.testing.assert_array_equal(loaded["u2"], log_posteriors(network, features)["u2"])
+
+
+def test_stretching_bends_time_and_keeps_the_order_of_what_is_heard() -> None:
+    ramp_TD = np.linspace(0, 1, 400, dtype=np.float32)[:, None]
+    bent_TD = stretch(ramp_TD, 1.6, np.random.default_rng(0))
+    assert len(bent_TD) != 400
+    assert 400 / 1.6 <= len(bent_TD) <= 400 * 1.6
+    steps_T = np.diff(bent_TD[:, 0])
+    assert np.all(steps_T >= 0)
+    assert steps_T[5:-5].max() > 1.5 * steps_T[5:-5].min()  # the pace changes
+    assert bent_TD[0] < 0.01
+    assert bent_TD[-1] > 0.99
+
+
+def test_stretching_by_nothing_changes_nothing() -> None:
+    x_TD = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    np.testing.assert_allclose(stretch(x_TD, 1.0, np.random.default_rng(0)), x_TD, atol=1e-6)
+
+
+def test_training_with_noise_and_stretching_repeats_itself_and_differs_from_plain() -> None:
+    rng = np.random.default_rng(0)
+    features = {f"u{i}": rng.normal(size=(30, 4)).astype(np.float32) for i in range(6)}
+    targets = {i: np.array([0, 1, 0], dtype=np.int32) for i in features}
+    options = {"hidden": 8, "epochs": 2, "num_layers": 1}
+
+    def curve(**more: float) -> list[float]:
+        return NetworkTraining(**options, **more).train_ctc(features, targets, num_phones=2)[1]
+
+    assert curve(noise=0.5, max_stretch=1.5) == curve(noise=0.5, max_stretch=1.5)
+    assert len({tuple(curve()), tuple(curve(noise=0.5)), tuple(curve(max_stretch=1.5))}) == 3

@@ -229,8 +229,10 @@ def test_references_open_only_to_a_stage_that_declares_it(tmp_path: Path) -> Non
         context.input("corpus").file("references/test.tsv").read_text()
 
     def climb(context: StageContext) -> None:
-        name = context.input("corpus").path.name
-        context.input("corpus").file(f"../../corpus/{name}/REFERENCES/..").read_text()
+        context.input("corpus").file("audio/../references/test.tsv").read_text()
+
+    def look(context: StageContext) -> None:
+        context.input("corpus").has("references/test.tsv")
 
     source = Stage("corpus", corpus)
     with pytest.raises(StageFailedError, match="ReferencesSealedError") as caught:
@@ -238,6 +240,8 @@ def test_references_open_only_to_a_stage_that_declares_it(tmp_path: Path) -> Non
     assert isinstance(caught.value.__cause__, ReferencesSealedError)
     with pytest.raises(StageFailedError, match="ReferencesSealedError"):
         run_stages([source, Stage("train", climb, ("corpus",))], config(), tmp_path)
+    with pytest.raises(StageFailedError, match="ReferencesSealedError"):
+        run_stages([source, Stage("train", look, ("corpus",))], config(), tmp_path)
     run_stages(
         [source, Stage("evaluate", peek, ("corpus",), reads_references=True)], config(), tmp_path
     )

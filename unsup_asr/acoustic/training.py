@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unsup_asr.acoustic.augment import stretch
 from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, padded_batch
 from unsup_asr.types import Float32Array, Int32Array
 
@@ -41,6 +42,8 @@ class NetworkTraining:
     learning_rate: float = 2e-3
     decay: float = 0.75
     max_masked_frames: int = 0  # one mask of 0 to so many frames an utterance (SpecAugment)
+    noise: float = 0.0  # standard deviation of what is added to every feature
+    max_stretch: float = 1.0  # of time, either way, piece by piece; CTC only
     seed: int = 0
 
     def train_ctc(
@@ -82,7 +85,17 @@ class NetworkTraining:
             )
             return total, int(target_lengths.sum())
 
-        return self._train(features, ids, loss, num_phones + 1, device=device, progress=progress)
+        def bend(utterance_id: str, rng: np.random.Generator) -> Float32Array:
+            x_TD = np.asarray(features[utterance_id])
+            bent_TD = stretch(x_TD, self.max_stretch, rng) if self.max_stretch > 1 else x_TD
+            fits = _fits_ctc(targets[utterance_id], len(bent_TD), self.stack)
+            return bent_TD if fits else x_TD
+
+        dim = features[ids[0]].shape[1]
+        lengths = {i: len(features[i]) for i in ids}
+        return self._train(
+            bend, lengths, (dim, num_phones + 1), loss, device=device, progress=progress
+        )
 
     def train_frames(
         self,
@@ -113,23 +126,30 @@ class NetworkTraining:
             )
             return total, int(lengths_B.sum())
 
+        dim = next(iter(features.values())).shape[1]
+        lengths = {i: len(features[i]) for i in labels}
         return self._train(
-            features, list(labels), loss, num_phones, device=device, progress=progress
+            lambda i, _: np.asarray(features[i]),
+            lengths,
+            (dim, num_phones),
+            loss,
+            device=device,
+            progress=progress,
         )
 
     def _train(
         self,
-        features: Mapping[str, Float32Array],
-        ids: list[str],
+        read: Callable[[str, np.random.Generator], Float32Array],
+        lengths: Mapping[str, int],
+        dims: tuple[int, int],
         batch_loss: BatchLoss,
-        num_outputs: int,
         *,
         device: str,
         progress: Callable[[], None],
     ) -> tuple[AcousticNetwork, list[float]]:
         shape = NetworkShape(
-            input_dim=features[ids[0]].shape[1],
-            num_outputs=num_outputs,
+            input_dim=dims[0],
+            num_outputs=dims[1],
             hidden=self.hidden,
             kernel=self.kernel,
             num_layers=self.num_layers,
@@ -147,8 +167,10 @@ class NetworkTraining:
             for epoch in range(self.epochs):
                 optimizer.param_groups[0]["lr"] = self.learning_rate * self.decay**epoch
                 total, count = 0.0, 0
-                for batch in _similar_lengths(ids, features, self.batch_size, rng):
-                    x_BTD, lengths_B = padded_batch([features[i] for i in batch], device=device)
+                for batch in _similar_lengths(lengths, self.batch_size, rng):
+                    x_BTD, lengths_B = padded_batch([read(i, rng) for i in batch], device=device)
+                    if self.noise:
+                        x_BTD += self.noise * torch.randn(x_BTD.shape).to(device)
                     self._mask(x_BTD, lengths_B, rng)
                     log_posteriors_BTV, out_lengths_B = network(x_BTD, lengths_B)
                     loss, weight = batch_loss(log_posteriors_BTV, out_lengths_B, batch)
@@ -176,13 +198,13 @@ def _fits_ctc(target: Int32Array, num_frames: int, stack: int) -> bool:
 
 
 def _similar_lengths(
-    ids: Sequence[str],
-    features: Mapping[str, Float32Array],
+    lengths: Mapping[str, int],
     batch_size: int,
     rng: np.random.Generator,
 ) -> list[list[str]]:
     """Batches of similar length in random order; noise on the lengths mixes their members."""
+    ids = list(lengths)
     noise = rng.uniform(0.9, 1.1, size=len(ids))
-    order = np.argsort([len(features[i]) * n for i, n in zip(ids, noise, strict=True)])
+    order = np.argsort([lengths[i] * n for i, n in zip(ids, noise, strict=True)])
     batches = [[ids[j] for j in order[k : k + batch_size]] for k in range(0, len(ids), batch_size)]
     return [batches[j] for j in rng.permutation(len(batches))]

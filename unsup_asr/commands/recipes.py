@@ -18,6 +18,8 @@ defaults:
   - base
   - _self_
   - override corpus: folder
+  - override start: spoken_text # or matching: no synthesizer, but real speech fails so far
+  - override self_training: ctc_augmented # or ctc, words
 
 recipe: {name}
 language: {language_yaml}

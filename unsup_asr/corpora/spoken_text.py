@@ -54,6 +54,8 @@ class SpokenText:
     min_snr_db: float = 8.0
     max_snr_db: float = 40.0
     max_silence_s: float = 0.5  # before the sentence, and behind it
+    hesitant_share: float = 0.6  # of sentences, said with gaps between words
+    max_word_gap: int = 14  # in 10 ms at the usual rate
     sample_rate: int = 16000
     seed: int = 0
 
@@ -90,21 +92,24 @@ class SpokenText:
             spoken: list[SpokenSentence] = []
             for index in rng.integers(len(sentences), size=self.sentences_a_voice):
                 sentence = int(index)
+                is_hesitant = rng.random() < self.hesitant_share
                 speech = espeak.speak(
                     sentences[sentence],
                     voice=f"{self.language}+{variant}",
                     rate_wpm=int(np.clip(rate + rng.integers(-15, 16), *RATE_WPM_RANGE)),
                     pitch=int(np.clip(pitch + rng.integers(-8, 9), *PITCH_RANGE)),
+                    word_gap=int(rng.integers(self.max_word_gap + 1)) if is_hesitant else 0,
                     sample_rate=self.sample_rate,
                 )
                 warped = resample(speech.samples, int(self.sample_rate * warp), self.sample_rate)
-                spoken.append(SpokenSentence(sentence, self._in_a_room(warped, snr_db, rng)))
+                spoken.append(
+                    SpokenSentence(sentence, self._in_a_room(warped, snr_db, rng.integers(2**32)))
+                )
             yield spoken
 
-    def _in_a_room(
-        self, speech_N: Float32Array, snr_db: float, rng: np.random.Generator
-    ) -> Float32Array:
+    def _in_a_room(self, speech_N: Float32Array, snr_db: float, seed: int) -> Float32Array:
         """Silence around the speech, and coloured noise over all of it."""
+        rng = np.random.default_rng(seed)  # its own, for it draws as many numbers as samples
         before, behind = rng.integers(int(self.max_silence_s * self.sample_rate) + 1, size=2)
         padded_N = np.pad(speech_N, (before, behind))
         colour = [1.0, -rng.uniform(0.0, 0.97)]

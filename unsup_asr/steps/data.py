@@ -74,7 +74,7 @@ def run_features(context: StageContext) -> None:
         kept: dict[str, Int32Array] = {}
 
         def extract(utterance: Utterance) -> tuple[list[Float32Array], Int32Array] | None:
-            samples_N = read_audio(corpus.path / utterance.audio, sample_rate=acoustic.sample_rate)
+            samples_N = read_audio(corpus.file(utterance.audio), sample_rate=acoustic.sample_rate)
             return trimmed_features(samples_N, (acoustic, boundary), silence)
 
         with one_torch_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:

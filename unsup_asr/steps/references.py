@@ -14,7 +14,7 @@ def read_references(context: StageContext, split: str) -> list[Transcript]:
     """Phones of a split: given as phones, or as words that the text's front end phonemizes."""
     front_end = instantiate(context.config.text.front_end)
     corpus = context.input("corpus")
-    if (corpus.path / "references" / f"{split}.tsv").exists():
+    if corpus.has(f"references/{split}.tsv"):
         return [
             replace(reference, phones=front_end.fold_phones(reference.phones))
             for reference in read_transcripts(corpus.file(f"references/{split}.tsv"))
