@@ -16,11 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from omegaconf import OmegaConf
 from rapidfuzz.distance import Levenshtein
 
 from gan.infer import join_repeats
-from gan.presets import PRESETS
+from gan.trainer import AdversarialTrainer
 from lm.phonemize import EspeakPhonemizer
+from unsup_asr.config import GROUPS, instantiate
 from unsup_asr.corpora.sentences import frequent_words, sample_sentences
 from unsup_asr.ragged import RaggedArray
 
@@ -29,7 +31,7 @@ NUM_SPEECH, NUM_TEXT, NUM_SCORED = 3000, 20000, 200
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
+    parser.add_argument("--preset", choices=("w2vu", "w2vu_cpu"), default="w2vu_cpu")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--updates", type=int)
     parser.add_argument("--noise", type=float, default=0.1)
@@ -43,7 +45,7 @@ def main() -> None:
         segments.ids[:NUM_SCORED],
         segments.offsets[: NUM_SCORED + 1],
     )
-    options = with_options(PRESETS[arguments.preset], arguments.set)
+    options = with_options(trainer(arguments.preset), arguments.set)
     if arguments.updates:
         options = replace(options, updates=arguments.updates)
     for seed in arguments.seeds:
@@ -66,6 +68,12 @@ def main() -> None:
             )
         last = trained.history[-1]["weighted_lm_perplexity"]
         print(f"  last PER {last:.1f}, {time.process_time() - start:.0f} CPU s", flush=True)
+
+
+def trainer(preset: str) -> AdversarialTrainer:
+    """The trainer of `gan=preset` in a recipe."""
+    options = OmegaConf.merge({"seed": 0}, OmegaConf.load(GROUPS / "gan" / f"{preset}.yaml"))
+    return instantiate(options.trainer)
 
 
 def phone_sentences() -> tuple[list[np.ndarray], int]:

@@ -15,7 +15,16 @@ import numpy as np
 
 from unsup_asr.types import Float32Array
 
-TABLE_FLOOR = 1e-4  # a probability of 0 would be a weight of minus infinity
+
+@dataclass(frozen=True)
+class MatchedStart:
+    """The start named in a recipe; `floor` keeps a posterior of 0 from a weight of infinity."""
+
+    floor: float = 1e-4
+
+    def fit(self, features_ND: Float32Array, *, num_phones: int) -> MatchedInput:
+        """Statistics of training segments."""
+        return MatchedInput(features_ND.mean(0), float(features_ND.std()), num_phones, self.floor)
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,7 @@ class MatchedInput:
     mean_D: Float32Array
     scale: float
     num_phones: int
-
-    @classmethod
-    def fit(cls, features_ND: Float32Array, *, num_phones: int) -> MatchedInput:
-        """Statistics of training segments."""
-        return cls(features_ND.mean(0), float(features_ND.std()), num_phones)
+    floor: float
 
     def rows(self, features_SD: Float32Array, matched_SV: Float32Array) -> Float32Array:
         """Generator input (S, D + V); ValueError where the two disagree."""
@@ -40,7 +45,7 @@ class MatchedInput:
                 f"{expected}: were both made from the same segments?"
             )
         standard = (features_SD - self.mean_D) / self.scale
-        logs = np.log(matched_SV + TABLE_FLOOR)
+        logs = np.log(matched_SV + self.floor)
         return np.concatenate([standard, logs], axis=1).astype(np.float32)
 
     @property

@@ -4,7 +4,7 @@ import torch
 
 from gan.generator import Generator, GeneratorShape
 from gan.infer import TrainedGenerator
-from gan.start import MatchedInput
+from gan.start import MatchedStart
 
 RNG = np.random.default_rng(0)
 FEATURES = (3 + 5 * RNG.standard_normal((50, 4))).astype(np.float32)
@@ -12,7 +12,7 @@ MATCHED = RNG.dirichlet(np.ones(6), size=50).astype(np.float32)
 
 
 def test_a_generator_that_starts_from_matching_repeats_its_posteriors() -> None:
-    matched_input = MatchedInput.fit(FEATURES, num_phones=6)
+    matched_input = MatchedStart().fit(FEATURES, num_phones=6)
     with torch.random.fork_rng():
         generator = Generator(GeneratorShape(input_dim=10, num_phones=6))
     generator.start_from_map(matched_input.first_map)
@@ -21,7 +21,7 @@ def test_a_generator_that_starts_from_matching_repeats_its_posteriors() -> None:
 
 
 def test_features_are_standardised_by_one_scale() -> None:
-    rows = MatchedInput.fit(FEATURES, num_phones=6).rows(FEATURES, MATCHED)
+    rows = MatchedStart().fit(FEATURES, num_phones=6).rows(FEATURES, MATCHED)
     np.testing.assert_allclose(rows[:, :4].mean(0), 0.0, atol=1e-5)
     ratio = rows[:, :4].std(0) / FEATURES.std(0)
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-4)
@@ -29,4 +29,4 @@ def test_features_are_standardised_by_one_scale() -> None:
 
 def test_posteriors_of_other_segments_are_refused() -> None:
     with pytest.raises(ValueError, match=r"shape \(49, 6\); expected .* \(50, 6\)"):
-        MatchedInput.fit(FEATURES, num_phones=6).rows(FEATURES, MATCHED[1:])
+        MatchedStart().fit(FEATURES, num_phones=6).rows(FEATURES, MATCHED[1:])

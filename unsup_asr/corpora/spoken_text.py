@@ -86,6 +86,7 @@ class SpokenText:
         for number in range(self.num_voices):
             variant = self.variants[number % len(self.variants)]
             warp = np.exp(rng.uniform(np.log(self.min_warp), np.log(self.max_warp)))
+            warp = round(float(warp), 2)  # resampling by odd ratios is slow
             rate = rng.integers(self.min_rate_wpm, self.max_rate_wpm + 1)
             pitch = rng.integers(25, 75)
             snr_db = rng.uniform(self.min_snr_db, self.max_snr_db)

@@ -21,8 +21,6 @@ from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
 
-_TABLE_FLOOR = 1e-4  # a probability of 0 would be a weight of minus infinity
-
 
 def run_gan(context: StageContext) -> None:
     """Play the game; keep the generator of the best unsupervised criterion, the start included.
@@ -35,14 +33,18 @@ def run_gan(context: StageContext) -> None:
     inventory = read_inventory(context.input("text").file("inventory.json"))
     sentences = read_phone_sentences(context.input("text").file("phones.txt"))
     text = [phone_ids([p for word in s for p in word], inventory) for s in sentences]
-    start = None
-    table_KV = None
-    if options.start == "matching":
+    inputs = {split: open_split(context, "units", "pooled", split) for split in SPLITS}
+    first_map = None
+    if options.start is not None:
+        start = instantiate(options.start)
+        layout = start.fit(inputs["train"].values_array, num_phones=len(inventory))
+        first_map = layout.first_map
         table_KV = np.load(context.input("matching").file("table.npy"))
-    inputs = {split: _generator_input(context, split, table_KV) for split in SPLITS}
-    if table_KV is not None:  # the matched posteriors pass, the features have no weight yet
-        num_features = inputs["train"].values_array.shape[1] - len(inventory)
-        start = np.eye(num_features + len(inventory), dtype=np.float32)[:, num_features:]
+        for split, pooled in inputs.items():
+            clusters = open_split(context, "units", "clusters", split)
+            inputs[split] = RaggedArray.from_arrays(
+                {i: layout.rows(pooled[i], table_KV[clusters[i]]) for i in pooled}
+            )
     scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
     arpa = context.input("language_model").file("phones.arpa")
 
@@ -59,7 +61,7 @@ def run_gan(context: StageContext) -> None:
             num_phones=len(inventory),
             validate=validate,
             checkpoint_dir=context.out / "checkpoint",
-            generator_init=start,
+            generator_init=first_map,
             progress=tick,
         )
     trained.save(context.out)
@@ -72,21 +74,6 @@ def run_gan(context: StageContext) -> None:
         for split, rows in inputs.items()
     }
     write_segment_posteriors(context, posteriors)
-
-
-def _generator_input(
-    context: StageContext, split: str, table_KV: Float32Array | None
-) -> RaggedArray:
-    """Features of each segment over one scale; with a table, its log posteriors beside them."""
-    pooled = open_split(context, "units", "pooled", split)
-    if table_KV is None:
-        return pooled
-    clusters = open_split(context, "units", "clusters", split)
-    scale = float(np.std(open_split(context, "units", "pooled", "train").values_array))
-    log_table_KV = np.log(table_KV + _TABLE_FLOOR)
-    return RaggedArray.from_arrays(
-        {i: np.concatenate([pooled[i] / scale, log_table_KV[clusters[i]]], axis=1) for i in pooled}
-    )
 
 
 def _one_a_segment(posteriors_TV: Float32Array, num_segments: int) -> Float32Array:
