@@ -11,7 +11,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lm.inventory import count_inventory
@@ -24,17 +24,26 @@ logger = logging.getLogger(__name__)
 Phones = tuple[str, ...]
 
 
+# Phones that espeak-ng writes apart where speakers do not keep them apart: reduced vowels.
+FOLDS = {"en": {"ᵻ": "ɪ", "ɐ": "ə"}}
+
+
 @dataclass(kw_only=True)
 class EspeakFrontEnd:
-    """espeak-ng phones of a language; `fold` maps phones to others, on text and references alike.
+    """espeak-ng phones of a language; `fold` maps phones to others, on text and references alike
+    (None: what FOLDS has for the language, {}: nothing).
 
     Phones rarer than `min_phone_count` are treated by the rule `rare` (merge, drop or keep).
     """
 
     language: str = "en-us"
-    fold: dict[str, str] = field(default_factory=dict)
+    fold: dict[str, str] | None = None
     min_phone_count: int = 20
     rare: str = "merge"
+
+    def __post_init__(self) -> None:
+        if self.fold is None:
+            self.fold = FOLDS.get(self.language.partition("-")[0], {})
 
     def prepare(self, text: Path, out: Path) -> None:
         """Normalise and phonemize the lines of `text`; ValueError when nothing is left."""
@@ -92,4 +101,5 @@ class EspeakFrontEnd:
 
     def fold_phones(self, phones: Sequence[str]) -> Phones:
         """The phones with the recipe's fold applied."""
-        return tuple(self.fold.get(phone, phone) for phone in phones)
+        fold = self.fold or {}
+        return tuple(fold.get(phone, phone) for phone in phones)

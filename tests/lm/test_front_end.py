@@ -44,6 +44,12 @@ def test_a_rare_phone_takes_its_sentences_words_along(tmp_path) -> None:
     assert "θ" in counts["dropped_phones"]
 
 
+def test_reduced_vowels_of_english_are_folded_unless_a_recipe_says_otherwise() -> None:
+    assert EspeakFrontEnd().fold_phones(["ᵻ", "ɐ", "t"]) == ("ɪ", "ə", "t")
+    assert EspeakFrontEnd(fold={}).fold_phones(["ᵻ", "ɐ"]) == ("ᵻ", "ɐ")
+    assert EspeakFrontEnd(language="de").fold_phones(["ɐ"]) == ("ɐ",)
+
+
 def test_references_are_folded_as_the_text_is() -> None:
     front_end = EspeakFrontEnd(fold={"ɐ": "ə"})
     found = front_end.phonemize_references({"u1": ["A", "cat"], "u2": ["a", "dog"]})
