@@ -44,7 +44,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
         stages.append(
             Stage(
                 name,
-                partial(run_self_training, labels_from=labels_from),
+                partial(run_self_training, labels_from=labels_from, number=number),
                 (labels_from, *_SPOKEN, *extra),
                 ("self_training", "language_model", *(("start",) if extra else ())),
             )

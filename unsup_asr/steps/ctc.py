@@ -31,12 +31,14 @@ log = logging.getLogger(__name__)
 BLANK = "<blank>"
 
 
-def run_self_training(context: StageContext, *, labels_from: str) -> None:
-    """Train on the hypotheses of the stage before; decode all splits with the language model.
+def run_self_training(context: StageContext, *, labels_from: str, number: int) -> None:
+    """Round `number`: train on the hypotheses of the stage before; decode all splits.
 
     Where a run started from spoken text, some of it stays in the training: its phones are right.
     """
-    training = instantiate(context.config.self_training.training)
+    options = context.config.self_training
+    changed = options.first_round if number == 1 else {}
+    training = instantiate(OmegaConf.create({**options.training, **changed}))
     inventory = read_inventory(context.input("text").file("inventory.json"))
     pseudo = read_hypotheses(context.input(labels_from).file("hypotheses/train.tsv"))
     targets = {h.utterance_id: phone_ids(h.phones, inventory) for h in pseudo}
