@@ -135,3 +135,11 @@ def test_a_stage_that_peeks_would_be_seen() -> None:
         Stage("evaluate", nothing, ("matching",), reads_references=True),
     ]
     assert peeking(stages) == ["matching"]
+
+
+@pytest.mark.parametrize("folder", sorted(p.parent for p in ROOT.glob("recipes/*/config.yaml")))
+def test_every_recipe_has_a_script_and_says_what_it_is(folder: Path) -> None:
+    assert (folder / "README.md").read_text("utf-8").startswith(f"# {folder.name}\n")
+    script = folder / "run.sh"
+    assert script.stat().st_mode & 0o111, f"{script} is not executable"
+    assert f"unsup-asr run {folder.name}" in script.read_text("utf-8")
