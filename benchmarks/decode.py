@@ -73,7 +73,9 @@ def main() -> None:
         for reference in references
     ]
     mean_frames = np.mean([len(p) for p in posteriors])
-    print(f"{num} utterances, {mean_frames:.0f} frames, {len(phones)} phones, {workers} workers")
+    print(
+        f"{num} utterances, {mean_frames:.0f} frames, {len(phones)} phones, {workers} workers for words"
+    )
 
     start = time.perf_counter()
     greedy = [decode_greedy_runs(p, phones).phones for p in posteriors]
@@ -89,7 +91,7 @@ def main() -> None:
             decoder = BeamDecoder(lm_path=str(phone_lm), beam=beam)
             decoder.decode(posteriors[0], phones)  # loads the model
             start = time.perf_counter()
-            decoded = decoder.decode_batch(posteriors, phones, num_workers=workers)
+            decoded = decoder.decode_batch(posteriors, phones)
             rate = num / (time.perf_counter() - start)
             per = error_rate([best[0].phones for best in decoded], references)
             print(f"phone beam {beam:4d} {rate:8.1f} utterances/s  PER {per:6.2f}", flush=True)

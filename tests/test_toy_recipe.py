@@ -8,9 +8,11 @@ import pytest
 import soundfile
 import torch
 
+import unsup_asr.upstreams.kaldi_features
 from benchmarks.kill_resume import rates, run
 from unsup_asr.cli import main
 from unsup_asr.corpora.synthetic import SyntheticCorpus
+from unsup_asr.upstreams.kaldi_features import KaldiMFCC
 
 SMALL = [
     "corpus.num_train_utterances=40",
@@ -154,3 +156,25 @@ def test_a_run_killed_again_and_again_ends_as_one_left_alone(exp, tmp_path):
     assert not (tmp_path / "toy" / "latest" / "evaluate").exists()
     run("toy", tmp_path, SMALL)
     assert rates("toy", tmp_path) == rates("toy", exp)
+
+
+class BrokenUpstream(KaldiMFCC):
+    """Gives NaN in one frame."""
+
+    def encode(self, waves_BN, lengths_B):
+        output = super().encode(waves_BN, lengths_B)
+        output.layers_BTD[0][0, 2] = float("nan")
+        return output
+
+
+def test_features_that_are_not_finite_end_the_run_with_the_utterance_named(
+    exp, tmp_path, monkeypatch, capsys
+):
+    shutil.copytree(exp, tmp_path / "exp", symlinks=True)
+    monkeypatch.setattr(unsup_asr.upstreams.kaldi_features, "KaldiMFCC", BrokenUpstream)
+    command = ["run", "toy", "--exp", str(tmp_path / "exp"), "--until", "features"]
+    assert main([*command, *SMALL, "features.upstream.num_ceps=12"]) == 1
+    message = capsys.readouterr().err
+    assert "1 of" in message
+    assert "frames of BrokenUpstream are NaN" in message
+    assert "utterance train-" in message

@@ -182,11 +182,7 @@ class PhoneDecoder(Protocol):
     """Log posteriors to phones with a language model of phones or of words."""
 
     def decode_batch(
-        self,
-        log_posteriors: Sequence[Float32Array],
-        phones: Sequence[str],
-        *,
-        num_workers: int = ...,
+        self, log_posteriors: Sequence[Float32Array], phones: Sequence[str]
     ) -> Sequence[Sequence[DecodedPhones]]:
         """For each utterance its hypotheses, best first."""
         ...

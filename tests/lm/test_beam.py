@@ -91,7 +91,7 @@ def test_start_frames_mark_where_phones_begin(lm_path):
 def test_a_batch_of_ragged_utterances_equals_one_by_one(lm_path):
     utterances = [random_posteriors(n, 3, n) for n in (7, 30, 1, 12, 30)]
     decoder = BeamDecoder(lm_path=lm_path, beam=8, nbest=3)
-    together = decoder.decode_batch(utterances, PHONES, num_workers=2)
+    together = decoder.decode_batch(utterances, PHONES)
     for scores, hypotheses in zip(utterances, together, strict=True):
         alone = decoder.decode(scores, PHONES)
         assert [h.phones for h in hypotheses] == [h.phones for h in alone]

@@ -64,9 +64,18 @@ class AcousticNetwork(nn.Module):
         lengths_B = num_output_frames(lengths_B, stack)
         is_valid_BT = torch.arange(x_BDT.shape[2], device=x_BDT.device) < lengths_B[:, None]
         for conv, norm in zip(self.hidden, self.norms, strict=True):
-            x_BDT = F.dropout(F.relu(norm(conv(x_BDT))), self.shape.dropout, self.training)
+            x_BDT = F.relu(norm(conv(x_BDT)))
+            if self.training:
+                x_BDT = x_BDT * _dropout_mask(x_BDT, self.shape.dropout)
             x_BDT = x_BDT * is_valid_BT[:, None]
         return self.output(x_BDT).transpose(1, 2).log_softmax(-1), lengths_B
+
+
+def _dropout_mask(like: Tensor, probability: float) -> Tensor:
+    """Zeros, and 1 / share kept, drawn in bytes: twice as fast as floats on a CPU."""
+    dropped = round(256 * probability)
+    drawn = torch.empty(like.shape, dtype=torch.uint8, device=like.device).random_(0, 256)
+    return (drawn >= dropped).to(like.dtype) * (256 / (256 - dropped))
 
 
 def num_output_frames(lengths_B: Tensor, stack: int) -> Tensor:

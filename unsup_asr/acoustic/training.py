@@ -159,7 +159,9 @@ class NetworkTraining:
         with torch.random.fork_rng(devices=[]):  # torch draws first weights of its own, replaced
             network = AcousticNetwork(shape, torch.Generator().manual_seed(self.seed))
         network.to(device).train()
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, betas=(0.9, 0.98))
+        optimizer = torch.optim.Adam(
+            network.parameters(), lr=self.learning_rate, betas=(0.9, 0.98), fused=True
+        )
         rng = np.random.default_rng(self.seed)
         curve: list[float] = []
         with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import log_posteriors, save_network
@@ -129,9 +128,7 @@ def decode_utterances(
     """Hypotheses with times in the original audio, and the posterior of each phone."""
     symbols = [BLANK, *inventory]
     column = {symbol: i for i, symbol in enumerate(symbols)}
-    decoded = decoder.decode_batch(
-        list(posteriors.values()), symbols, num_workers=torch.get_num_threads()
-    )
+    decoded = decoder.decode_batch(list(posteriors.values()), symbols)
     hypotheses: list[Hypothesis] = []
     for (utterance_id, scores_TV), candidates in zip(posteriors.items(), decoded, strict=True):
         best = candidates[0]

@@ -75,7 +75,12 @@ def run_features(context: StageContext) -> None:
 
         def extract(utterance: Utterance) -> tuple[list[Float32Array], Int32Array] | None:
             samples_N = read_audio(corpus.file(utterance.audio), sample_rate=acoustic.sample_rate)
-            return trimmed_features(samples_N, (acoustic, boundary), silence)
+            try:
+                return trimmed_features(samples_N, (acoustic, boundary), silence)
+            except ValueError as error:
+                raise ValueError(
+                    f"utterance {utterance.id} ({utterance.audio}): {error}"
+                ) from error
 
         with one_torch_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
             extracted = pool.map(extract, utterances)
@@ -117,7 +122,7 @@ def trimmed_features(
 ) -> tuple[list[Float32Array], Int32Array] | None:
     """Frames (T, D) of each upstream without long silences, and their original indices.
 
-    None for audio of fewer than 4 frames.
+    None for audio of fewer than 4 frames; ValueError where features are not finite.
     """
     window = int(_FRAME_S * upstreams[0].sample_rate)
     shift = upstreams[0].frame_shift_samples
@@ -125,6 +130,13 @@ def trimmed_features(
         return None
     wave_1N, length_1 = torch.from_numpy(samples_N)[None], torch.tensor([len(samples_N)])
     frames = [up.encode(wave_1N, length_1).layers_BTD[-1][0].numpy() for up in upstreams]
+    for upstream, x_TD in zip(upstreams, frames, strict=True):
+        if not np.isfinite(x_TD).all():
+            bad = np.count_nonzero(~np.isfinite(x_TD).all(axis=1))
+            raise ValueError(
+                f"{bad} of {len(x_TD)} frames of {type(upstream).__name__} are NaN or infinite; "
+                "look at the audio and at the upstream's options"
+            )
     kept = silence.speech_frames(samples_N, frame_samples=window, shift_samples=shift)
     kept = kept[kept < min(map(len, frames))]
     if len(kept) < 4:
