@@ -73,9 +73,7 @@ def main() -> None:
         for reference in references
     ]
     mean_frames = np.mean([len(p) for p in posteriors])
-    print(
-        f"{num} utterances, {mean_frames:.0f} frames, {len(phones)} phones, {workers} workers for words"
-    )
+    print(f"{num} utterances, {mean_frames:.0f} frames, {len(phones)} phones, {workers} workers")
 
     start = time.perf_counter()
     greedy = [decode_greedy_runs(p, phones).phones for p in posteriors]

@@ -167,7 +167,9 @@ def _length(
     if 1 / limits.max_length_ratio <= ratio <= limits.max_length_ratio:
         return None
     way = "more" if ratio > 1 else "fewer"
-    remedy = "merge more, or raise smoothness" if ratio > 1 else "cut more finely"
+    remedy = (
+        "merge more, raise smoothness" if ratio > 1 else "cut more finely, raise insertion_score"
+    )
     return Finding(
         "length",
         f"{spoken:.1f} phones an utterance against {written:.1f} a sentence of text: {way} than "
