@@ -72,3 +72,18 @@ def test_the_batch_size_changes_nothing():
 def test_a_text_without_frequent_words_is_an_error():
     with pytest.raises(ValueError, match="no word occurs 9 times"):
         LexiconViterbi(min_count=9).tree(SENTENCES, 3)
+
+
+def test_batches_side_by_side_equal_one_utterance_at_a_time():
+    rng = np.random.default_rng(0)
+    scores = {f"u{n}": rng.normal(size=(n, 3)).astype(np.float32) for n in (9, 4, 7, 12, 5)}
+    viterbi = LexiconViterbi(batch_size=2)
+    tree = viterbi.tree(SENTENCES, 3)
+    ticks = []
+    together = viterbi.decode(tree, scores, progress=lambda: ticks.append(1))
+    assert list(together) == list(scores)
+    assert len(ticks) == 3
+    for utterance_id, found in together.items():
+        alone = viterbi.decode(tree, {utterance_id: scores[utterance_id]})[utterance_id]
+        np.testing.assert_array_equal(found.frame_phones_T, alone.frame_phones_T)
+        assert found.score == pytest.approx(alone.score, abs=1e-4)
