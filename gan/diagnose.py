@@ -131,8 +131,8 @@ def _few_phones(
     return Finding(
         "few_phones",
         f"only {len(counts)} of {num_phones} phones are used, the top three {100 * top:.0f} % of "
-        "the time: the generator collapsed. Raise diversity, lower generator_learning_rate, or "
-        "start from matching",
+        "the time: training collapsed, or has hardly begun. In the game, raise diversity, lower "
+        "generator_learning_rate, or start from matching; elsewhere, train longer",
     )
 
 

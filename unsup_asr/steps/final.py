@@ -112,9 +112,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         num_train_speakers=len({u.speaker for u in train}),
         criterion_name="weighted perplexity",
         boundaries=_boundaries(found_edges, references),
-        js_divergence={
-            n: ngram_js_divergence(flat, [h.phones for h in recognised], n) for n in (1, 2, 3, 4)
-        },
+        js_divergence=divergences(flat, [h.phones for h in recognised]),
         samples=tuple(
             SampleTranscript(r.utterance_id, r.phones, by_id[r.utterance_id])
             for r in references[:_SHOWN_TRANSCRIPTS]
@@ -127,6 +125,16 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
     Assets(_curves(context, systems), _spectrogram(context, references, found_edges)).write(
         context.out
     )
+
+
+def divergences(
+    text: Sequence[Sequence[str]], recognised: Sequence[Sequence[str]]
+) -> dict[int, float]:
+    """Bits between the n-grams of text and output, n up to 4, where the output has any: a run
+    that has failed may write next to nothing, and its report must still be written.
+    """
+    longest = max((len(phones) for phones in recognised), default=0)
+    return {n: ngram_js_divergence(text, recognised, n) for n in (1, 2, 3, 4) if n <= longest}
 
 
 def read_criterion(artifact: Artifact) -> float:
