@@ -24,12 +24,12 @@ from gan.generator import generate
 from gan.infer import transcribe_all
 from gan.join import join_random
 from gan.losses import diversity_penalty, smoothness_penalty
-from gan.population import Member, Rules, train_discriminators, train_generators
-from gan.trainer import AdversarialTrainer, game_options, new_players
+from gan.options import AdversarialOptions, game_options, new_players
+from gan.steps import Member, Rules, train_discriminators, train_generators
 from unsup_asr.ragged import RaggedArray
 
 DIM, PHONES, BATCH = 512, 48, 160
-OPTIONS = AdversarialTrainer()
+OPTIONS = AdversarialOptions()
 
 
 def main() -> None:

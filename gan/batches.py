@@ -27,8 +27,9 @@ class Batch:
 
     features_MND: Tensor
     speech: Packing
-    text_MNV: Tensor  # one-hot
+    text_MNV: Tensor  # one-hot, fairseq's specials included where they are played with
     text: Packing
+    targets_MN: Tensor | None  # class of each speech row for the auxiliary task, -1 where unknown
     rngs: list[np.random.Generator]  # for what the step itself draws: dropout, JOIN, interpolation
 
 
@@ -40,10 +41,18 @@ class UnpairedData:
     text_values: Int32Array
     text_offsets: Int64Array
     num_phones: int
+    num_specials: int = 0
+    auxiliary_classes: RaggedArray | None = None  # one id a segment
 
     @classmethod
     def check(
-        cls, segments: RaggedArray, text: Sequence[Int32Array], *, num_phones: int
+        cls,
+        segments: RaggedArray,
+        text: Sequence[Int32Array],
+        *,
+        num_phones: int,
+        num_specials: int = 0,
+        auxiliary_classes: RaggedArray | None = None,
     ) -> UnpairedData:
         """ValueError for empty or impossible data."""
         if len(segments) == 0:
@@ -67,15 +76,23 @@ class UnpairedData:
                 f"text holds phone ids from {values.min()} to {values.max()}; expected 0 to "
                 f"{num_phones - 1}: was it made with another inventory?"
             )
-        return cls(segments, values, np.concatenate([[0], np.cumsum(lengths)]), num_phones)
+        if auxiliary_classes is not None and not (
+            auxiliary_classes.ids == segments.ids
+            and np.array_equal(auxiliary_classes.offsets, segments.offsets)
+        ):
+            raise ValueError(
+                f"auxiliary classes: {len(auxiliary_classes)} utterances and "
+                f"{auxiliary_classes.offsets[-1]} rows; expected those of the segments, "
+                f"{len(segments)} and {segments.offsets[-1]}, in the same order"
+            )
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return cls(segments, values, offsets, num_phones, num_specials, auxiliary_classes)
 
     def draw(self, step: int, *, seeds: Sequence[int], batch_size: int, device: str) -> Batch:
         """One step's data for each seed: speech in shuffled epochs, text with replacement."""
         rngs = [np.random.default_rng([seed, 1, step]) for seed in seeds]
-        speech = [
-            self._gather_speech(utterances_at(step, seed, batch_size, len(self.segments)))
-            for seed in seeds
-        ]
+        chosen = [utterances_at(step, seed, batch_size, len(self.segments)) for seed in seeds]
+        speech = [self._gather_speech(utterances) for utterances in chosen]
         text = [
             self._gather_text(rng.integers(len(self.text_offsets) - 1, size=batch_size))
             for rng in rngs
@@ -84,13 +101,14 @@ class UnpairedData:
         text_packing = Packing.of_lengths(torch.stack([n for _, n in text]))
         features = _stack_padded([x for x, _ in speech])
         ids = _stack_padded([x for x, _ in text])
-        one_hot = F.one_hot(ids, self.num_phones).float()
+        one_hot = F.one_hot(ids, self.num_phones + self.num_specials).float()
         one_hot.masked_fill_(text_packing.is_filler_MN[..., None], 0.0)
         return Batch(
             features.to(device),
             _to(speech_packing, device),
             one_hot.to(device),
             _to(text_packing, device),
+            self._targets(chosen, speech_packing, device),
             rngs,
         )
 
@@ -102,6 +120,20 @@ class UnpairedData:
         return torch.from_numpy(rows.astype(np.float32, copy=False)), torch.from_numpy(
             self.segments.lengths[chosen]
         )
+
+    def _targets(
+        self, chosen: Sequence[Int64Array], packing: Packing, device: str
+    ) -> Tensor | None:
+        if self.auxiliary_classes is None:
+            return None
+        offsets, values = self.auxiliary_classes.offsets, self.auxiliary_classes.values_array
+        rows = [
+            torch.from_numpy(
+                np.concatenate([values[offsets[i] : offsets[i + 1]] for i in c]).astype(np.int64)
+            )
+            for c in chosen
+        ]
+        return _stack_padded(rows).masked_fill(packing.is_filler_MN, -1).to(device)
 
     def _gather_text(self, chosen: Int64Array) -> tuple[Tensor, Tensor]:
         offsets = self.text_offsets

@@ -10,7 +10,7 @@ Axes: M members, N packed rows, S segments, D dims, V phones, A clusters of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -73,6 +73,17 @@ class Generator(nn.Module):
             if self.residual is not None:
                 self.residual.weight.zero_()
                 self.residual.bias.zero_()
+
+
+def phones_only(generator: Generator, num_phones: int) -> Generator:
+    """The generator itself, or a copy without the outputs past the phones (fairseq's specials)."""
+    if generator.shape.num_phones == num_phones:
+        return generator
+    state = generator.state_dict()
+    state["conv.weight"] = state["conv.weight"][:num_phones].clone()
+    cut = Generator(replace(generator.shape, num_phones=num_phones))
+    cut.load_state_dict(state)
+    return cut.train(generator.training)
 
 
 @dataclass(frozen=True)

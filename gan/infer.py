@@ -29,6 +29,7 @@ class TrainedGenerator:
     generator: Generator
     history: list[dict[str, float]] = field(default_factory=list)
     chosen_update: int = 0
+    stopped_at: int | None = None  # the update after which its training was given up
 
     def posteriors(self, segments_SD: Float32Array) -> Float32Array:
         """Phone posteriors (ceil(S / stride), V) of one utterance; rows sum to 1."""
@@ -45,6 +46,7 @@ class TrainedGenerator:
         description = {
             "shape": asdict(self.generator.shape),
             "chosen_update": self.chosen_update,
+            "stopped_at": self.stopped_at,
             "history": self.history,
         }
         (folder / "generator.json").write_text(json.dumps(description, indent=1), "utf-8")
@@ -75,7 +77,13 @@ class TrainedGenerator:
                 f"{expected}. The two files are of different trainings"
             )
         generator.load_state_dict(weights, assign=True)
-        return cls(generator.eval(), history, int(str(description["chosen_update"])))
+        stopped = description["stopped_at"]
+        return cls(
+            generator.eval(),
+            history,
+            int(str(description["chosen_update"])),
+            None if stopped is None else int(str(stopped)),
+        )
 
 
 def posteriors_of(generator: Generator, utterances: Sequence[Float32Array]) -> list[Float32Array]:

@@ -1,17 +1,31 @@
 """The terms of the game, each a pure function of one batch for every member: (M,).
 
-Labels follow fairseq: the discriminator learns 1 for generated and 0 for real.
+Labels follow fairseq: the discriminator learns 1 for generated and 0 for real. The terms named
+`padded_` are as fairseq computes them, over whole padded batches; the others leave padding out,
+as the papers mean.
 
 Axes: M members, B sequences, N packed rows, V phones.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from gan.packing import Packing
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the two players minimise, given the scores of generated and of real sequences."""
+
+    name: str
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
 
 
 def discriminator_loss(fake_scores_MB: Tensor, real_scores_MB: Tensor) -> Tensor:
@@ -22,6 +36,21 @@ def discriminator_loss(fake_scores_MB: Tensor, real_scores_MB: Tensor) -> Tensor
 def generator_loss(fake_scores_MB: Tensor) -> Tensor:
     """Mean of -log(1 - sigma(D(fake))): look real, non-saturating form."""
     return F.softplus(fake_scores_MB).mean(1)
+
+
+def critic_loss(fake_scores_MB: Tensor, real_scores_MB: Tensor) -> Tensor:
+    """Mean of D(real) - D(fake): high scores for generated. Arjovsky et al. 2017, eq. 2."""
+    return real_scores_MB.mean(1) - fake_scores_MB.mean(1)
+
+
+def critic_generator_loss(fake_scores_MB: Tensor) -> Tensor:
+    """Mean of D(fake), which the generator lowers."""
+    return fake_scores_MB.mean(1)
+
+
+NON_SATURATING = Objective("non_saturating", discriminator_loss, generator_loss)
+WASSERSTEIN = Objective("wasserstein", critic_loss, critic_generator_loss)
+OBJECTIVES = {objective.name: objective for objective in (NON_SATURATING, WASSERSTEIN)}
 
 
 def gradient_penalty(gradients_MNV: Tensor, packing: Packing) -> Tensor:
@@ -54,15 +83,30 @@ def diversity_penalty(posteriors_MNV: Tensor, packing: Packing) -> Tensor:
     return (num_phones - perplexity_M) / num_phones
 
 
+def padded_diversity_penalty(posteriors_MNV: Tensor, packing: Packing) -> Tensor:
+    """As `diversity_penalty`, the mean taken over padding too, whose posterior is uniform."""
+    rows_M, cells_M = packing.lengths_MB.sum(1), _padded_cells(packing)
+    num_phones = posteriors_MNV.shape[-1]
+    sum_MV = posteriors_MNV.masked_fill(packing.is_filler_MN[..., None], 0.0).sum(1)
+    mean_MV = (sum_MV + ((cells_M - rows_M) / num_phones)[:, None]) / cells_M[:, None]
+    perplexity_M = torch.exp(-(mean_MV * torch.log(mean_MV + 1e-7)).sum(1))
+    return (num_phones - perplexity_M) / num_phones
+
+
 def smoothness_penalty(logits_MNV: Tensor, packing: Packing) -> Tensor:
     """Mean squared difference of logits between neighbouring rows of a sequence.
 
-    Baevski et al. 2021, segment smoothness penalty; fairseq also divides by the padded pairs.
+    Baevski et al. 2021, segment smoothness penalty.
     """
     follows_MN = (packing.position_MN > 0) & ~packing.is_filler_MN
-    squared_MN = (logits_MNV[:, 1:] - logits_MNV[:, :-1]).square().mean(2)
-    squared_MN = squared_MN.masked_fill(~follows_MN[:, 1:], 0.0)
-    return squared_MN.sum(1) / follows_MN.sum(1).clamp_min(1)
+    return _neighbour_distances(logits_MNV, follows_MN) / follows_MN.sum(1).clamp_min(1)
+
+
+def padded_smoothness_penalty(logits_MNV: Tensor, packing: Packing) -> Tensor:
+    """As `smoothness_penalty`, divided by the number of padded pairs, whose distance is 0."""
+    follows_MN = (packing.position_MN > 0) & ~packing.is_filler_MN
+    pairs_M = _padded_cells(packing) - packing.num_sequences
+    return _neighbour_distances(logits_MNV, follows_MN) / pairs_M.clamp_min(1)
 
 
 def anchor_penalty(logits_MNV: Tensor, anchor_logits_MNV: Tensor, packing: Packing) -> Tensor:
@@ -74,12 +118,35 @@ def anchor_penalty(logits_MNV: Tensor, anchor_logits_MNV: Tensor, packing: Packi
 
 
 def auxiliary_loss(logits_MNA: Tensor, targets_MN: Tensor, packing: Packing) -> Tensor:
-    """Mean cross-entropy of predicting MFCC clusters; targets of -1 do not count. Liu 2022."""
+    """Mean cross-entropy of predicting MFCC clusters; targets of -1 do not count.
+
+    Liu et al. 2022, the auxiliary self-supervised objective.
+    """
+    counted_M = ((targets_MN >= 0) & ~packing.is_filler_MN).sum(1)
+    return _cross_entropies(logits_MNA, targets_MN, packing) / counted_M.clamp_min(1)
+
+
+def padded_auxiliary_loss(logits_MNA: Tensor, targets_MN: Tensor, packing: Packing) -> Tensor:
+    """As `auxiliary_loss`, divided by the number of padded rows, whose loss is 0."""
+    return _cross_entropies(logits_MNA, targets_MN, packing) / _padded_cells(packing)
+
+
+def _cross_entropies(logits_MNA: Tensor, targets_MN: Tensor, packing: Packing) -> Tensor:
     targets = targets_MN.masked_fill(packing.is_filler_MN, -1)
     losses_MN = F.cross_entropy(
         logits_MNA.transpose(1, 2), targets, ignore_index=-1, reduction="none"
     )
-    return losses_MN.sum(1) / (targets >= 0).sum(1).clamp_min(1)
+    return losses_MN.sum(1)
+
+
+def _neighbour_distances(logits_MNV: Tensor, follows_MN: Tensor) -> Tensor:
+    squared_MN = (logits_MNV[:, 1:] - logits_MNV[:, :-1]).square().mean(2)
+    return squared_MN.masked_fill(~follows_MN[:, 1:], 0.0).sum(1)
+
+
+def _padded_cells(packing: Packing) -> Tensor:
+    """Rows of the member's batch if all sequences were padded to its longest."""
+    return packing.lengths_MB.amax(1) * packing.num_sequences
 
 
 def _safe_root(squared: Tensor) -> Tensor:

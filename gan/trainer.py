@@ -1,7 +1,7 @@
-"""Adversarial training of one generator: options, checkpoints, validation, choice of checkpoint.
+"""Adversarial training: turns, validation, giving up, choice of checkpoint.
 
 Everything random follows from `seed` and the update number, so a run killed at any moment and
-started again ends with the same numbers.
+started again ends with the same numbers, and a member's do not depend on who plays beside it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from gan.batches import UnpairedData
-from gan.discriminator import Discriminator, DiscriminatorShape
-from gan.generator import Generator, GeneratorShape
+from gan.checkpoint import Checkpoint, Progress
+from gan.generator import phones_only
 from gan.infer import TrainedGenerator, join_repeats, transcribe_all
-from gan.population import GameOptions, Member, Rules, train_discriminators, train_generators
+from gan.options import (
+    OWN_OPTIONS,
+    AdversarialOptions,
+    game_options,
+    game_rules,
+    new_players,
+    num_specials,
+)
+from gan.steps import Member, train_discriminators, train_generators
 from unsup_asr.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array
 
@@ -32,54 +36,10 @@ log = logging.getLogger(__name__)
 
 Validate = Callable[[list[Int32Array]], dict[str, float]]
 
-DISCRIMINATOR_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
 
 @dataclass(frozen=True, kw_only=True)
-class AdversarialTrainer:
-    """Options of the game; the defaults are wav2vec-U 1.0 (Baevski et al. 2021; fairseq w2vu.yaml).
-
-    An update trains either the discriminator or the generator: of every `discriminator_steps` + 1
-    updates the last is the generator's. `warm_up_updates` first updates are all the
-    discriminator's: it must know good from bad before a generator that starts well is moved.
-    """
-
-    updates: int = 150_000
-    batch_size: int = 160
-    discriminator_steps: int = 1
-    warm_up_updates: int = 0
-    generator_kernel: int = 4
-    generator_dropout: float = 0.1
-    generator_init_scale: float = 1.0  # of random first weights; a started generator ignores it
-    discriminator_hidden: int = 384
-    discriminator_kernel: int = 6
-    discriminator_dtype: str = "float32"  # or bfloat16
-    generator_learning_rate: float = 4e-4
-    discriminator_learning_rate: float = 5e-4
-    discriminator_weight_decay: float = 1e-4
-    beta1: float = 0.5
-    beta2: float = 0.98
-    clip_norm: float = 5.0
-    gradient_penalty: float = 1.5
-    hard_samples: bool = False  # the discriminator reads drawn phones, not posteriors (Gumbel)
-    joint_gradient_penalty: bool = False  # one norm a sequence instead of one a phone channel
-    diversity: float = 4.0  # fairseq: code_penalty
-    smoothness: float = 0.5
-    anchor: float = 0.0  # KL to the map the generator started from
-    join_text: bool = False  # JOIN leaves no repeats in the output; drop them from the text too
-    validate_every: int = 1000
-    criterion: str = "weighted_lm_perplexity"  # the entry of `validate`'s answer to minimise
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.discriminator_dtype not in DISCRIMINATOR_DTYPES:
-            raise ValueError(
-                f"discriminator_dtype is {self.discriminator_dtype!r}; expected one of "
-                f"{sorted(DISCRIMINATOR_DTYPES)}"
-            )
-        for name in ("updates", "batch_size", "validate_every", "discriminator_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
+class AdversarialTrainer(AdversarialOptions):
+    """One game played alone."""
 
     def train(
         self,
@@ -91,253 +51,199 @@ class AdversarialTrainer:
         checkpoint_dir: Path,
         validation_segments: RaggedArray | None = None,
         generator_init: Float32Array | None = None,
+        auxiliary_classes: RaggedArray | None = None,
         device: str = "cpu",
         progress: Callable[[], None] = lambda: None,
     ) -> TrainedGenerator:
-        """Play all updates; return the generator of the best validation, the start included.
-
-        `segments` are (num_segments, dim) a training utterance, `text` phone ids of other
-        sentences. `generator_init` (dim, phones) is the linear map to start from; without it
-        the start is random. `validate` sees the transcripts of `validation_segments` (training
-        segments if None) and answers named numbers, `criterion` among them; it must not use
-        references. Training resumes from `checkpoint_dir` if that holds a run with the same
-        options and data. `progress` is called once an update, resumed ones included.
-        """
-        data = UnpairedData.check(segments, text, num_phones=num_phones)
-        if self.join_text:
-            joined = [join_repeats(sentence) for sentence in text]
-            data = UnpairedData.check(segments, joined, num_phones=num_phones)
-        game = _Game(self, data, generator_init, device)
-        checkpoint = _Checkpoint(checkpoint_dir, _fingerprint(self, data, generator_init))
-        first = checkpoint.restore(game)
-        held_out = segments if validation_segments is None else validation_segments
-        for _ in range(first):
-            progress()
-        if not game.history:
-            self._validate(game, 0, held_out, validate)
-        for update in range(first, self.updates):
-            self._play(game, update)
-            progress()
-            if (update + 1) % self.validate_every == 0 or update + 1 == self.updates:
-                self._validate(game, update + 1, held_out, validate)
-                checkpoint.write(game, update + 1)
-        chosen = deepcopy(game.member.generator)
-        chosen.load_state_dict(game.best)
-        best = min(game.history, key=lambda row: row[self.criterion])
-        log.info("chose update %d: %s %.3f", best["update"], self.criterion, best[self.criterion])
-        return TrainedGenerator(chosen.eval(), game.history, int(best["update"]))
-
-    def _play(self, game: _Game, update: int) -> None:
-        batch = game.data.draw(
-            update, seeds=[self.seed], batch_size=self.batch_size, device=game.device
-        )
-        if self.plays_generator(update):
-            terms = train_generators([game.member], batch, game.rules)
-        else:
-            terms = train_discriminators([game.member], batch, game.rules)
-        game.latest.update({name: term[0] for name, term in terms.items()})
-
-    def plays_generator(self, update: int) -> bool:
-        """Whose turn update number `update` (from 0) is."""
-        played = update - self.warm_up_updates
-        return played >= 0 and played % (self.discriminator_steps + 1) == self.discriminator_steps
-
-    def _validate(
-        self, game: _Game, update: int, segments: RaggedArray, validate: Validate
-    ) -> None:
-        numbers = validate(transcribe_all(game.member.generator, segments))
-        if self.criterion not in numbers:
-            raise ValueError(
-                f"validation answered {sorted(numbers)}; expected {self.criterion!r} among them, "
-                "the number that training minimises"
-            )
-        row = {"update": float(update), **numbers}
-        row.update({name: float(value) for name, value in game.latest.items()})
-        game.history.append(row)
-        if row[self.criterion] <= min(entry[self.criterion] for entry in game.history):
-            game.best = deepcopy(game.member.generator.state_dict())
-        log.info("update %d: %s %.3f", update, self.criterion, row[self.criterion])
-
-
-class _Game:
-    """Everything that changes while one member plays."""
-
-    def __init__(
-        self,
-        options: AdversarialTrainer,
-        data: UnpairedData,
-        generator_init: Float32Array | None,
-        device: str,
-    ) -> None:
-        self.data = data
-        self.device = device
-        self.history: list[dict[str, float]] = []
-        self.latest: dict[str, Tensor] = {}
-        generator, discriminator = new_players(
-            options,
-            input_dim=data.segments.values_array.shape[1],
-            num_phones=data.num_phones,
+        """Play all updates alone; see `play`."""
+        (trained,) = play(
+            [self],
+            segments,
+            text,
+            num_phones=num_phones,
+            validate=validate,
+            checkpoint_dir=checkpoint_dir,
+            validation_segments=validation_segments,
             generator_init=generator_init,
+            auxiliary_classes=auxiliary_classes,
+            device=device,
+            progress=progress,
         )
-        self.member = Member(game_options(options), generator.to(device), discriminator.to(device))
-        if generator_init is not None and options.anchor > 0:
-            self.member.start = deepcopy(self.member.generator).requires_grad_(False)
-        self.best = deepcopy(self.member.generator.state_dict())
-        self.rules = Rules(
-            dropout=options.generator_dropout,
-            joint_penalty=options.joint_gradient_penalty,
-            hard_samples=options.hard_samples,
-            discriminator_dtype=DISCRIMINATOR_DTYPES[options.discriminator_dtype],
-        )
+        return trained
 
 
-def new_players(
-    options: AdversarialTrainer,
+@dataclass(frozen=True, kw_only=True)
+class GiveUp:
+    """When a member is hopeless: worse than `ratio` times the best, after `updates` updates."""
+
+    updates: int
+    ratio: float = 2.0
+
+
+def play(
+    members: Sequence[AdversarialOptions],
+    segments: RaggedArray,
+    text: Sequence[Int32Array],
     *,
-    input_dim: int,
     num_phones: int,
+    validate: Validate,
+    checkpoint_dir: Path,
+    validation_segments: RaggedArray | None = None,
     generator_init: Float32Array | None = None,
-) -> tuple[Generator, Discriminator]:
-    """A generator and a discriminator with the first weights that the options' seed gives."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        generator = Generator(
-            GeneratorShape(
-                input_dim=input_dim, num_phones=num_phones, kernel=options.generator_kernel
-            )
-        )
-        discriminator = Discriminator(
-            DiscriminatorShape(
-                num_phones=num_phones,
-                hidden=options.discriminator_hidden,
-                kernel=options.discriminator_kernel,
-            )
-        )
-    if generator_init is None:
-        with torch.no_grad():
-            generator.conv.weight.mul_(options.generator_init_scale)
-    else:
-        generator.start_from_map(generator_init)
-    return generator, discriminator
+    auxiliary_classes: RaggedArray | None = None,
+    give_up: GiveUp | None = None,
+    device: str = "cpu",
+    progress: Callable[[], None] = lambda: None,
+) -> list[TrainedGenerator]:
+    """Play all updates of all members at once; of each, the generator of its best validation.
 
-
-def game_options(options: AdversarialTrainer) -> GameOptions:
-    """The part of the options that one member plays by."""
-    return GameOptions(
-        seed=options.seed,
-        generator_learning_rate=options.generator_learning_rate,
-        discriminator_learning_rate=options.discriminator_learning_rate,
-        discriminator_weight_decay=options.discriminator_weight_decay,
-        beta1=options.beta1,
-        beta2=options.beta2,
-        clip_norm=options.clip_norm,
-        gradient_penalty=options.gradient_penalty,
-        diversity=options.diversity,
-        smoothness=options.smoothness,
-        anchor=options.anchor,
+    `segments` are (num_segments, dim) a training utterance, `text` phone ids of other sentences.
+    `generator_init` (dim, phones) is the linear map to start from; without it the start is
+    random; the start counts as a validation too. `validate` sees one member's transcripts of
+    `validation_segments` (training segments if None) and answers named numbers, `criterion`
+    among them; it must not use references. `auxiliary_classes` are (num_segments,) ids, -1 where
+    none is known. Training resumes from `checkpoint_dir` if that holds a run with the same
+    options and data. `progress` is called once an update, resumed ones included.
+    """
+    shared = _shared_options(members)
+    if shared.join_text:
+        text = [join_repeats(sentence) for sentence in text]
+    data = UnpairedData.check(
+        segments,
+        text,
+        num_phones=num_phones,
+        num_specials=num_specials(shared),
+        auxiliary_classes=auxiliary_classes,
     )
+    if shared.auxiliary > 0 and auxiliary_classes is None:
+        raise ValueError("auxiliary is set without auxiliary_classes; give both or neither")
+    games = [_start(options, data, generator_init, device) for options in members]
+    checkpoint = Checkpoint(checkpoint_dir, _fingerprint(members, give_up, data, generator_init))
+    first = checkpoint.restore(games)
+    held_out = segments if validation_segments is None else validation_segments
+    for _ in range(first):
+        progress()
+    if first == 0:
+        _validate(games, 0, held_out, validate, shared, num_phones)
+    for update in range(first, shared.updates):
+        _play_update([g for g in games if g.stopped_at is None], update, data, shared, device)
+        progress()
+        if (update + 1) % shared.validate_every == 0 or update + 1 == shared.updates:
+            _validate(games, update + 1, held_out, validate, shared, num_phones)
+            if give_up is not None and update + 1 >= give_up.updates:
+                _stop_hopeless(games, update + 1, give_up, shared.criterion)
+            checkpoint.write(games, update + 1)
+    return [_chosen(game, shared.criterion, num_phones) for game in games]
 
 
-class _Checkpoint:
-    """The latest state of a run: tensors in safetensors, the rest in JSON, replaced together."""
+def _shared_options(members: Sequence[AdversarialOptions]) -> AdversarialOptions:
+    first = asdict(members[0])
+    for number, member in enumerate(members):
+        for name, value in asdict(member).items():
+            if name not in OWN_OPTIONS and value != first[name]:
+                raise ValueError(
+                    f"{name} is {first[name]!r} for member 0 and {value!r} for member {number}; "
+                    f"members of one population may differ in {', '.join(OWN_OPTIONS)}"
+                )
+    return members[0]
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        self._folder = folder
-        self._fingerprint = fingerprint
-        folder.mkdir(parents=True, exist_ok=True)
 
-    def write(self, game: _Game, update: int) -> None:
-        """The description names its tensor file, so that the two cannot be mixed by a kill."""
-        tensors_name = f"state_{update}.safetensors"
-        _atomically(self._folder / tensors_name, lambda path: save_file(_tensors(game), path))
-        description = {
-            "fingerprint": self._fingerprint,
-            "update": update,
-            "tensors": tensors_name,
-            "history": game.history,
-            "latest": {name: float(value) for name, value in game.latest.items()},
-        }
-        text = json.dumps(description, indent=1)
-        _atomically(self._folder / "state.json", lambda path: path.write_text(text, "utf-8"))
-        for old in self._folder.glob("state_*.safetensors"):
-            if old.name != tensors_name:
-                old.unlink()
+def _start(
+    options: AdversarialOptions,
+    data: UnpairedData,
+    generator_init: Float32Array | None,
+    device: str,
+) -> Progress:
+    generator, discriminator = new_players(
+        options,
+        input_dim=data.segments.values_array.shape[1],
+        num_phones=data.num_phones,
+        generator_init=generator_init,
+    )
+    member = Member(game_options(options), generator.to(device), discriminator.to(device))
+    if generator_init is not None and options.anchor > 0:
+        member.start = deepcopy(generator).requires_grad_(False).eval()
+    return Progress(member, deepcopy(generator.state_dict()))
 
-    def restore(self, game: _Game) -> int:
-        """Put the saved state into `game`; the number of updates already played."""
-        path = self._folder / "state.json"
-        if not path.is_file():
-            return 0
-        description = json.loads(path.read_text("utf-8"))
-        if description["fingerprint"] != self._fingerprint:
+
+def _play_update(
+    games: Sequence[Progress],
+    update: int,
+    data: UnpairedData,
+    shared: AdversarialOptions,
+    device: str,
+) -> None:
+    members = [game.member for game in games]
+    seeds = [member.options.seed for member in members]
+    batch = data.draw(update, seeds=seeds, batch_size=shared.batch_size, device=device)
+    train = train_generators if shared.plays_generator(update) else train_discriminators
+    terms = train(members, batch, game_rules(shared))
+    for number, game in enumerate(games):
+        game.latest.update({name: term[number] for name, term in terms.items()})
+
+
+def _validate(
+    games: Sequence[Progress],
+    update: int,
+    segments: RaggedArray,
+    validate: Validate,
+    shared: AdversarialOptions,
+    num_phones: int,
+) -> None:
+    for number, game in enumerate(games):
+        if game.stopped_at is not None:
+            continue
+        generator = game.member.generator
+        numbers = validate(transcribe_all(phones_only(generator, num_phones), segments))
+        if shared.criterion not in numbers:
             raise ValueError(
-                f"{path}: this is a run with other options or data; delete {self._folder} to start "
-                "afresh, or give another checkpoint_dir"
+                f"validation answered {sorted(numbers)}; expected {shared.criterion!r} among "
+                "them, the number that training minimises"
             )
-        try:
-            tensors = load_file(self._folder / description["tensors"])
-        except (OSError, SafetensorError) as error:
-            raise ValueError(
-                f"{self._folder / description['tensors']}: cannot be read ({error}); delete "
-                f"{self._folder} to start the training afresh"
-            ) from error
-        _restore_tensors(game, tensors)
-        game.history = description["history"]
-        game.latest = {k: torch.tensor(v) for k, v in description["latest"].items()}
-        log.info("resumed at update %d", description["update"])
-        return int(description["update"])
+        losses = {name: float(value) for name, value in game.latest.items()}
+        row = {"update": float(update), **numbers, **losses}
+        game.history.append(row)
+        if row[shared.criterion] <= min(entry[shared.criterion] for entry in game.history):
+            game.best = deepcopy(generator.state_dict())
+        log.info(
+            "update %d, member %d: %s %.3f", update, number, shared.criterion, row[shared.criterion]
+        )
 
 
-def _tensors(game: _Game) -> dict[str, Tensor]:
-    member = game.member
-    out = {f"generator/{k}": v for k, v in member.generator.state_dict().items()}
-    out.update({f"discriminator/{k}": v for k, v in member.discriminator.state_dict().items()})
-    out.update({f"best/{k}": v for k, v in game.best.items()})
-    for name, optimizer in _optimizers(member).items():
-        for index, state in optimizer.state_dict()["state"].items():
-            out.update({f"{name}/{index}/{k}": v for k, v in state.items()})
-    return {name: tensor.detach().contiguous().clone() for name, tensor in out.items()}
+def _stop_hopeless(games: Sequence[Progress], update: int, give_up: GiveUp, criterion: str) -> None:
+    """Best is compared with best: a member may be in a bad moment, the population is not."""
+    bests = [min(row[criterion] for row in game.history) for game in games]
+    for number, (game, best) in enumerate(zip(games, bests, strict=True)):
+        if game.stopped_at is None and best > give_up.ratio * min(bests):
+            game.stopped_at = update
+            log.info(
+                "member %d stops: %s %.3f, the best has %.3f", number, criterion, best, min(bests)
+            )
 
 
-def _restore_tensors(game: _Game, tensors: dict[str, Tensor]) -> None:
-    member = game.member
-    member.generator.load_state_dict(_under("generator", tensors))
-    member.discriminator.load_state_dict(_under("discriminator", tensors))
-    game.best = _under("best", tensors)
-    for name, optimizer in _optimizers(member).items():
-        states: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in _under(name, tensors).items():
-            index, field = key.split("/")
-            states.setdefault(int(index), {})[field] = tensor
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
-
-
-def _optimizers(member: Member) -> dict[str, torch.optim.Optimizer]:
-    return {
-        "generator_optimizer": member.generator_optimizer,
-        "discriminator_optimizer": member.discriminator_optimizer,
-    }
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    start = prefix + "/"
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+def _chosen(game: Progress, criterion: str, num_phones: int) -> TrainedGenerator:
+    generator = deepcopy(game.member.generator)
+    generator.load_state_dict(game.best)
+    generator = phones_only(generator, num_phones)
+    best = min(row[criterion] for row in game.history)
+    update = max(int(row["update"]) for row in game.history if row[criterion] == best)
+    return TrainedGenerator(generator.eval(), game.history, update, game.stopped_at)
 
 
 def _fingerprint(
-    options: AdversarialTrainer, data: UnpairedData, generator_init: Float32Array | None
+    members: Sequence[AdversarialOptions],
+    give_up: GiveUp | None,
+    data: UnpairedData,
+    generator_init: Float32Array | None,
 ) -> str:
     """Digest of what decides the numbers; of the segments, only sizes and the first rows."""
-    digest = sha256(json.dumps(asdict(options), sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(data.segments.offsets).tobytes())
-    digest.update(np.ascontiguousarray(data.segments.values_array[:64]).tobytes())
-    digest.update(data.text_values.tobytes())
+    options = [[asdict(m) for m in members], None if give_up is None else asdict(give_up)]
+    digest = sha256(json.dumps(options, sort_keys=True).encode())
+    arrays = [data.segments.offsets, data.segments.values_array[:64], data.text_values]
+    if data.auxiliary_classes is not None:
+        arrays.append(data.auxiliary_classes.values_array)
     if generator_init is not None:
-        digest.update(np.ascontiguousarray(generator_init).tobytes())
+        arrays.append(generator_init)
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _atomically(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(path.name + ".partial")
-    write(temporary)
-    temporary.replace(path)

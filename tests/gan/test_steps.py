@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from gan.batches import UnpairedData
+from gan.options import AdversarialOptions, game_options, new_players
 from gan.packing import Packing
-from gan.population import (
+from gan.steps import (
     GameOptions,
     Member,
     Rules,
@@ -16,11 +17,10 @@ from gan.population import (
     train_discriminators,
     train_generators,
 )
-from gan.trainer import AdversarialTrainer, game_options, new_players
 from unsup_asr.ragged import RaggedArray
 
 PHONES, DIM = 5, 6
-OPTIONS = AdversarialTrainer(
+OPTIONS = AdversarialOptions(
     batch_size=4,
     generator_learning_rate=1e-2,
     discriminator_learning_rate=1e-2,

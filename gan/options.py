@@ -1,0 +1,164 @@
+"""What a recipe may set of the adversarial game, and the players that it makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gan.discriminator import Discriminator, DiscriminatorShape
+from gan.generator import Generator, GeneratorShape
+from gan.losses import OBJECTIVES
+from gan.penalty import NUM_SPECIALS
+from gan.steps import GameOptions, Rules
+from unsup_asr.types import Float32Array
+
+DISCRIMINATOR_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PADDINGS = ("masked", "reference")
+OWN_OPTIONS = (  # a member's own; all others must be equal in one population
+    "seed",
+    "generator_init_scale",
+    "generator_learning_rate",
+    "discriminator_learning_rate",
+    "discriminator_weight_decay",
+    "beta1",
+    "beta2",
+    "clip_norm",
+    "gradient_penalty",
+    "diversity",
+    "smoothness",
+    "anchor",
+    "auxiliary",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialOptions:
+    """Options of the game; the defaults are wav2vec-U 1.0 (Baevski et al. 2021; fairseq w2vu.yaml).
+
+    An update trains either the discriminator or the generator: of every `discriminator_steps` + 1
+    updates the last is the generator's. `warm_up_updates` first updates are all the
+    discriminator's: it must know good from bad before a generator that starts well is moved.
+    """
+
+    updates: int = 150_000
+    batch_size: int = 160
+    discriminator_steps: int = 1
+    warm_up_updates: int = 0
+    generator_kernel: int = 4
+    generator_stride: int = 1
+    generator_dropout: float = 0.1
+    generator_batch_norm: float = 0.0  # first weight of a batch norm before all else; 0: none
+    generator_residual: bool = False
+    generator_init_scale: float = 1.0  # of random first weights; a started generator ignores it
+    join: bool = True  # neighbouring segments of one best phone become one
+    discriminator_hidden: int = 384
+    discriminator_kernel: int = 6
+    discriminator_dtype: str = "float32"  # or bfloat16
+    generator_learning_rate: float = 4e-4
+    discriminator_learning_rate: float = 5e-4
+    discriminator_weight_decay: float = 1e-4
+    beta1: float = 0.5
+    beta2: float = 0.98
+    clip_norm: float = 5.0
+    objective: str = "non_saturating"  # or wasserstein
+    padding: str = "masked"  # or reference: losses over padded batches, as fairseq computes them
+    gradient_penalty: float = 1.5
+    hard_samples: bool = False  # the discriminator reads drawn phones, not posteriors
+    joint_gradient_penalty: bool = False  # one norm a sequence instead of one a phone channel
+    diversity: float = 4.0  # fairseq: code_penalty
+    smoothness: float = 0.5
+    auxiliary: float = 0.0  # of predicting each segment's auxiliary class; fairseq: mmi_weight
+    num_auxiliary_classes: int = 0
+    anchor: float = 0.0  # KL to the map the generator started from
+    join_text: bool = False  # JOIN leaves no repeats in the output; drop them from the text too
+    validate_every: int = 1000
+    criterion: str = "weighted_lm_perplexity"  # the entry of `validate`'s answer to minimise
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        choices = {
+            "discriminator_dtype": sorted(DISCRIMINATOR_DTYPES),
+            "objective": sorted(OBJECTIVES),
+            "padding": list(PADDINGS),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {allowed}")
+        for name in ("updates", "batch_size", "validate_every", "discriminator_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if self.auxiliary > 0 and not (self.generator_residual and self.num_auxiliary_classes):
+            raise ValueError(
+                f"auxiliary is {self.auxiliary} without generator_residual and "
+                "num_auxiliary_classes: the residual layer is what predicts the classes; set both, "
+                "or auxiliary to 0"
+            )
+
+    def plays_generator(self, update: int) -> bool:
+        """Whose turn update number `update` (from 0) is."""
+        played = update - self.warm_up_updates
+        return played >= 0 and played % (self.discriminator_steps + 1) == self.discriminator_steps
+
+
+def new_players(
+    options: AdversarialOptions,
+    *,
+    input_dim: int,
+    num_phones: int,
+    generator_init: Float32Array | None = None,
+) -> tuple[Generator, Discriminator]:
+    """A generator and a discriminator with the first weights that the options' seed gives."""
+    outputs = num_phones + num_specials(options)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        generator = Generator(
+            GeneratorShape(
+                input_dim=input_dim,
+                num_phones=outputs,
+                kernel=options.generator_kernel,
+                stride=options.generator_stride,
+                batch_norm_weight=options.generator_batch_norm,
+                residual=options.generator_residual,
+                num_auxiliary_classes=options.num_auxiliary_classes,
+            )
+        )
+        discriminator = Discriminator(
+            DiscriminatorShape(
+                num_phones=outputs,
+                hidden=options.discriminator_hidden,
+                kernel=options.discriminator_kernel,
+            )
+        )
+    if generator_init is None:
+        with torch.no_grad():
+            generator.conv.weight.mul_(options.generator_init_scale)
+    else:
+        specials = np.zeros((len(generator_init), num_specials(options)), dtype=np.float32)
+        generator.start_from_map(np.concatenate([generator_init, specials], axis=1))
+    return generator, discriminator
+
+
+def game_options(options: AdversarialOptions) -> GameOptions:
+    """The part of the options that one member plays by."""
+    names = GameOptions.__dataclass_fields__
+    return GameOptions(**{name: getattr(options, name) for name in names})
+
+
+def game_rules(options: AdversarialOptions) -> Rules:
+    """The part of the options that all members share."""
+    return Rules(
+        dropout=options.generator_dropout,
+        joint_penalty=options.joint_gradient_penalty,
+        hard_samples=options.hard_samples,
+        join=options.join,
+        objective=OBJECTIVES[options.objective],
+        padding=options.padding,
+        discriminator_dtype=DISCRIMINATOR_DTYPES[options.discriminator_dtype],
+    )
+
+
+def num_specials(options: AdversarialOptions) -> int:
+    """fairseq's vocabulary counts `<s> <pad> </s> <unk>` too; padding reads as the second."""
+    return NUM_SPECIALS if options.padding == "reference" else 0

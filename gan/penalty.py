@@ -1,0 +1,82 @@
+"""Where the gradient penalty looks: random points between real and generated sequences.
+
+Axes: M members, N packed rows, B sequences, V phones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan.discriminator import ComposedDiscriminators, hidden_rows, input_gradient_rows
+from gan.packing import Packing, common_prefixes, take_rows
+
+PAD_OFFSET = 1  # of fairseq's <pad> among its specials, which follow the phones here
+NUM_SPECIALS = 4
+
+
+def slopes_of_prefixes(
+    composed: ComposedDiscriminators,
+    real: tuple[Tensor, Packing],
+    fake: tuple[Tensor, Packing],
+    rngs: Sequence[np.random.Generator],
+) -> tuple[Tensor, Packing]:
+    """d score / d input between each pair, cut to the shorter of the two: (M, N, V) and packing.
+
+    `real` and `fake` are hidden rows: what the GELU reads between two inputs is the same mix of
+    what it read at them, so no third pass is needed.
+    """
+    pairs, real_rows, fake_rows = common_prefixes(real[1], fake[1])
+    between = _mix(take_rows(real[0], real_rows), take_rows(fake[0], fake_rows), pairs, rngs)
+    return input_gradient_rows(composed, between, pairs), pairs
+
+
+def slopes_of_padded(
+    composed: ComposedDiscriminators,
+    real: tuple[Tensor, Packing],
+    fake: tuple[Tensor, Packing],
+    rngs: Sequence[np.random.Generator],
+) -> tuple[Tensor, Packing]:
+    """The same as fairseq computes it: one length for the batch, padding scored as if spoken.
+
+    `real` and `fake` are inputs (M, N, V): padding reads as `<pad>` in text and as the uniform
+    posterior in what was generated. Cut to the shorter of the two longest.
+    """
+    longest_M = torch.minimum(real[1].lengths_MB.amax(1), fake[1].lengths_MB.amax(1))
+    padded = Packing.of_lengths(longest_M[:, None].expand(-1, real[1].num_sequences))
+    num_phones = real[0].shape[-1]
+    pad_V = torch.zeros(num_phones, device=real[0].device)
+    pad_V[num_phones - NUM_SPECIALS + PAD_OFFSET] = 1.0
+    between = _mix(
+        _padded_to(real, padded, pad_V),
+        _padded_to(fake, padded, torch.full_like(pad_V, 1 / num_phones)),
+        padded,
+        rngs,
+    )
+    return input_gradient_rows(composed, hidden_rows(composed, between, padded), padded), padded
+
+
+def _mix(
+    real_MNC: Tensor, fake_MNC: Tensor, pairs: Packing, rngs: Sequence[np.random.Generator]
+) -> Tensor:
+    """One random share of each sequence for real, the rest for generated."""
+    drawn = np.stack([rng.random(pairs.num_sequences, dtype=np.float32) for rng in rngs])
+    share_MB = torch.from_numpy(drawn).to(real_MNC.device)
+    share_MN1 = pairs.per_row(share_MB)[..., None].to(real_MNC.dtype)
+    return share_MN1 * real_MNC + (1 - share_MN1) * fake_MNC
+
+
+def _padded_to(values: tuple[Tensor, Packing], padded: Packing, pad_V: Tensor) -> Tensor:
+    """Rows in the longer packing, `pad_V` where a sequence has ended, zeros in filler."""
+    rows_MNV, packing = values
+    position_MN = padded.position_MN
+    lengths_MN = padded.per_row(packing.lengths_MB)
+    source_MN = packing.starts_MB.gather(1, padded.sequence_MN) + position_MN
+    taken = take_rows(rows_MNV, source_MN.clamp_max(rows_MNV.shape[1] - 1))
+    has_ended_MN1 = (position_MN >= lengths_MN)[..., None]
+    return torch.where(has_ended_MN1, pad_V.to(taken), taken).masked_fill(
+        padded.is_filler_MN[..., None], 0.0
+    )
