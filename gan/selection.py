@@ -37,28 +37,19 @@ class OutputStatistics:
 
 
 def output_statistics(
-    transcripts: Sequence[Int32Array],
-    log10_probability: Callable[[Int32Array], float],
-    *,
-    vocabulary_size: int,
-    ignored: frozenset[int] = frozenset(),
+    transcripts: Sequence[Int32Array], perplexity: float, *, vocabulary_size: int
 ) -> OutputStatistics:
-    """Score transcripts with a language model; `ignored` ids (silence) are dropped before scoring.
+    """Of non-empty transcripts and their perplexity, each end of sentence counted as one phone.
 
     ValueError without transcripts.
     """
     if not transcripts:
         raise ValueError("no transcripts to judge; give at least one validation utterance")
-    total, num_phones = 0.0, 0
-    distinct: set[int] = set()
-    for transcript in transcripts:
-        kept = transcript
-        if ignored:
-            kept = transcript[[int(phone) not in ignored for phone in transcript]]
-        total += log10_probability(kept)
-        num_phones += len(kept)
-        distinct.update(int(phone) for phone in kept)
-    return OutputStatistics(total, num_phones, len(transcripts), len(distinct), vocabulary_size)
+    num_phones = sum(len(transcript) for transcript in transcripts)
+    tokens = num_phones + len(transcripts)
+    distinct = {int(phone) for transcript in transcripts for phone in transcript}
+    log10 = -math.inf if math.isinf(perplexity) else -tokens * math.log10(perplexity)
+    return OutputStatistics(log10, num_phones, len(transcripts), len(distinct), vocabulary_size)
 
 
 def weighted_lm_perplexity(output: OutputStatistics, *, usage_power: float = 2.0) -> float:
@@ -104,6 +95,13 @@ def choose_by_total_over_usage(outputs: Sequence[OutputStatistics]) -> int:
             else -math.inf
         ),
     )
+
+
+RULES: dict[str, Callable[[Sequence[OutputStatistics]], int]] = {
+    "weighted_perplexity": choose_by_weighted_perplexity,
+    "two_steps": choose_by_two_steps,
+    "total_over_usage": choose_by_total_over_usage,
+}
 
 
 def _two_step_score(output: OutputStatistics) -> float:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from gan import losses
 from gan.packing import Packing
@@ -106,3 +107,46 @@ def test_auxiliary_loss_ignores_rows_without_target() -> None:
     rows = torch.log_softmax(torch.cat(utterances[0]), -1)
     terms = [-float(rows[i, targets[0, i]]) for i in range(14) if i != 2]
     assert float(found[0]) == pytest.approx(sum(terms) / 13, rel=1e-5)
+
+
+def padded(utterances: list[torch.Tensor], fill: float) -> torch.Tensor:
+    longest = max(len(u) for u in utterances)
+    return torch.stack([F.pad(u, (0, 0, 0, longest - len(u)), value=fill) for u in utterances])
+
+
+def test_padded_diversity_counts_padding_as_uniform_posteriors() -> None:
+    values, packing, _ = example()
+    posteriors = torch.softmax(values, -1)
+    _, _, utterances = example()
+    for member, found in enumerate(losses.padded_diversity_penalty(posteriors, packing)):
+        batch = torch.softmax(padded(utterances[member], 0.0), -1)
+        mean = batch.mean((0, 1))
+        perplexity = math.exp(-float((mean * torch.log(mean + 1e-7)).sum()))
+        assert float(found) == pytest.approx((PHONES - perplexity) / PHONES, rel=1e-4)
+
+
+def test_padded_smoothness_divides_by_padded_pairs() -> None:
+    values, packing, utterances = example()
+    for member, found in enumerate(losses.padded_smoothness_penalty(values, packing)):
+        total = sum(float((u[1:] - u[:-1]).square().sum()) for u in utterances[member])
+        batch = padded(utterances[member], 0.0)
+        cells = batch.shape[0] * (batch.shape[1] - 1) * PHONES
+        assert float(found) == pytest.approx(total / cells, rel=1e-5)
+
+
+def test_padded_auxiliary_loss_divides_by_padded_rows() -> None:
+    values, packing, utterances = example()
+    targets = torch.randint(-1, PHONES, packing.sequence_MN.shape)
+    plain = losses.auxiliary_loss(values, targets, packing)
+    found = losses.padded_auxiliary_loss(values, targets, packing)
+    for member, lengths in enumerate(LENGTHS):
+        counted = int((targets[member, : int(lengths.sum())] >= 0).sum())
+        cells = len(lengths) * int(lengths.max())
+        assert float(found[member] * cells) == pytest.approx(float(plain[member] * counted), 1e-5)
+    assert len(utterances) == len(LENGTHS)
+
+
+def test_wasserstein_raises_scores_of_generated_and_the_generator_lowers_them() -> None:
+    fake, real = torch.tensor([[0.5, 1.5]]), torch.tensor([[2.0, 4.0]])
+    assert float(losses.WASSERSTEIN.discriminator(fake, real)) == pytest.approx(3.0 - 1.0)
+    assert float(losses.WASSERSTEIN.generator(fake)) == pytest.approx(1.0)

@@ -21,22 +21,18 @@ def statistics(total: float, phones: int, distinct: int) -> OutputStatistics:
     return OutputStatistics(total, phones, 10, distinct, 40)
 
 
-def test_statistics_sum_over_utterances_and_drop_ignored_phones_before_scoring() -> None:
-    scored: list[list[int]] = []
-
-    def log10_probability(phones: np.ndarray) -> float:
-        scored.append(phones.tolist())
-        return -1.0 * len(phones)
-
-    found = output_statistics(
-        [ids(0, 3, 0, 2), ids(0, 3)],
-        log10_probability,
-        vocabulary_size=4,
-        ignored=frozenset({0}),
-    )
-    assert scored == [[3, 2], [3]]
+def test_statistics_of_transcripts_give_back_their_perplexity() -> None:
+    found = output_statistics([ids(3, 2), ids(3)], 7.5, vocabulary_size=4)
     assert (found.num_phones, found.num_distinct, found.num_utterances) == (3, 2, 2)
-    assert found.perplexity == pytest.approx(10 ** (3 / 5))
+    assert found.log10_probability == pytest.approx(-5 * math.log10(7.5))
+    assert found.perplexity == pytest.approx(7.5)
+
+
+def test_an_infinite_perplexity_is_the_worst_of_all() -> None:
+    hopeless = output_statistics([ids(3, 2)], math.inf, vocabulary_size=4)
+    other = output_statistics([ids(3, 2)], 1e6, vocabulary_size=4)
+    for choose in (choose_by_weighted_perplexity, choose_by_two_steps, choose_by_total_over_usage):
+        assert choose([hopeless, other]) == 1
 
 
 def test_weighted_perplexity_divides_by_squared_usage() -> None:
@@ -73,4 +69,4 @@ def test_nothing_to_choose_from_is_refused() -> None:
         with pytest.raises(ValueError, match="no candidates"):
             choose([])
     with pytest.raises(ValueError, match="no transcripts"):
-        output_statistics([], lambda _: 0.0, vocabulary_size=4)
+        output_statistics([], 5.0, vocabulary_size=4)

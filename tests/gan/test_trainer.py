@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gan.infer import TrainedGenerator
-from gan.trainer import AdversarialTrainer
+from gan.trainer import AdversarialTrainer, GiveUp, play
 from unsup_asr.ragged import RaggedArray
 
 PHONES = 5
@@ -184,6 +184,9 @@ def test_validation_must_answer_the_criterion(tmp_path: Path) -> None:
         ({"discriminator_dtype": "float8"}, "discriminator_dtype is 'float8'; expected one of"),
         ({"updates": 0}, "updates is 0; expected at least 1"),
         ({"batch_size": 0}, "batch_size is 0; expected at least 1"),
+        ({"objective": "least_squares"}, "objective is 'least_squares'; expected one of"),
+        ({"padding": "zeros"}, "padding is 'zeros'; expected one of"),
+        ({"auxiliary": 0.5}, "auxiliary is 0.5 without generator_residual"),
     ],
 )
 def test_impossible_options_are_refused(changes: dict, message: str) -> None:
@@ -196,3 +199,114 @@ def test_bfloat16_discriminator_trains_close_to_float32(tmp_path: Path) -> None:
     fine = train(SMALL, tmp_path / "fp32")
     for name in ("discriminator_loss", "gradient_penalty"):
         assert coarse.history[-1][name] == pytest.approx(fine.history[-1][name], rel=0.05)
+
+
+REFERENCE = {"padding": "reference", "generator_learning_rate": 0.05}
+W2VU2 = {
+    "generator_kernel": 3,
+    "generator_stride": 2,
+    "generator_batch_norm": 30.0,
+    "generator_residual": True,
+    "auxiliary": 0.5,
+    "num_auxiliary_classes": 3,
+}
+
+
+def classes() -> RaggedArray:
+    rows = segments()
+    return RaggedArray.from_arrays({i: (rows[i].argmax(1) % 3).astype(np.int32) for i in rows})
+
+
+def test_wav2vec_u_2_learns_its_auxiliary_classes(tmp_path: Path) -> None:
+    options = with_changes(**W2VU2, updates=60, generator_learning_rate=0.01, validate_every=20)
+    trained = train(options, tmp_path, auxiliary_classes=classes())
+    curve = [row["auxiliary"] for row in trained.history if "auxiliary" in row]
+    assert curve[-1] < 0.5 * curve[0]
+    assert trained.generator.norm is not None
+    assert float(trained.generator.norm.num_batches_tracked or 0) > 0
+
+
+def test_auxiliary_classes_must_be_those_of_the_segments(tmp_path: Path) -> None:
+    options = with_changes(**W2VU2)
+    found = classes()
+    fewer = RaggedArray.from_arrays({i: np.array(found[i]) for i in found.ids[1:]})
+    with pytest.raises(ValueError, match="auxiliary classes: 19 utterances"):
+        train(options, tmp_path, auxiliary_classes=fewer)
+    with pytest.raises(ValueError, match="without auxiliary_classes"):
+        train(options, tmp_path)
+
+
+def test_reference_padding_plays_with_specials_and_gives_back_phones(tmp_path: Path) -> None:
+    trained = train(with_changes(**REFERENCE), tmp_path)
+    assert weights(trained).shape[0] == PHONES
+    plain = train(with_changes(generator_learning_rate=0.05), tmp_path / "masked")
+    assert trained.history[-1]["diversity"] != pytest.approx(plain.history[-1]["diversity"])
+
+
+def test_members_of_a_training_equal_trainings_alone(tmp_path: Path) -> None:
+    members = [
+        with_changes(generator_learning_rate=0.01, seed=seed, diversity=diversity)
+        for seed, diversity in ((0, 4.0), (1, 1.0))
+    ]
+    arguments = {"num_phones": PHONES, "validate": distinct}
+    together = play(
+        members, segments(), sentences(30, seed=2), checkpoint_dir=tmp_path, **arguments
+    )
+    for number, (member, found) in enumerate(zip(members, together, strict=True)):
+        alone = train(member, tmp_path / str(number))
+        torch.testing.assert_close(weights(found), weights(alone), atol=1e-5, rtol=1e-4)
+        assert found.chosen_update == alone.chosen_update
+
+
+def test_members_may_not_differ_in_what_they_share(tmp_path: Path) -> None:
+    members = [SMALL, with_changes(batch_size=7)]
+    with pytest.raises(ValueError, match="batch_size is 6 for member 0 and 7 for member 1"):
+        play(
+            members,
+            segments(),
+            sentences(30, seed=2),
+            num_phones=PHONES,
+            validate=distinct,
+            checkpoint_dir=tmp_path,
+        )
+
+
+def test_hopeless_members_stop_and_the_others_play_on_as_before(tmp_path: Path) -> None:
+    members = [with_changes(generator_learning_rate=0.01, seed=seed) for seed in range(3)]
+    calls = 0
+
+    def worse_for_member_1(_: list[np.ndarray]) -> dict[str, float]:
+        nonlocal calls
+        member = (0, 1, 2)[calls % 3] if calls < 6 else (0, 2)[calls % 2]
+        calls += 1
+        return {"weighted_lm_perplexity": 100.0 if member == 1 else 10.0}
+
+    found = play(
+        members,
+        segments(),
+        sentences(30, seed=2),
+        num_phones=PHONES,
+        validate=worse_for_member_1,
+        checkpoint_dir=tmp_path,
+        give_up=GiveUp(updates=4, ratio=2.0),
+    )
+    assert [trained.stopped_at for trained in found] == [None, 4, None]
+    assert [len(trained.history) for trained in found] == [4, 2, 4]
+    alone = train(members[2], tmp_path / "alone", validate=lambda _: {members[2].criterion: 10.0})
+    torch.testing.assert_close(weights(found[2]), weights(alone), atol=1e-5, rtol=1e-4)
+
+
+def test_wasserstein_without_join_trains(tmp_path: Path) -> None:
+    options = with_changes(
+        objective="wasserstein",
+        join=False,
+        joint_gradient_penalty=True,
+        gradient_penalty=10.0,
+        generator_learning_rate=0.05,
+    )
+    trained = train(options, tmp_path)
+    assert trained.history[-1]["output_length"] == pytest.approx(
+        float(segments().lengths.mean()), rel=0.3
+    )
+    other = train(with_changes(join=False, generator_learning_rate=0.05), tmp_path / "other")
+    assert trained.history[-1]["discriminator_loss"] != other.history[-1]["discriminator_loss"]

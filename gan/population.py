@@ -1,0 +1,91 @@
+"""Many members of one game, played side by side; which one to keep is decided without labels.
+
+A single adversarial training may fail where its twin with another seed succeeds. Members share
+every matrix product, so several cost less than one after the other, and hopeless ones stop early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
+from pathlib import Path
+
+from gan.infer import TrainedGenerator
+from gan.options import OWN_OPTIONS
+from gan.selection import RULES, OutputStatistics
+from gan.trainer import AdversarialTrainer, GiveUp, Validate, play
+from unsup_asr.ragged import RaggedArray
+from unsup_asr.types import Float32Array, Int32Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Population:
+    """Every combination of `vary` with each of `num_seeds` seeds, counted from the trainer's own.
+
+    `rule` names what chooses among the members at the end: one of gan.selection.RULES.
+    """
+
+    num_seeds: int = 1
+    vary: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    rule: str = "weighted_perplexity"
+    give_up: GiveUp | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_seeds < 1:
+            raise ValueError(f"num_seeds is {self.num_seeds}; expected at least 1")
+        if self.rule not in RULES:
+            raise ValueError(f"rule is {self.rule!r}; expected one of {sorted(RULES)}")
+        for name, values in self.vary.items():
+            if name == "seed" or name not in OWN_OPTIONS:
+                allowed = ", ".join(o for o in OWN_OPTIONS if o != "seed")
+                raise ValueError(f"vary names {name!r}; members may differ in {allowed}")
+            if not values:
+                raise ValueError(f"vary gives no value for {name}; give at least one, or drop it")
+
+    def members(self, trainer: AdversarialTrainer) -> list[AdversarialTrainer]:
+        """The options of each member: seeds fastest, then the last option of `vary`."""
+        names = list(self.vary)
+        return [
+            replace(trainer, seed=trainer.seed + seed, **dict(zip(names, values, strict=True)))
+            for values in product(*self.vary.values())
+            for seed in range(self.num_seeds)
+        ]
+
+    def differences(self, trainer: AdversarialTrainer) -> list[dict[str, float]]:
+        """What sets each member apart: its seed and the options that `vary` names."""
+        names = ("seed", *self.vary)
+        return [{name: asdict(member)[name] for name in names} for member in self.members(trainer)]
+
+    def play(
+        self,
+        trainer: AdversarialTrainer,
+        segments: RaggedArray,
+        text: Sequence[Int32Array],
+        *,
+        num_phones: int,
+        validate: Validate,
+        checkpoint_dir: Path,
+        generator_init: Float32Array | None = None,
+        auxiliary_classes: RaggedArray | None = None,
+        device: str = "cpu",
+        progress: Callable[[], None] = lambda: None,
+    ) -> list[TrainedGenerator]:
+        """Train all members; see `gan.trainer.play`."""
+        return play(
+            self.members(trainer),
+            segments,
+            text,
+            num_phones=num_phones,
+            validate=validate,
+            checkpoint_dir=checkpoint_dir,
+            generator_init=generator_init,
+            auxiliary_classes=auxiliary_classes,
+            give_up=self.give_up,
+            device=device,
+            progress=progress,
+        )
+
+    def choices(self, outputs: Sequence[OutputStatistics]) -> dict[str, int]:
+        """The member that each known rule would take."""
+        return {name: choose(outputs) for name, choose in RULES.items()}
