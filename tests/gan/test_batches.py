@@ -43,6 +43,22 @@ def test_a_seed_draws_the_same_alone_and_beside_another() -> None:
     assert alone.rngs[0].random() == beside.rngs[1].random()
 
 
+def test_auxiliary_classes_follow_their_segments() -> None:
+    rows = segments()
+    numbers = {i: np.arange(len(rows[i]), dtype=np.int32) + 10 * n for n, i in enumerate(rows)}
+    data = UnpairedData.check(
+        rows, TEXT, num_phones=3, auxiliary_classes=RaggedArray.from_arrays(numbers)
+    )
+    batch = data.draw(0, seeds=[0, 1], batch_size=2, device="cpu")
+    assert batch.targets_MN is not None
+    for member in range(2):
+        filler = batch.speech.is_filler_MN[member]
+        utterance = batch.features_MND[member, ~filler, 0].long()
+        position = batch.speech.position_MN[member, ~filler]
+        assert torch.equal(batch.targets_MN[member, ~filler], 10 * utterance + position)
+        assert bool((batch.targets_MN[member, filler] == -1).all())
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

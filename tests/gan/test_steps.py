@@ -1,5 +1,6 @@
 """A member trained beside others has the numbers that it has alone."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 import torch
 
 from gan.batches import UnpairedData
-from gan.options import AdversarialOptions, game_options, new_players
+from gan.options import AdversarialOptions, game_options, game_rules, new_players
 from gan.packing import Packing
+from gan.penalty import NUM_SPECIALS
 from gan.steps import (
     GameOptions,
     Member,
@@ -132,3 +134,25 @@ def test_gradients_pass_through_hard_samples() -> None:
     sample_phones(logits, packing, [np.random.default_rng(0)])[..., 0].sum().backward()
     assert logits.grad is not None
     assert bool((logits.grad[..., 0] > 0).all())
+
+
+def gradient_norms(padding: str, step) -> tuple[float, float]:
+    """Of the generator and of the discriminator after one step, clipped to almost nothing."""
+    options = replace(OPTIONS, padding=padding, clip_norm=1e-3)
+    generator, discriminator = new_players(options, input_dim=DIM, num_phones=PHONES)
+    player = Member(game_options(options), generator, discriminator)
+    source = replace(data(), num_specials=NUM_SPECIALS if padding == "reference" else 0)
+    step([player], source.draw(0, seeds=[0], batch_size=4, device="cpu"), game_rules(options))
+    norms = []
+    for module in (generator, discriminator):
+        gradients = [p.grad.flatten() for p in module.parameters() if p.grad is not None]
+        norms.append(float(torch.cat(gradients).norm()) if gradients else 0.0)
+    return norms[0], norms[1]
+
+
+@pytest.mark.parametrize("step", [train_generators, train_discriminators])
+def test_reference_clips_both_players_gradients_as_one(step) -> None:
+    masked, reference = gradient_norms("masked", step), gradient_norms("reference", step)
+    assert sorted(masked) == pytest.approx([0.0, 1e-3], rel=1e-2)
+    assert min(reference) > 1e-6
+    assert math.hypot(*reference) == pytest.approx(1e-3, rel=1e-2)
