@@ -61,44 +61,25 @@ class Diagnosis:
         ]
         return [finding for finding in findings if finding is not None]
 
-
-def diagnose(
-    transcripts: Sequence[Int32Array],
-    text: Sequence[Int32Array],
-    history: Sequence[Mapping[str, float]],
-    *,
-    num_phones: int,
-    silence: int | None = None,
-    limits: Diagnosis | None = None,
-) -> list[Finding]:
-    """`Diagnosis.findings` with the usual limits."""
-    return (limits or Diagnosis()).findings(
-        transcripts, text, history, num_phones=num_phones, silence=silence
-    )
-
-
-def diagnose_members(
-    transcripts_of_members: Sequence[Sequence[Int32Array]], *, limits: Diagnosis | None = None
-) -> list[Finding]:
-    """Whether members of a population ended alike, which makes a choice among them empty."""
-    limits = limits or Diagnosis()
-    if len(transcripts_of_members) < 2:
-        return []
-    first = transcripts_of_members[0]
-    differing = [
-        float(np.mean([not np.array_equal(a, b) for a, b in zip(first, other, strict=True)]))
-        for other in transcripts_of_members[1:]
-    ]
-    if max(differing) >= limits.min_member_disagreement:
-        return []
-    return [
-        Finding(
-            "members_alike",
-            f"all {len(transcripts_of_members)} members write the same for at least "
-            f"{100 * (1 - max(differing)):.0f} % of utterances, so choosing among them decides "
-            "nothing: give them different seeds or penalties, or move the start less alike",
-        )
-    ]
+    def members(self, transcripts_of_members: Sequence[Sequence[Int32Array]]) -> list[Finding]:
+        """Whether members of a population ended alike, which makes a choice among them empty."""
+        if len(transcripts_of_members) < 2:
+            return []
+        first = transcripts_of_members[0]
+        differing = [
+            float(np.mean([not np.array_equal(a, b) for a, b in zip(first, other, strict=True)]))
+            for other in transcripts_of_members[1:]
+        ]
+        if max(differing) >= self.min_member_disagreement:
+            return []
+        return [
+            Finding(
+                "members_alike",
+                f"all {len(transcripts_of_members)} members write the same for at least "
+                f"{100 * (1 - max(differing)):.0f} % of utterances, so choosing among them decides "
+                "nothing: give them different seeds or penalties, or move the start less alike",
+            )
+        ]
 
 
 def bigram_divergence(

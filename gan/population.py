@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gan.infer import TrainedGenerator
 from gan.options import OWN_OPTIONS
-from gan.selection import RULES, OutputStatistics
+from gan.selection import RULES, output_statistics
 from gan.trainer import AdversarialTrainer, GiveUp, Validate, play
 from unsup_asr.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array
@@ -86,6 +86,20 @@ class Population:
             progress=progress,
         )
 
-    def choices(self, outputs: Sequence[OutputStatistics]) -> dict[str, int]:
-        """The member that each known rule would take."""
+    def choices(
+        self,
+        transcripts_of_members: Sequence[Sequence[Int32Array]],
+        perplexities: Sequence[float],
+        *,
+        vocabulary_size: int,
+    ) -> dict[str, int]:
+        """The member that each known rule would take, by what members wrote and its perplexity."""
+        outputs = [
+            output_statistics(
+                [t for t in transcripts if len(t)] or transcripts,
+                perplexity,
+                vocabulary_size=vocabulary_size,
+            )
+            for transcripts, perplexity in zip(transcripts_of_members, perplexities, strict=True)
+        ]
         return {name: choose(outputs) for name, choose in RULES.items()}

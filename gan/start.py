@@ -1,10 +1,10 @@
-"""How a generator reads a matched table so that its first map is that table, exactly.
+"""What a generator reads of each segment, and the map it starts from, if any.
 
-Each segment's input is its standardised features beside the logarithm of its matched posteriors;
-the first map is zero for the features and the identity for the rest. Nothing is lost at the start,
-and the features can only add.
+`MatchedStart` begins with what matching found; `OneHotClusters` gives the cluster alone, so that a
+generator of kernel 1 is a cluster-to-phone table (Liu et al. 2018). Without either the generator
+reads the pooled features.
 
-Axes: S segments, D dims, V phones.
+Axes: S segments, D dims, K clusters, V phones.
 """
 
 from __future__ import annotations
@@ -13,18 +13,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unsup_asr.types import Float32Array
+from unsup_asr.types import Float32Array, Int32Array
 
 
 @dataclass(frozen=True)
 class MatchedStart:
-    """The start named in a recipe; `floor` keeps a posterior of 0 from a weight of infinity."""
+    """Standardised features beside the logarithm of the matched posteriors.
+
+    The first map is zero for the features and the identity for the rest: nothing is lost at the
+    start, and the features can only add. `floor` keeps a posterior of 0 from a weight of infinity.
+    """
 
     floor: float = 1e-4
 
-    def fit(self, features_ND: Float32Array, *, num_phones: int) -> MatchedInput:
+    def fit(self, features_ND: Float32Array, table_KV: Float32Array) -> MatchedInput:
         """Statistics of training segments."""
-        return MatchedInput(features_ND.mean(0), float(features_ND.std()), num_phones, self.floor)
+        mean_D, scale = features_ND.mean(0), float(features_ND.std())
+        return MatchedInput(mean_D, scale, np.log(table_KV + self.floor))
 
 
 @dataclass(frozen=True)
@@ -33,23 +38,46 @@ class MatchedInput:
 
     mean_D: Float32Array
     scale: float
-    num_phones: int
-    floor: float
+    log_table_KV: Float32Array
 
-    def rows(self, features_SD: Float32Array, matched_SV: Float32Array) -> Float32Array:
+    def rows(self, features_SD: Float32Array, clusters_S: Int32Array) -> Float32Array:
         """Generator input (S, D + V); ValueError where the two disagree."""
-        expected = (len(features_SD), self.num_phones)
-        if matched_SV.shape != expected:
+        if len(features_SD) != len(clusters_S):
             raise ValueError(
-                f"matched posteriors have shape {matched_SV.shape}; expected (segments, phones) = "
-                f"{expected}: were both made from the same segments?"
+                f"{len(features_SD)} segments have features and {len(clusters_S)} have clusters: "
+                "were both made from the same segments?"
             )
         standard = (features_SD - self.mean_D) / self.scale
-        logs = np.log(matched_SV + self.floor)
-        return np.concatenate([standard, logs], axis=1).astype(np.float32)
+        return np.concatenate([standard, self.log_table_KV[clusters_S]], axis=1).astype(np.float32)
 
     @property
-    def first_map(self) -> Float32Array:
+    def first_map(self) -> Float32Array | None:
         """`generator_init` (D + V, V): ignore the features, repeat the matched posteriors."""
-        zeros = np.zeros((len(self.mean_D), self.num_phones), dtype=np.float32)
-        return np.concatenate([zeros, np.eye(self.num_phones, dtype=np.float32)])
+        num_phones = self.log_table_KV.shape[1]
+        zeros = np.zeros((len(self.mean_D), num_phones), dtype=np.float32)
+        return np.concatenate([zeros, np.eye(num_phones, dtype=np.float32)])
+
+
+@dataclass(frozen=True)
+class OneHotClusters:
+    """The cluster of each segment and nothing else."""
+
+    def fit(self, features_ND: Float32Array, table_KV: Float32Array) -> ClusterInput:
+        """The number of clusters; what matching found is not used."""
+        return ClusterInput(len(table_KV))
+
+
+@dataclass(frozen=True)
+class ClusterInput:
+    """One column a cluster."""
+
+    num_clusters: int
+
+    def rows(self, features_SD: Float32Array, clusters_S: Int32Array) -> Float32Array:
+        """Generator input (S, K)."""
+        return np.eye(self.num_clusters, dtype=np.float32)[clusters_S]
+
+    @property
+    def first_map(self) -> Float32Array | None:
+        """None: a random start."""
+        return None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gan.diagnose import Diagnosis, bigram_divergence, diagnose, diagnose_members
+from gan.diagnose import Diagnosis, bigram_divergence
 
 PHONES = 10
 BALANCED = [{"score_fake": 0.8, "score_real": -0.7}] * 8
@@ -24,7 +24,7 @@ TEXT = language(60, seed=0)
 
 
 def kinds(transcripts: list[np.ndarray], history=BALANCED, silence: int | None = None) -> list[str]:
-    found = diagnose(transcripts, TEXT, history, num_phones=PHONES, silence=silence)
+    found = Diagnosis().findings(transcripts, TEXT, history, num_phones=PHONES, silence=silence)
     return [finding.kind for finding in found]
 
 
@@ -69,8 +69,8 @@ def test_an_empty_output_is_found() -> None:
 
 def test_members_that_ended_alike_are_found() -> None:
     one, other = language(20, seed=1), language(20, seed=2)
-    assert [finding.kind for finding in diagnose_members([one, one, one])] == ["members_alike"]
-    assert diagnose_members([one, other, one]) == []
+    assert [finding.kind for finding in Diagnosis().members([one, one, one])] == ["members_alike"]
+    assert Diagnosis().members([one, other, one]) == []
 
 
 def test_divergence_is_zero_for_equal_and_one_for_disjoint_bigrams() -> None:
@@ -82,7 +82,7 @@ def test_divergence_is_zero_for_equal_and_one_for_disjoint_bigrams() -> None:
 def test_messages_say_what_to_do() -> None:
     few = [np.resize(np.array([1, 2, 4], dtype=np.int32), 70)] * 60
     fooled = [{"score_fake": -0.3, "score_real": 0.4}] * 8
-    found = diagnose(few, TEXT, fooled, num_phones=PHONES, silence=0)
+    found = Diagnosis().findings(few, TEXT, fooled, num_phones=PHONES, silence=0)
     text = " ".join(finding.message for finding in found)
     assert "3 of 10 phones" in text
     assert "discriminator_steps" in text

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from gan.population import Population
-from gan.selection import OutputStatistics
 from gan.trainer import AdversarialTrainer
 from unsup_asr.ragged import RaggedArray
 
@@ -60,9 +59,14 @@ def test_all_members_play_and_each_rule_chooses(tmp_path: Path) -> None:
         checkpoint_dir=tmp_path,
     )
     assert len(trained) == 3
-    outputs = [OutputStatistics(-total, 90, 10, 40, 40) for total in (120.0, 100.0, 110.0)]
-    assert population.choices(outputs) == {
-        "weighted_perplexity": 1,
-        "two_steps": 1,
-        "total_over_usage": 1,
-    }
+
+
+def test_each_rule_chooses_among_what_members_wrote() -> None:
+    loop = [np.array([0, 1] * 20, dtype=np.int32)]
+    speech = [np.array([0, 1, 2, 3] * 5, dtype=np.int32), np.array([], dtype=np.int32)]
+    choices = Population().choices([loop, speech], [3.0, 4.0], vocabulary_size=4)
+    assert choices == {"weighted_perplexity": 1, "two_steps": 1, "total_over_usage": 1}
+    nothing = [np.array([], dtype=np.int32)]
+    assert set(
+        Population().choices([nothing, speech], [np.inf, 9.0], vocabulary_size=4).values()
+    ) == {1}

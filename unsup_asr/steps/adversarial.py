@@ -5,46 +5,38 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig
 
 from unsup_asr.config import instantiate
 from unsup_asr.criterion import weighted_perplexity
 from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
 from unsup_asr.progress import progress_bar
-from unsup_asr.protocols import LanguageModelScorer
+from unsup_asr.protocols import Clusterer, LanguageModelScorer
 from unsup_asr.ragged import RaggedArray
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import SPLITS, open_split
-from unsup_asr.steps.matching import write_segment_posteriors
+from unsup_asr.steps.matching import merge_repeats, write_segment_posteriors
+from unsup_asr.steps.scoring import write_segment_hypotheses
 from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
 
 
 def run_gan(context: StageContext) -> None:
-    """Play the game; keep the generator of the best unsupervised criterion, the start included.
+    """Play the game with all members; keep the one that the population's rule takes.
 
-    A generator that starts from matching reads the matched log posteriors of each segment beside
-    its features; its first map passes them on, so that nothing is lost at the start.
+    Of each member the generator of the best unsupervised criterion stays, the start included.
     """
     options = context.config.gan
     trainer = instantiate(options.trainer)
+    population = instantiate(options.population)
     inventory = read_inventory(context.input("text").file("inventory.json"))
     sentences = read_phone_sentences(context.input("text").file("phones.txt"))
     text = [phone_ids([p for word in s for p in word], inventory) for s in sentences]
-    inputs = {split: open_split(context, "units", "pooled", split) for split in SPLITS}
-    first_map = None
-    if options.start is not None:
-        start = instantiate(options.start)
-        layout = start.fit(inputs["train"].values_array, num_phones=len(inventory))
-        first_map = layout.first_map
-        table_KV = np.load(context.input("matching").file("table.npy"))
-        for split, pooled in inputs.items():
-            clusters = open_split(context, "units", "clusters", split)
-            inputs[split] = RaggedArray.from_arrays(
-                {i: layout.rows(pooled[i], table_KV[clusters[i]]) for i in pooled}
-            )
+    inputs, first_map = _generator_inputs(context, options)
     scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
     arpa = context.input("language_model").file("phones.arpa")
 
@@ -55,28 +47,111 @@ def run_gan(context: StageContext) -> None:
         return {"lm_perplexity": perplexity, "weighted_lm_perplexity": weighted}
 
     with progress_bar(trainer.updates, "gan") as tick:
-        trained = trainer.train(
+        members = population.play(
+            trainer,
             inputs["train"],
             text,
             num_phones=len(inventory),
             validate=validate,
             checkpoint_dir=context.out / "checkpoint",
             generator_init=first_map,
+            auxiliary_classes=_auxiliary_classes(context, options),
             progress=tick,
         )
-    trained.save(context.out)
-    history = {"chosen_update": trained.chosen_update, "history": trained.history}
-    (context.out / "gan.json").write_text(json.dumps(history), "utf-8")
-    posteriors = {
-        split: {
-            i: _one_a_segment(trained.posteriors(np.array(rows[i])), len(rows[i])) for i in rows
-        }
-        for split, rows in inputs.items()
+    wrote = [member.transcribe(inputs["train"]) for member in members]
+    criteria = [validate(transcripts) for transcripts in wrote]
+    choices = population.choices(
+        wrote, [c["lm_perplexity"] for c in criteria], vocabulary_size=len(inventory)
+    )
+    chosen = choices[population.rule]
+    findings = _findings(options, members, wrote, chosen, text, num_phones=len(inventory))
+    for finding in findings:
+        log.warning("gan: %s", finding)
+    report = {
+        "members": [
+            {
+                **differences,
+                **numbers,
+                "chosen_update": member.chosen_update,
+                "stopped_at": member.stopped_at,
+                "history": member.history,
+            }
+            for differences, numbers, member in zip(
+                population.differences(trainer), criteria, members, strict=True
+            )
+        ],
+        "choices": choices,
+        "rule": population.rule,
+        "chosen": chosen,
+        "findings": findings,
     }
-    write_segment_posteriors(context, posteriors)
+    (context.out / "gan.json").write_text(json.dumps(report), "utf-8")
+    members[chosen].save(context.out)
+    posteriors = [
+        {split: _of_segments(member, rows) for split, rows in inputs.items()} for member in members
+    ]
+    if len(members) > 1:
+        for number, of_split in enumerate(posteriors):
+            phones = {i: p.argmax(axis=1).astype(np.int32) for i, p in of_split["test"].items()}
+            write_segment_hypotheses(context, "test", phones, inventory, folder=f"members/{number}")
+    write_segment_posteriors(context, posteriors[chosen])
 
 
-def _one_a_segment(posteriors_TV: Float32Array, num_segments: int) -> Float32Array:
-    """Posteriors (S, V); a generator with stride repeats its outputs."""
-    repeats = -(-num_segments // len(posteriors_TV))
-    return np.repeat(posteriors_TV, repeats, axis=0)[:num_segments]
+def _generator_inputs(
+    context: StageContext, options: DictConfig
+) -> tuple[dict[str, RaggedArray], Float32Array | None]:
+    """What the generator reads of each split, and the map it starts from."""
+    pooled = {split: open_split(context, "units", "pooled", split) for split in SPLITS}
+    if options.start is None:
+        return pooled, None
+    table_KV = np.load(context.input("matching").file("table.npy"))
+    layout = instantiate(options.start).fit(pooled["train"].values_array, table_KV)
+    inputs = {}
+    for split, features in pooled.items():
+        clusters = open_split(context, "units", "clusters", split)
+        inputs[split] = RaggedArray.from_arrays(
+            {i: layout.rows(features[i], clusters[i]) for i in features}
+        )
+    return inputs, layout.first_map
+
+
+def _auxiliary_classes(context: StageContext, options: DictConfig) -> RaggedArray | None:
+    """Acoustic cluster of the first frame of each training segment (Liu et al. 2022)."""
+    if options.auxiliary_clusterer is None:
+        return None
+    frames = open_split(context, "features", "acoustic", "train")
+    clusterer: Clusterer = instantiate(options.auxiliary_clusterer)
+    clusterer.fit(np.asarray(frames.values_array))
+    edges = open_split(context, "segments", "boundaries", "train")
+    return RaggedArray.from_arrays(
+        {i: clusterer.assign(np.array(frames[i]))[edges[i][:-1]] for i in edges}
+    )
+
+
+def _findings(
+    options: DictConfig,
+    members: Sequence[Any],
+    wrote: Sequence[Sequence[Int32Array]],
+    chosen: int,
+    text: Sequence[Int32Array],
+    *,
+    num_phones: int,
+) -> list[str]:
+    """Why the chosen member may have failed, and whether choosing meant anything."""
+    diagnosis = instantiate(options.diagnosis)
+    joined = [merge_repeats(sentence) for sentence in text]
+    found = diagnosis.findings(
+        wrote[chosen], joined, members[chosen].history, num_phones=num_phones
+    )
+    return [finding.message for finding in [*found, *diagnosis.members(wrote)]]
+
+
+def _of_segments(generator: Any, rows: RaggedArray) -> dict[str, Float32Array]:
+    """Posteriors (S, V) of each utterance; a generator with stride repeats its outputs."""
+    out = {}
+    for utterance_id in rows:
+        found_TV = generator.posteriors(np.array(rows[utterance_id]))
+        num_segments = len(rows[utterance_id])
+        repeats = -(-num_segments // len(found_TV))
+        out[utterance_id] = np.repeat(found_TV, repeats, axis=0)[:num_segments]
+    return out

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from unsup_asr.config import instantiate
@@ -57,21 +58,16 @@ def write_segment_hypotheses(
     split: str,
     phones: Mapping[str, Int32Array],
     inventory: Sequence[str],
+    *,
+    folder: str = "hypotheses",
 ) -> None:
-    """`hypotheses/<split>.tsv` of phones given for each segment; equal neighbours are one phone."""
-    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
-    kept = open_split(context, "features", "kept", split)
-    boundaries = open_split(context, "segments", "boundaries", split)
-    hypotheses: list[Hypothesis] = []
+    """`<folder>/<split>.tsv` of phones given for each segment; equal neighbours are one phone."""
+    found = {}
     for utterance_id, ids in phones.items():
-        edges = np.array(boundaries[utterance_id])
         is_start = np.concatenate([[True], ids[1:] != ids[:-1]])
-        starts = edges[:-1][is_start]
-        times = boundary_times(np.append(starts, edges[-1]), np.array(kept[utterance_id]), timing)
         named = tuple(str(inventory[p]) for p in ids[is_start].tolist())
-        hypotheses.append(Hypothesis(utterance_id, named, tuple(times[:-1]), tuple(times[1:])))
-    (context.out / "hypotheses").mkdir(exist_ok=True)
-    write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)
+        found[utterance_id] = (named, np.flatnonzero(is_start))
+    _write_timed(context, split, found, folder)
 
 
 def write_decoded_segments(
@@ -92,16 +88,28 @@ def write_decoded_segments(
     floored = [p + options.posterior_floor for p in posteriors.values()]
     logs = [np.log(p / p.sum(axis=1, keepdims=True)).astype(np.float32) for p in floored]
     decoded = decoder.decode_batch(logs, inventory)
+    found = {
+        utterance_id: (best.phones, np.array(best.start_frames, dtype=int))
+        for utterance_id, (best, *_) in zip(posteriors, decoded, strict=True)
+    }
+    _write_timed(context, split, found, "hypotheses_lm")
+
+
+def _write_timed(
+    context: StageContext,
+    split: str,
+    found: Mapping[str, tuple[tuple[str, ...], NDArray[np.integer]]],
+    folder: str,
+) -> None:
+    """Hypotheses of phones that start at these segments, with times in the original audio."""
     timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
     kept = open_split(context, "features", "kept", split)
     boundaries = open_split(context, "segments", "boundaries", split)
     hypotheses: list[Hypothesis] = []
-    for utterance_id, (best, *_) in zip(posteriors, decoded, strict=True):
+    for utterance_id, (phones, first_segments) in found.items():
         edges = np.array(boundaries[utterance_id])
-        starts = edges[np.array(best.start_frames, dtype=int)]
-        times = boundary_times(np.append(starts, edges[-1]), np.array(kept[utterance_id]), timing)
-        hypotheses.append(
-            Hypothesis(utterance_id, best.phones, tuple(times[:-1]), tuple(times[1:]))
-        )
-    (context.out / "hypotheses_lm").mkdir(exist_ok=True)
-    write_hypotheses(context.out / "hypotheses_lm" / f"{split}.tsv", hypotheses)
+        starts = np.append(edges[first_segments], edges[-1])
+        times = boundary_times(starts, np.array(kept[utterance_id]), timing)
+        hypotheses.append(Hypothesis(utterance_id, phones, tuple(times[:-1]), tuple(times[1:])))
+    (context.out / folder).mkdir(parents=True, exist_ok=True)
+    write_hypotheses(context.out / folder / f"{split}.tsv", hypotheses)
