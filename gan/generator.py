@@ -29,6 +29,7 @@ class GeneratorShape:
     num_phones: int
     kernel: int = 4
     stride: int = 1
+    hidden: int = 0  # units of a ReLU layer before the convolution; 0: none
     batch_norm_weight: float = 0.0  # 0: no batch norm; wav2vec-U 2.0 starts its weight at 30
     residual: bool = False
     num_auxiliary_classes: int = 0
@@ -41,7 +42,10 @@ class Generator(nn.Module):
         super().__init__()
         self.shape = shape
         dim = shape.input_dim
-        self.conv = nn.Conv1d(dim, shape.num_phones, shape.kernel, shape.stride, bias=False)
+        self.hidden = nn.Linear(dim, shape.hidden) if shape.hidden else None
+        self.conv = nn.Conv1d(
+            shape.hidden or dim, shape.num_phones, shape.kernel, shape.stride, bias=False
+        )
         self.norm = nn.BatchNorm1d(dim) if shape.batch_norm_weight else None
         if self.norm is not None:
             nn.init.constant_(self.norm.weight, shape.batch_norm_weight)
@@ -55,12 +59,16 @@ class Generator(nn.Module):
         hidden_SD = segments_SD if self.norm is None else self.norm(segments_SD)
         if self.residual is not None:
             hidden_SD = hidden_SD + self.residual(hidden_SD)
+        if self.hidden is not None:
+            hidden_SD = torch.relu(self.hidden(hidden_SD))
         left, right = taps_around(self.shape.kernel)
         return self.conv(F.pad(hidden_SD.T[None], (left, right)))[0].T
 
     def start_from_map(self, linear_DV: Float32Array) -> None:
         """Begin as this linear map of the segment itself; its neighbours get weight 0."""
         expected = (self.shape.input_dim, self.shape.num_phones)
+        if self.hidden is not None:
+            raise ValueError("a generator with a hidden layer cannot start from a linear map")
         if linear_DV.shape != expected:
             raise ValueError(
                 f"generator_init has shape {linear_DV.shape}; expected (segment dims, phones) = "
@@ -138,10 +146,15 @@ def generate(
             bias_M1A = torch.stack([g.auxiliary.bias[None] for g in generators if g.auxiliary])
             auxiliary = torch.baddbmm(bias_M1A, projected, weight_MDA)
         hidden = (hidden + projected).masked_fill(packing.is_filler_MN[..., None], 0.0)
+    if generators[0].hidden is not None:
+        layers = [g.hidden for g in generators if g.hidden is not None]
+        weight_MDH = torch.stack([layer.weight.T for layer in layers])
+        hidden = torch.baddbmm(torch.stack([h.bias[None] for h in layers]), hidden, weight_MDH)
+        hidden = torch.relu(hidden).masked_fill(packing.is_filler_MN[..., None], 0.0)
     hidden = drop_out(hidden, packing, dropout, rngs)
     # Weight (V, D, K) as D x (K V), taps reversed: a row's product is what it adds around itself.
     weights = [
-        g.conv.weight.flip(2).permute(1, 2, 0).reshape(shape.input_dim, -1) for g in generators
+        g.conv.weight.flip(2).permute(1, 2, 0).reshape(hidden.shape[-1], -1) for g in generators
     ]
     left, right = taps_around(shape.kernel)
     logits = fold_windows(torch.bmm(hidden, torch.stack(weights)), packing, left=right, right=left)

@@ -9,12 +9,13 @@ import torch
 
 from gan.discriminator import Discriminator, DiscriminatorShape
 from gan.generator import Generator, GeneratorShape
-from gan.losses import OBJECTIVES
+from gan.losses import NON_SATURATING, OBJECTIVES
 from gan.penalty import NUM_SPECIALS
 from gan.steps import GameOptions, Rules
 from unsup_asr.types import Float32Array
 
 DISCRIMINATOR_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+NGRAMS = "ngrams"
 PADDINGS = ("masked", "reference")
 OWN_OPTIONS = (  # a member's own; all others must be equal in one population
     "seed",
@@ -47,6 +48,7 @@ class AdversarialOptions:
     discriminator_steps: int = 1
     warm_up_updates: int = 0
     generator_kernel: int = 4
+    generator_hidden: int = 0  # units of a ReLU layer before the convolution; 0: none
     generator_stride: int = 1
     generator_dropout: float = 0.1
     generator_batch_norm: float = 0.0  # first weight of a batch norm before all else; 0: none
@@ -62,7 +64,10 @@ class AdversarialOptions:
     beta1: float = 0.5
     beta2: float = 0.98
     clip_norm: float = 5.0
-    objective: str = "non_saturating"  # or wasserstein
+    objective: str = "non_saturating"  # or wasserstein, or ngrams: no discriminator
+    ngram_order: int = 5
+    num_ngrams: int = 10_000  # the most frequent of the text
+    frames_per_segment: int = 1  # of objective ngrams: segments hold as many frames in a row
     padding: str = "masked"  # or reference: losses over padded batches, as fairseq computes them
     gradient_penalty: float = 1.5
     hard_samples: bool = False  # the discriminator reads drawn phones, not posteriors
@@ -80,13 +85,20 @@ class AdversarialOptions:
     def __post_init__(self) -> None:
         choices = {
             "discriminator_dtype": sorted(DISCRIMINATOR_DTYPES),
-            "objective": sorted(OBJECTIVES),
+            "objective": [*sorted(OBJECTIVES), NGRAMS],
             "padding": list(PADDINGS),
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {allowed}")
-        for name in ("updates", "batch_size", "validate_every", "discriminator_steps"):
+        for name in (
+            "updates",
+            "batch_size",
+            "validate_every",
+            "discriminator_steps",
+            "ngram_order",
+            "frames_per_segment",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
         if self.auxiliary > 0 and not (self.generator_residual and self.num_auxiliary_classes):
@@ -98,6 +110,8 @@ class AdversarialOptions:
 
     def plays_generator(self, update: int) -> bool:
         """Whose turn update number `update` (from 0) is."""
+        if self.objective == NGRAMS:
+            return True
         played = update - self.warm_up_updates
         return played >= 0 and played % (self.discriminator_steps + 1) == self.discriminator_steps
 
@@ -119,6 +133,7 @@ def new_players(
                 num_phones=outputs,
                 kernel=options.generator_kernel,
                 stride=options.generator_stride,
+                hidden=options.generator_hidden,
                 batch_norm_weight=options.generator_batch_norm,
                 residual=options.generator_residual,
                 num_auxiliary_classes=options.num_auxiliary_classes,
@@ -153,7 +168,8 @@ def game_rules(options: AdversarialOptions) -> Rules:
         joint_penalty=options.joint_gradient_penalty,
         hard_samples=options.hard_samples,
         join=options.join,
-        objective=OBJECTIVES[options.objective],
+        objective=OBJECTIVES.get(options.objective, NON_SATURATING),
+        frames_per_segment=options.frames_per_segment,
         padding=options.padding,
         discriminator_dtype=DISCRIMINATOR_DTYPES[options.discriminator_dtype],
     )

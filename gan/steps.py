@@ -20,6 +20,7 @@ from gan.batches import Batch
 from gan.discriminator import Discriminator, compose, hidden_rows, scores
 from gan.generator import Generated, Generator, generate
 from gan.join import join_random
+from gan.ngram_matching import NgramTable, draw_frames, frame_smoothness, ngram_loss
 from gan.packing import Packing
 from gan.penalty import slopes_of_padded, slopes_of_prefixes
 
@@ -79,6 +80,7 @@ class Rules:
     join: bool = True
     objective: losses.Objective = losses.NON_SATURATING
     padding: str = "masked"
+    frames_per_segment: int = 1  # of `match_ngrams`
     discriminator_dtype: torch.dtype = torch.float32
 
     @property
@@ -138,6 +140,32 @@ def train_generators(members: Sequence[Member], batch: Batch, rules: Rules) -> d
         **{name: term_M.detach() for name, term_M in terms.items()},
         "output_length": fake.lengths_MB.float().mean(1),
     }
+
+
+def match_ngrams(
+    members: Sequence[Member], batch: Batch, rules: Rules, table: NgramTable
+) -> dict[str, Tensor]:
+    """One update of every generator towards the text's N-grams, without a discriminator.
+
+    A segment's row holds `rules.frames_per_segment` frames one after the other.
+    """
+    num_members, num_rows, width = batch.features_MND.shape
+    num_frames = rules.frames_per_segment
+    frames = batch.features_MND.reshape(num_members, num_rows * num_frames, width // num_frames)
+    rows = generate(
+        [m.generator for m in members],
+        frames,
+        Packing.of_lengths(batch.speech.lengths_MB * num_frames),
+        dropout=rules.dropout,
+        rngs=batch.rngs,
+    )
+    posteriors_MNFV = torch.softmax(rows.logits_MNV, -1).unflatten(1, (num_rows, num_frames))
+    drawn_MNV = draw_frames(posteriors_MNFV, batch.speech, batch.rngs)
+    game_M = ngram_loss(drawn_MNV, batch.speech, table)
+    smoothness_M = frame_smoothness(posteriors_MNFV, batch.speech)
+    total_M = game_M + _weights(members, "smoothness", game_M) * smoothness_M
+    _update(total_M.sum(), members, rules, generators_turn=True)
+    return {"generator_loss": game_M.detach(), "smoothness": smoothness_M.detach()}
 
 
 def _regularisers(

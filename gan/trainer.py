@@ -20,7 +20,9 @@ from gan.batches import UnpairedData
 from gan.checkpoint import Checkpoint, Progress
 from gan.generator import phones_only
 from gan.infer import TrainedGenerator, join_repeats, transcribe_all
+from gan.ngram_matching import NgramTable
 from gan.options import (
+    NGRAMS,
     OWN_OPTIONS,
     AdversarialOptions,
     game_options,
@@ -28,7 +30,7 @@ from gan.options import (
     new_players,
     num_specials,
 )
-from gan.steps import Member, train_discriminators, train_generators
+from gan.steps import Member, match_ngrams, train_discriminators, train_generators
 from unsup_asr.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array
 
@@ -125,8 +127,9 @@ def play(
         progress()
     if first == 0:
         _validate(games, 0, held_out, validate, shared, num_phones)
+    update_all = _updater(data, shared, device)
     for update in range(first, shared.updates):
-        _play_update([g for g in games if g.stopped_at is None], update, data, shared, device)
+        update_all([game for game in games if game.stopped_at is None], update)
         progress()
         if (update + 1) % shared.validate_every == 0 or update + 1 == shared.updates:
             _validate(games, update + 1, held_out, validate, shared, num_phones)
@@ -156,7 +159,7 @@ def _start(
 ) -> Progress:
     generator, discriminator = new_players(
         options,
-        input_dim=data.segments.values_array.shape[1],
+        input_dim=data.segments.values_array.shape[1] // options.frames_per_segment,
         num_phones=data.num_phones,
         generator_init=generator_init,
     )
@@ -166,20 +169,34 @@ def _start(
     return Progress(member, deepcopy(generator.state_dict()))
 
 
-def _play_update(
-    games: Sequence[Progress],
-    update: int,
-    data: UnpairedData,
-    shared: AdversarialOptions,
-    device: str,
-) -> None:
-    members = [game.member for game in games]
-    seeds = [member.options.seed for member in members]
-    batch = data.draw(update, seeds=seeds, batch_size=shared.batch_size, device=device)
-    train = train_generators if shared.plays_generator(update) else train_discriminators
-    terms = train(members, batch, game_rules(shared))
-    for number, game in enumerate(games):
-        game.latest.update({name: term[number] for name, term in terms.items()})
+def _updater(
+    data: UnpairedData, shared: AdversarialOptions, device: str
+) -> Callable[[Sequence[Progress], int], None]:
+    """What plays one numbered update of the members that still play."""
+    rules = game_rules(shared)
+    table = None
+    if shared.objective == NGRAMS:
+        table = NgramTable.of_text(
+            data.text_values,
+            data.text_offsets,
+            order=shared.ngram_order,
+            most=shared.num_ngrams,
+        ).to(device)
+
+    def update_all(games: Sequence[Progress], update: int) -> None:
+        members = [game.member for game in games]
+        seeds = [member.options.seed for member in members]
+        batch = data.draw(update, seeds=seeds, batch_size=shared.batch_size, device=device)
+        if table is not None:
+            terms = match_ngrams(members, batch, rules, table)
+        elif shared.plays_generator(update):
+            terms = train_generators(members, batch, rules)
+        else:
+            terms = train_discriminators(members, batch, rules)
+        for number, game in enumerate(games):
+            game.latest.update({name: term[number] for name, term in terms.items()})
+
+    return update_all
 
 
 def _validate(

@@ -24,6 +24,7 @@ SMALL = [
     "gan.trainer.updates=6",
     "gan.trainer.warm_up_updates=2",
     "gan.trainer.validate_every=3",
+    "gan.population.num_seeds=2",
     "realign.num_rounds=2",
     "realign.training.epochs=1",
     "self_training.training.hidden=16",
@@ -57,6 +58,12 @@ def test_the_report_holds_what_is_asked_for(exp, capsys):
     for key in ("boundary_f1", "unsupervised_per", "supervised_per", "wall_s", "peak_rss_mb"):
         assert report[key] > 0
     assert report["seed"] == 0
+    assert [m["options"] for m in report["population"]["members"]] == [{"seed": 0}, {"seed": 1}]
+    assert set(report["population"]["choices"]) == {
+        "weighted_perplexity",
+        "two_steps",
+        "total_over_usage",
+    }
     assert report["num_train_speakers"] == 4
     assert report["num_phones"] > 30
     assert main(["report", "toy", "--exp", str(exp)]) == 0

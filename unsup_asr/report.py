@@ -71,6 +71,7 @@ def report_json(results: Results) -> dict[str, object]:
         "train_hours": results.train_hours,
         "num_train_speakers": results.num_train_speakers,
         "diagnosis": list(results.diagnosis),
+        "population": results.population.to_json() if results.population else None,
     }
 
 
@@ -80,6 +81,10 @@ def terminal_table(results: Results) -> str:
     if any(row.chosen for row in results.rows.values()):
         name = f" ({results.criterion_name})" if results.criterion_name else ""
         parts.append(f"* chosen by the unsupervised criterion{name}: lower is better, no labels")
+    if results.population:
+        parts += ["", "The game's members, and whom each label-free rule takes:"]
+        parts += aligned(*results.population.member_cells(), left=set())
+        parts += ["", *aligned(*results.population.rule_cells(), left={0, 1})]
     parts += ["", *(f"{name:<20}{value}" for name, value in facts(results))]
     if results.diagnosis:
         parts += ["", "Why this run may fail:", *(f"  ! {line}" for line in results.diagnosis)]

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from unsup_asr import plots
+from unsup_asr.members import PopulationResult
 from unsup_asr.metrics import align
 from unsup_asr.report import facts, headline, table_cells
 from unsup_asr.report_assets import Assets, CurveSet, SpectrogramExample
@@ -59,6 +60,8 @@ def _sections(results: Results, assets: Assets) -> Iterable[str]:
     for message in results.diagnosis:
         yield f'<div class="warning">{escape(message)}</div>'
     yield "<h2>Phone error rate</h2>" + _system_table(results)
+    if results.population:
+        yield "<h2>Members of the game</h2>" + _population_tables(results.population)
     yield "<h2>Training curves</h2>" + _curve_images(assets.curves)
     yield "<h2>Boundaries</h2>" + _boundary_section(results, assets.spectrogram)
     yield "<h2>Confusions</h2>" + _confusion_image(results)
@@ -82,6 +85,15 @@ def _system_table(results: Results) -> str:
         f"bootstrap over utterances. * and shading: chosen by the unsupervised criterion{name}, "
         "which sees no labels; lower is better.</p>"
     )
+
+
+def _population_tables(population: PopulationResult) -> str:
+    tables = []
+    for header, cells in (population.member_cells(), population.rule_cells()):
+        lines = [_table_row("th", header), *(_table_row("td", line) for line in cells)]
+        tables.append(f'<div class="scroll"><table>{"".join(lines)}</table></div>')
+    note = "* the rule that the run followed; no rule sees labels, the oracle does"
+    return "\n".join([*tables, f'<p class="note">{note}</p>'])
 
 
 def _curve_images(curve_sets: Iterable[CurveSet]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unsup_asr.boundary_metrics import BoundaryScores
+from unsup_asr.members import PopulationResult
 from unsup_asr.metrics import Confusions, bootstrap_interval
 from unsup_asr.types import ErrorCounts
 
@@ -105,6 +106,7 @@ class Results:
     samples: tuple[SampleTranscript, ...] = ()
     confusion: Confusions | None = None
     diagnosis: tuple[str, ...] = ()
+    population: PopulationResult | None = None  # where the game had more than one member
     wall_by_stage: dict[str, float]
     peak_rss_mb: float | None = None
 
@@ -126,6 +128,7 @@ class Results:
         data: dict[str, object] = asdict(self)
         data["rows"] = {name: _row_to_json(row) for name, row in self.rows.items()}
         data["js_divergence"] = {str(n): bits for n, bits in self.js_divergence.items()}
+        data["population"] = self.population.to_json() if self.population else None
         if self.confusion:
             labels, counts = list(self.confusion.labels), self.confusion.counts_RH.tolist()
             data["confusion"] = {"labels": labels, "counts_RH": counts}
@@ -170,6 +173,7 @@ class Results:
 def _nested(data: Mapping) -> dict[str, object]:
     """The fields of Results that are not plain JSON values, rebuilt."""
     boundaries, confusion = data["boundaries"], data["confusion"]
+    population = data["population"]
     return {
         "rows": {name: _row_from_json(row) for name, row in data["rows"].items()},
         "boundaries": BoundaryScores(**boundaries) if boundaries else None,
@@ -184,6 +188,7 @@ def _nested(data: Mapping) -> dict[str, object]:
         if confusion
         else None,
         "diagnosis": tuple(data["diagnosis"]),
+        "population": PopulationResult.from_json(population) if population else None,
     }
 
 

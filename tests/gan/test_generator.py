@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan.generator import Generator, GeneratorShape, drop_out, generate
+from gan.generator import Generator, GeneratorShape, drop_out, generate, phones_only
 from gan.packing import Packing
 
 LENGTHS = torch.tensor([[5, 1, 14], [3, 12, 2]])
@@ -22,8 +22,9 @@ def packed(dim: int) -> tuple[torch.Tensor, Packing]:
         GeneratorShape(
             input_dim=6, num_phones=5, kernel=9, stride=3, batch_norm_weight=30.0, residual=True
         ),
+        GeneratorShape(input_dim=6, num_phones=5, kernel=3, hidden=7),
     ],
-    ids=["wav2vec-U 1.0", "kernel 1", "wav2vec-U 2.0"],
+    ids=["wav2vec-U 1.0", "kernel 1", "wav2vec-U 2.0", "hidden layer"],
 )
 def test_packed_generators_equal_plain_ones_utterance_by_utterance(shape: GeneratorShape) -> None:
     torch.manual_seed(0)
@@ -86,3 +87,17 @@ def test_a_member_drops_the_same_entries_beside_a_longer_one() -> None:
     two = drop_out(torch.ones(2, 9, 5), beside, 0.5, rngs[1:])
     assert torch.equal(one[0], two[0, :4])
     assert rngs[0].random() == rngs[1].random()
+
+
+def test_outputs_past_the_phones_are_cut_off() -> None:
+    generator = Generator(GeneratorShape(input_dim=3, num_phones=9, hidden=4))
+    segments = torch.randn(6, 3)
+    cut = phones_only(generator, 5)
+    torch.testing.assert_close(cut(segments), generator(segments)[:, :5])
+    assert phones_only(generator, 9) is generator
+
+
+def test_a_hidden_layer_cannot_start_from_a_map() -> None:
+    generator = Generator(GeneratorShape(input_dim=3, num_phones=4, hidden=4))
+    with pytest.raises(ValueError, match="hidden layer cannot start from a linear map"):
+        generator.start_from_map(np.zeros((3, 4), dtype=np.float32))

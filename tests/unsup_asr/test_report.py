@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from unsup_asr.boundary_metrics import BoundaryScores
+from unsup_asr.members import MemberResult, PopulationResult
 from unsup_asr.metrics import confusions
 from unsup_asr.report import load_assets, load_results, report_json, terminal_table
 from unsup_asr.report_assets import Assets, CurveSet, spectrogram_example
@@ -47,6 +48,24 @@ def results() -> Results:
         samples=(SampleTranscript("u<b>", reference, hypothesis),),
         confusion=confusions([Transcript("u", reference)], [Hypothesis("u", hypothesis)]),
         diagnosis=("boundaries are poor: 1.4 segments a phone",),
+        population=PopulationResult(
+            members=(
+                MemberResult(
+                    options={"seed": 0, "diversity": 2.0},
+                    per=44.25,
+                    weighted_perplexity=31.0,
+                    stopped_at=None,
+                ),
+                MemberResult(
+                    options={"seed": 1, "diversity": 2.0},
+                    per=38.5,
+                    weighted_perplexity=math.inf,
+                    stopped_at=800,
+                ),
+            ),
+            choices={"weighted_perplexity": 0, "two_steps": 1},
+            rule="weighted_perplexity",
+        ),
         wall_by_stage={"corpus": 2.0, "matching": 5.5},
         peak_rss_mb=512.0,
     )
@@ -276,3 +295,23 @@ def test_html_of_a_run_with_little_says_what_is_missing(tmp_path, results):
         assert f"This run has no {what}." in text
     assert "toy, seed 1: no final system" in terminal_table(bare)
     assert report_json(bare)["unsupervised_per"] is None
+
+
+def test_the_rules_of_a_population_are_held_against_the_oracle(results: Results) -> None:
+    lines = terminal_table(results).splitlines()
+    by_rule = {line.lstrip("* ").split()[0]: line for line in lines if line.strip()}
+    assert by_rule["weighted_perplexity"].startswith("*")
+    assert by_rule["weighted_perplexity"].split()[-2:] == ["44.2", "5.8"]
+    assert by_rule["two_steps"].endswith("38.5        the best")
+    assert "(oracle)" in by_rule
+    assert report_json(results)["population"]["members"][1]["weighted_perplexity"] == "inf"
+
+
+def test_html_shows_the_members_of_a_population(
+    results: Results, assets: Assets, tmp_path: Path
+) -> None:
+    write_html(results, assets, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "<h2>Members of the game</h2>" in text
+    write_html(replace(results, population=None), assets, tmp_path / "report.html")
+    assert "Members of the game" not in (tmp_path / "report.html").read_text("utf-8")

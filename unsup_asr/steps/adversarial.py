@@ -68,22 +68,21 @@ def run_gan(context: StageContext) -> None:
     for finding in findings:
         log.warning("gan: %s", finding)
     report = {
+        "differences": population.differences(trainer),
         "members": [
             {
-                **differences,
                 **numbers,
                 "chosen_update": member.chosen_update,
                 "stopped_at": member.stopped_at,
                 "history": member.history,
             }
-            for differences, numbers, member in zip(
-                population.differences(trainer), criteria, members, strict=True
-            )
+            for numbers, member in zip(criteria, members, strict=True)
         ],
         "choices": choices,
         "rule": population.rule,
         "chosen": chosen,
         "findings": findings,
+        "validate_every": trainer.validate_every,
     }
     (context.out / "gan.json").write_text(json.dumps(report), "utf-8")
     members[chosen].save(context.out)

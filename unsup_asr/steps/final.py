@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from unsup_asr.audio import read_audio
 from unsup_asr.boundary_metrics import BoundaryScores, boundary_scores, phone_boundaries
 from unsup_asr.config import instantiate
 from unsup_asr.manifest import read_manifest
+from unsup_asr.members import MemberResult, PopulationResult
 from unsup_asr.metrics import (
     confusions,
     ngram_js_divergence,
@@ -32,7 +33,7 @@ from unsup_asr.steps.data import open_split
 from unsup_asr.steps.references import read_references
 from unsup_asr.steps.scoring import boundary_times
 from unsup_asr.transcripts import read_hypotheses
-from unsup_asr.types import Hypothesis, Seconds, Transcript
+from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
 from unsup_asr.upstreams.kaldi_features import KaldiFbank
 
 log = logging.getLogger(__name__)
@@ -118,7 +119,8 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
             for r in references[:_SHOWN_TRANSCRIPTS]
         ),
         confusion=confusions(references, hypotheses[final]),
-        diagnosis=_diagnosis(context, final, flat, [h.phones for h in recognised]),
+        diagnosis=_diagnosis(context, final, flat, [h.phones for h in recognised], chosen),
+        population=_population(context, references),
         wall_by_stage={},
     )
     results.write(context.out / "results.json")
@@ -185,6 +187,32 @@ def _spectrogram(
     )
 
 
+def _population(context: StageContext, references: Sequence[Transcript]) -> PopulationResult | None:
+    """The game's members scored on test; None where it had one, or was not played."""
+    if "gan" not in context.artifacts:
+        return None
+    game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
+    if len(game["members"]) < 2:
+        return None
+    members = []
+    for number, (member, options) in enumerate(
+        zip(game["members"], game["differences"], strict=True)
+    ):
+        found = read_hypotheses(context.input("gan").file(f"members/{number}/test.tsv"))
+        missing = {r.utterance_id for r in references} - {h.utterance_id for h in found}
+        found.extend(Hypothesis(utterance_id, ()) for utterance_id in missing)
+        counts = per_utterance(references, found).values()
+        members.append(
+            MemberResult(
+                options=options,
+                per=sum(counts, ErrorCounts(0, 0, 0, 0)).rate,
+                weighted_perplexity=member["weighted_lm_perplexity"],
+                stopped_at=member["stopped_at"],
+            )
+        )
+    return PopulationResult(members=tuple(members), choices=game["choices"], rule=game["rule"])
+
+
 def _curves(context: StageContext, systems: Sequence[str]) -> tuple[CurveSet, ...]:
     curves: list[CurveSet] = []
     if "matching" in systems:
@@ -192,6 +220,23 @@ def _curves(context: StageContext, systems: Sequence[str]) -> tuple[CurveSet, ..
         series = {f"restart {i + 1}": curve for i, curve in enumerate(matching["curves"])}
         curves.append(
             CurveSet("Matching: loss of each restart", series, x_label="iteration", x_step=20)
+        )
+    if "gan" in systems:
+        game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
+        series = {
+            f"member {number}": [
+                min(row["weighted_lm_perplexity"], 1e4) for row in member["history"]
+            ]
+            for number, member in enumerate(game["members"])
+        }
+        curves.append(
+            CurveSet(
+                "Game: weighted perplexity of each member",
+                series,
+                x_label="update",
+                y_label="weighted perplexity",
+                x_step=game["validate_every"],
+            )
         )
     for title, prefixes in (
         ("Realignment", ("realign_",)),
@@ -213,8 +258,12 @@ def _diagnosis(
     final: str,
     text: Sequence[Sequence[str]],
     recognised: Sequence[Sequence[str]],
+    chosen: Collection[str],
 ) -> tuple[str, ...]:
-    """Why the run may have failed, by signs that need no references."""
+    """Why the run may have failed, by signs that need no references.
+
+    What is wrong with the game counts where the run went on with it, or failed.
+    """
     inventory = read_inventory(context.input("text").file("inventory.json"))
     arpa = context.input("language_model").file("phones.arpa")
     scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
@@ -225,4 +274,8 @@ def _diagnosis(
         num_phones=len(inventory),
         perplexities=(read_criterion(context.input(final)), scorer.perplexity(arpa, text)),
     )
-    return tuple(finding.message for finding in findings)
+    messages = [finding.message for finding in findings]
+    if "gan" in context.artifacts and (messages or "gan" in chosen):
+        game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
+        messages += [f"in the game, {message}" for message in game["findings"]]
+    return tuple(messages)

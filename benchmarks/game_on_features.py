@@ -1,0 +1,241 @@
+"""The game on the features of a finished run: which objective finds phones, from what start.
+
+    python -m benchmarks.game_on_features exp/demo/latest --segments oracle --systems matching w2vu
+
+Segments are the run's own, or cut at the true boundaries (`oracle`); clusters are made anew.
+Systems: matching; liu (Liu et al. 2018: cluster table, Wasserstein with penalty 10); yeh (Yeh et
+al. 2019: N-grams of the text, no discriminator); any gan preset, as `preset`. Each member's
+generator is the one of its best unsupervised criterion; PER of the dev voices beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+from rapidfuzz.distance import Levenshtein
+
+from benchmarks.true_label_control import with_options
+from gan.infer import join_repeats
+from gan.matching import SkipBigramMatching
+from gan.population import Population
+from gan.start import MatchedStart, OneHotClusters
+from gan.trainer import AdversarialTrainer, play
+from lm.perplexity import PerplexityScorer
+from segmentation.kmeans import KMeans
+from segmentation.pooling import MiddlePooling
+from unsup_asr.config import GROUPS, instantiate
+from unsup_asr.criterion import weighted_perplexity
+from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.ragged import RaggedArray
+from unsup_asr.steps.matching import duplicate_phones
+from unsup_asr.steps.scoring import boundary_times
+from unsup_asr.transcripts import read_transcripts
+from unsup_asr.types import Float32Array, Int32Array
+
+LIU = AdversarialTrainer(
+    updates=6000,
+    batch_size=64,
+    discriminator_steps=3,
+    generator_kernel=1,
+    generator_dropout=0.0,
+    generator_init_scale=0.1,
+    join=False,
+    discriminator_hidden=128,
+    discriminator_kernel=4,
+    generator_learning_rate=1e-2,
+    discriminator_learning_rate=2e-3,
+    objective="wasserstein",
+    gradient_penalty=10.0,
+    joint_gradient_penalty=True,
+    diversity=0.0,
+    smoothness=0.0,
+    validate_every=400,
+)
+YEH = AdversarialTrainer(
+    updates=600,
+    batch_size=160,
+    objective="ngrams",
+    ngram_order=5,
+    frames_per_segment=3,
+    generator_kernel=1,
+    generator_hidden=512,
+    generator_dropout=0.0,
+    generator_learning_rate=1e-3,
+    smoothness=1e-5,
+    beta1=0.9,
+    beta2=0.999,
+    validate_every=50,
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--segments", choices=("oracle", "automatic"), default="automatic")
+    parser.add_argument("--systems", nargs="+", default=["matching"])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--clusters", type=int, default=384)
+    parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE")
+    arguments = parser.parse_args()
+    data = Corpus(arguments.run, oracle=arguments.segments == "oracle", clusters=arguments.clusters)
+    print(f"{arguments.segments} segments: {data.segments_per_phone:.2f} a phone of the dev voices")
+    for system in arguments.systems:
+        start = time.process_time()
+        if system == "matching":
+            rate = data.error_rate([data.table_KV[c].argmax(1) for c in data.clusters["dev"]])
+            print(f"matching: PER {rate:.1f}", flush=True)
+            continue
+        trainer, inputs, first_map = data.game(system)
+        trainer = with_options(trainer, arguments.set)
+        members = Population(num_seeds=arguments.seeds).members(trainer)
+        with tempfile.TemporaryDirectory() as folder:
+            trained = play(
+                members,
+                inputs["train"],
+                data.text,
+                num_phones=len(data.inventory),
+                validate=data.criterion,
+                checkpoint_dir=Path(folder),
+                validation_segments=inputs.get("validation"),
+                generator_init=first_map,
+            )
+        for seed, member in enumerate(trained):
+            rate = data.error_rate(member.transcribe(inputs["dev"]))
+            best = min(row["weighted_lm_perplexity"] for row in member.history)
+            print(
+                f"{system}, seed {seed}: PER {rate:.1f}, weighted perplexity {best:.1f} at update "
+                f"{member.chosen_update} of {trainer.updates}",
+                flush=True,
+            )
+        print(f"  {time.process_time() - start:.0f} CPU s", flush=True)
+
+
+class Corpus:
+    """Segments, clusters, text and references of one run."""
+
+    def __init__(self, run: Path, *, oracle: bool, clusters: int) -> None:
+        self.run = run
+        self.inventory = read_inventory(run / "text" / "inventory.json")
+        sentences = read_phone_sentences(run / "text" / "phones.txt")
+        self.text = [phone_ids([p for w in s for p in w], self.inventory) for s in sentences]
+        self.references = {
+            t.utterance_id: t.phones
+            for t in read_transcripts(run / "corpus" / "references" / "dev.tsv")
+        }
+        edges = {s: self._edges(s, oracle=oracle) for s in ("train", "dev")}
+        frames = {s: RaggedArray.open(run / "features" / "cluster" / s) for s in edges}
+        pooling = MiddlePooling(share=0.5)
+        self.pooled = {
+            s: RaggedArray.from_arrays(
+                {i: pooling.pool(np.array(frames[s][i]), e) for i, e in edges[s].items()}
+            )
+            for s in edges
+        }
+        self._frames, self._boundaries = frames, edges
+        kmeans = KMeans(num_clusters=clusters, niter=30, nredo=1)
+        kmeans.fit(self.pooled["train"].values_array)
+        self.clusters = {
+            s: [kmeans.assign(rows[i]) for i in rows] for s, rows in self.pooled.items()
+        }
+        rate = np.mean([len(join_repeats(c)) for c in self.clusters["train"]])
+        rate = rate / np.mean([len(sentence) for sentence in self.text])
+        rng = np.random.default_rng(0)
+        doubled = [duplicate_phones(s, max(0.0, float(rate) - 1), rng) for s in self.text]
+        self.table_KV = (
+            SkipBigramMatching()
+            .match(
+                [join_repeats(c) for c in self.clusters["train"]],
+                kmeans.fitted_centroids(),
+                doubled,
+                num_phones=len(self.inventory),
+            )
+            .table_KV
+        )
+        num_phones = sum(len(self.references[i]) for i in self.pooled["dev"])
+        self.segments_per_phone = len(self.pooled["dev"].values_array) / num_phones
+
+    def _edges(self, split: str, *, oracle: bool) -> dict[str, Int32Array]:
+        found = RaggedArray.open(self.run / "segments" / "boundaries" / split)
+        if not oracle:
+            return {i: np.array(found[i]) for i in found}
+        timing = {"frame_shift_s": 0.01, "first_centre_s": 0.0125}
+        kept = RaggedArray.open(self.run / "features" / "kept" / split)
+        out = {}
+        for reference in read_transcripts(self.run / "corpus" / "references" / f"{split}.tsv"):
+            if reference.utterance_id not in kept:
+                continue
+            frames = np.array(kept[reference.utterance_id])
+            times = boundary_times(np.arange(len(frames) + 1, dtype=np.int32), frames, timing)
+            cuts = np.searchsorted(times, [*reference.starts_s[1:]])
+            edges = np.unique([0, *np.clip(cuts, 0, len(frames)), len(frames)])
+            out[reference.utterance_id] = edges.astype(np.int32)
+        return out
+
+    def game(
+        self, system: str
+    ) -> tuple[AdversarialTrainer, dict[str, RaggedArray], Float32Array | None]:
+        """Trainer, inputs and first map of one system."""
+        if system == "yeh":
+            return YEH, self._drawn_frames(YEH.frames_per_segment), None
+        options: Any = None
+        if system != "liu":
+            loaded = OmegaConf.load(GROUPS / "gan" / f"{system}.yaml")
+            options = OmegaConf.merge({"seed": 0}, loaded)
+        trainer = LIU if system == "liu" else instantiate(options.trainer)
+        start: Any = OneHotClusters()
+        if options is not None and options.start is not None:
+            start = instantiate(options.start)
+        assert isinstance(start, (OneHotClusters, MatchedStart))
+        layout = start.fit(self.pooled["train"].values_array, self.table_KV)
+        inputs = {
+            split: RaggedArray.from_arrays(
+                {
+                    i: layout.rows(rows[i], c)
+                    for i, c in zip(rows, self.clusters[split], strict=True)
+                }
+            )
+            for split, rows in self.pooled.items()
+        }
+        return trainer, inputs, layout.first_map
+
+    def _drawn_frames(self, count: int) -> dict[str, RaggedArray]:
+        """`count` frames a training segment, spread over its middle half; else the pooled ones."""
+        places = np.linspace(0.25, 0.75, count)
+
+        def spread(utterance_id: str) -> Float32Array:
+            edges = self._boundaries["train"][utterance_id]
+            index = edges[:-1, None] + places * (np.diff(edges)[:, None] - 1)
+            frames = np.array(self._frames["train"][utterance_id])
+            return frames[index.round().astype(int)].reshape(len(edges) - 1, -1)
+
+        train = RaggedArray.from_arrays({i: spread(i) for i in self._boundaries["train"]})
+        return {"train": train, "validation": self.pooled["train"], "dev": self.pooled["dev"]}
+
+    def criterion(self, transcripts: Sequence[Int32Array]) -> dict[str, float]:
+        """Weighted perplexity under the run's language model."""
+        named = [[self.inventory[p] for p in t] for t in transcripts if len(t)]
+        arpa = self.run / "language_model" / "phones.arpa"
+        perplexity = PerplexityScorer().perplexity(arpa, named)
+        weighted = weighted_perplexity(perplexity, named, num_phones=len(self.inventory))
+        return {"weighted_lm_perplexity": weighted}
+
+    def error_rate(self, found: Sequence[Int32Array]) -> float:
+        """PER in percent on the dev voices."""
+        errors = length = 0
+        for utterance_id, ids in zip(self.pooled["dev"], found, strict=True):
+            said = self.references[utterance_id]
+            heard = tuple(str(self.inventory[p]) for p in join_repeats(ids))
+            errors += Levenshtein.distance(heard, said)
+            length += len(said)
+        return 100 * errors / length
+
+
+if __name__ == "__main__":
+    main()
