@@ -14,6 +14,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--segments", choices=("oracle", "automatic"), default="automatic")
     parser.add_argument("--systems", nargs="+", default=["matching"])
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, help="how many, instead of the preset's")
     parser.add_argument("--clusters", type=int, default=384)
     parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE")
     arguments = parser.parse_args()
@@ -92,12 +93,13 @@ def main() -> None:
             rate = data.error_rate([data.table_KV[c].argmax(1) for c in data.clusters["dev"]])
             print(f"matching: PER {rate:.1f}", flush=True)
             continue
-        trainer, inputs, first_map = data.game(system)
+        trainer, population, inputs, first_map = data.game(system)
         trainer = with_options(trainer, arguments.set)
-        members = Population(num_seeds=arguments.seeds).members(trainer)
+        if arguments.seeds:
+            population = replace(population, num_seeds=arguments.seeds)
         with tempfile.TemporaryDirectory() as folder:
             trained = play(
-                members,
+                population.members(trainer),
                 inputs["train"],
                 data.text,
                 num_phones=len(data.inventory),
@@ -105,12 +107,13 @@ def main() -> None:
                 checkpoint_dir=Path(folder),
                 validation_segments=inputs.get("validation"),
                 generator_init=first_map,
+                give_up=population.give_up,
             )
-        for seed, member in enumerate(trained):
+        for options, member in zip(population.differences(trainer), trained, strict=True):
             rate = data.error_rate(member.transcribe(inputs["dev"]))
             best = min(row["weighted_lm_perplexity"] for row in member.history)
             print(
-                f"{system}, seed {seed}: PER {rate:.1f}, weighted perplexity {best:.1f} at update "
+                f"{system} {options}: PER {rate:.1f}, weighted perplexity {best:.1f} at update "
                 f"{member.chosen_update} of {trainer.updates}",
                 flush=True,
             )
@@ -180,18 +183,21 @@ class Corpus:
 
     def game(
         self, system: str
-    ) -> tuple[AdversarialTrainer, dict[str, RaggedArray], Float32Array | None]:
-        """Trainer, inputs and first map of one system."""
+    ) -> tuple[AdversarialTrainer, Population, dict[str, RaggedArray], Float32Array | None]:
+        """Trainer, members, inputs and first map of one system."""
+        population = Population()
         if system == "yeh":
-            return YEH, self._drawn_frames(YEH.frames_per_segment), None
+            return YEH, population, self._drawn_frames(YEH.frames_per_segment), None
         options: Any = None
         if system != "liu":
             loaded = OmegaConf.load(GROUPS / "gan" / f"{system}.yaml")
             options = OmegaConf.merge({"seed": 0}, loaded)
         trainer = LIU if system == "liu" else instantiate(options.trainer)
         start: Any = OneHotClusters()
-        if options is not None and options.start is not None:
-            start = instantiate(options.start)
+        if options is not None:
+            population = instantiate(options.population)
+            if options.start is not None:
+                start = instantiate(options.start)
         assert isinstance(start, (OneHotClusters, MatchedStart))
         layout = start.fit(self.pooled["train"].values_array, self.table_KV)
         inputs = {
@@ -203,7 +209,7 @@ class Corpus:
             )
             for split, rows in self.pooled.items()
         }
-        return trainer, inputs, layout.first_map
+        return trainer, population, inputs, layout.first_map
 
     def _drawn_frames(self, count: int) -> dict[str, RaggedArray]:
         """`count` frames a training segment, spread over its middle half; else the pooled ones."""

@@ -2,9 +2,13 @@
 
 Speech and text are different sentences of made-up English, phonemized by espeak-ng; nothing pairs
 them. Until the game finds the phones here from random weights, nothing on real features means
-anything. Prints the phone error rate of utterances as training goes on, by seed and preset.
+anything. All members of the preset's population play side by side; who is kept is decided by its
+label-free rule; the phone error rate is of utterances that the game has read, without their
+phones.
 
-    OMP_NUM_THREADS=1 python benchmarks/true_label_control.py --preset cpu --seeds 0 1 2
+    OMP_NUM_THREADS=2 python -m benchmarks.true_label_control
+    ... --vary gradient_penalty=0.1,0.2 --seeds 3   # other members
+    ... --set discriminator_kernel=6 --updates 2400 # other options
 """
 
 from __future__ import annotations
@@ -20,60 +24,91 @@ from omegaconf import OmegaConf
 from rapidfuzz.distance import Levenshtein
 
 from gan.infer import join_repeats
-from gan.trainer import AdversarialTrainer
+from gan.population import Population
+from lm.ngram import NgramEstimator
+from lm.perplexity import PerplexityScorer
 from lm.phonemize import EspeakPhonemizer
 from unsup_asr.config import GROUPS, instantiate
 from unsup_asr.corpora.sentences import frequent_words, sample_sentences
+from unsup_asr.criterion import weighted_perplexity
 from unsup_asr.ragged import RaggedArray
+from unsup_asr.types import Int32Array
 
-NUM_SPEECH, NUM_TEXT, NUM_SCORED = 3000, 20000, 200
+NUM_SPEECH, NUM_TEXT = 3000, 20000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--preset", choices=("w2vu", "w2vu_cpu"), default="w2vu_cpu")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--seed", type=int, default=0, help="of the first member")
+    parser.add_argument("--seeds", type=int, help="how many, instead of the preset's")
+    parser.add_argument("--vary", nargs="*", metavar="OPTION=VALUE,VALUE,...")
     parser.add_argument("--updates", type=int)
     parser.add_argument("--noise", type=float, default=0.1)
     parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE")
     arguments = parser.parse_args()
+    options = OmegaConf.merge(
+        {"seed": arguments.seed}, OmegaConf.load(GROUPS / "gan" / f"{arguments.preset}.yaml")
+    )
+    trainer = with_options(instantiate(options.trainer), arguments.set)
+    if arguments.updates:
+        trainer = replace(trainer, updates=arguments.updates)
+    population: Population = instantiate(options.population)
+    if arguments.seeds:
+        population = replace(population, num_seeds=arguments.seeds)
+    if arguments.vary is not None:
+        pairs = (choice.split("=") for choice in arguments.vary)
+        vary = {name: [float(v) for v in values.split(",")] for name, values in pairs}
+        population = replace(population, vary=vary)
     sentences, num_phones = phone_sentences()
     speech, text = sentences[:NUM_SPEECH], sentences[NUM_SPEECH:]
-    segments = noisy_one_hot(speech, num_phones, arguments.noise)
-    scored = RaggedArray(
-        segments.values_array[: segments.offsets[NUM_SCORED]],
-        segments.ids[:NUM_SCORED],
-        segments.offsets[: NUM_SCORED + 1],
-    )
-    options = with_options(trainer(arguments.preset), arguments.set)
-    if arguments.updates:
-        options = replace(options, updates=arguments.updates)
-    for seed in arguments.seeds:
-        start = time.process_time()
+    members = population.differences(trainer)
+    print(f"preset {arguments.preset}, {trainer.updates} updates, members {members}", flush=True)
+    start = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        arpa = Path(folder) / "phones.arpa"
+        NgramEstimator(order=4).estimate_to(arpa, ([str(p) for p in s] for s in text))
 
-        def score(found: list[np.ndarray], start: float = start) -> dict[str, float]:
-            rate = error_rate(found, speech)
-            print(f"    {time.process_time() - start:6.0f} CPU s  PER {rate:.1f}", flush=True)
-            return {"weighted_lm_perplexity": rate}  # a control may look at references
+        def criterion(found: list[Int32Array]) -> tuple[float, float]:
+            named = [[str(p) for p in transcript] for transcript in found]
+            perplexity = PerplexityScorer().perplexity(arpa, named)
+            return perplexity, weighted_perplexity(perplexity, named, num_phones=num_phones)
 
-        print(f"preset {arguments.preset}, seed {seed}: {options.updates} updates", flush=True)
-        with tempfile.TemporaryDirectory() as folder:
-            trained = replace(options, seed=seed).train(
-                segments,
-                text,
-                num_phones=num_phones,
-                validate=score,
-                validation_segments=scored,
-                checkpoint_dir=Path(folder),
+        def validate(found: list[Int32Array]) -> dict[str, float]:
+            _, weighted = criterion(found)
+            rate = error_rate(found, speech)  # a control may look; the choice does not
+            print(
+                f"    {time.process_time() - start:6.0f} CPU s  PER {rate:5.1f}  "
+                f"weighted perplexity {weighted:6.1f}",
+                flush=True,
             )
-        last = trained.history[-1]["weighted_lm_perplexity"]
-        print(f"  last PER {last:.1f}, {time.process_time() - start:.0f} CPU s", flush=True)
+            return {"weighted_lm_perplexity": weighted}
 
-
-def trainer(preset: str) -> AdversarialTrainer:
-    """The trainer of `gan=preset` in a recipe."""
-    options = OmegaConf.merge({"seed": 0}, OmegaConf.load(GROUPS / "gan" / f"{preset}.yaml"))
-    return instantiate(options.trainer)
+        trained = population.play(
+            trainer,
+            noisy_one_hot(speech, num_phones, arguments.noise),
+            text,
+            num_phones=num_phones,
+            validate=validate,
+            checkpoint_dir=Path(folder) / "checkpoint",
+        )
+        segments = noisy_one_hot(speech, num_phones, arguments.noise)
+        wrote = [member.transcribe(segments) for member in trained]
+        perplexities = [criterion(found)[0] for found in wrote]
+    rates = [error_rate(found, speech) for found in wrote]
+    for differences, rate, member in zip(members, rates, trained, strict=True):
+        stopped = "" if member.stopped_at is None else f", given up at {member.stopped_at}"
+        print(f"  {differences}: PER {rate:.1f} (update {member.chosen_update}{stopped})")
+    choices = population.choices(wrote, perplexities, vocabulary_size=num_phones)
+    for name, number in choices.items():
+        print(f"  {name} takes member {number}: PER {rates[number]:.1f}")
+    print(
+        f"chosen by {population.rule}: PER {rates[choices[population.rule]]:.1f}; "
+        f"{sum(rate <= 5 for rate in rates)} of {len(rates)} members at 5 or less; "
+        f"{time.process_time() - start:.0f} CPU s"
+    )
 
 
 def phone_sentences() -> tuple[list[np.ndarray], int]:
