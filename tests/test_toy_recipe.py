@@ -70,6 +70,20 @@ def test_the_report_holds_what_is_asked_for(exp, capsys):
     assert (exp / "toy" / "report.html").read_text("utf-8").count("data:image/png") >= 4
 
 
+def test_wav2vec_u_2_plays_on_frames(exp, tmp_path):
+    """Its own segments, stride and auxiliary classes, through the stage."""
+    copied = tmp_path / "exp"
+    shutil.copytree(exp, copied, symlinks=True)
+    game = ["gan=w2vu2", "segmentation=frames", "gan.trainer.num_auxiliary_classes=16"]
+    smaller = ["gan.auxiliary_clusterer.num_clusters=16", "gan.trainer.batch_size=8"]
+    command = ["run", "toy", "--exp", str(copied), "--until", "gan"]
+    assert main([*command, *SMALL, *game, *smaller]) == 0
+    report = json.loads((copied / "toy" / "latest" / "gan" / "gan.json").read_text("utf-8"))
+    assert len(report["members"]) == 2
+    assert all(member["history"][-1]["auxiliary"] > 0 for member in report["members"])
+    assert report["findings"]
+
+
 @pytest.mark.parametrize("form", ["tsv", "json", "textgrid"])
 def test_the_model_transcribes_a_recording(exp, form, capsys):
     audio = next((exp / "toy" / "latest" / "corpus" / "audio" / "test").glob("*.flac"))

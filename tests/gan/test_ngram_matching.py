@@ -92,7 +92,7 @@ def test_a_cipher_is_solved_by_its_ngrams(tmp_path: Path) -> None:
     frames = {f"u{i}": np.tile(eye[code[s]], (1, 2)) for i, s in enumerate(speech)}
     validation = RaggedArray.from_arrays({f"u{i}": eye[code[s]] for i, s in enumerate(speech)})
     kept = []
-    trained = AdversarialTrainer(
+    AdversarialTrainer(
         updates=150,
         batch_size=100,
         objective="ngrams",

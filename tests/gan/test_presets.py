@@ -1,6 +1,7 @@
 import pytest
 from omegaconf import OmegaConf
 
+from gan.options import new_players
 from unsup_asr.config import GROUPS, instantiate
 
 
@@ -17,6 +18,34 @@ def test_w2vu_has_the_published_constants() -> None:
     assert (w2vu.generator_learning_rate, w2vu.discriminator_learning_rate) == (4e-4, 5e-4)
     assert (w2vu.beta1, w2vu.beta2, w2vu.clip_norm) == (0.5, 0.98, 5.0)
     assert (w2vu.gradient_penalty, w2vu.diversity, w2vu.smoothness) == (1.5, 4.0, 0.5)
+
+
+def test_w2vu2_has_the_published_constants() -> None:
+    w2vu2 = trainer("w2vu2")
+    assert (w2vu2.batch_size, w2vu2.updates, w2vu2.discriminator_steps) == (160, 150_000, 1)
+    assert (w2vu2.generator_kernel, w2vu2.generator_stride, w2vu2.generator_dropout) == (9, 3, 0.1)
+    assert (w2vu2.generator_batch_norm, w2vu2.generator_residual) == (30.0, True)
+    assert (w2vu2.discriminator_hidden, w2vu2.discriminator_kernel) == (384, 8)
+    assert (w2vu2.generator_learning_rate, w2vu2.discriminator_learning_rate) == (5e-5, 3e-4)
+    assert (w2vu2.gradient_penalty, w2vu2.diversity, w2vu2.smoothness) == (1.0, 3.0, 1.5)
+    assert (w2vu2.auxiliary, w2vu2.num_auxiliary_classes) == (0.5, 64)
+
+
+def test_w2vu2_has_the_published_number_of_parameters() -> None:
+    generator, discriminator = new_players(trainer("w2vu2"), input_dim=1024, num_phones=44)
+    assert sum(p.numel() for p in generator.parameters()) == pytest.approx(1.52e6, rel=0.01)
+    assert sum(p.numel() for p in discriminator.parameters()) == pytest.approx(1.32e6, rel=0.01)
+
+
+@pytest.mark.parametrize("preset", sorted(p.stem for p in (GROUPS / "gan").glob("*.yaml")))
+def test_every_preset_makes_its_members(preset: str) -> None:
+    options = OmegaConf.merge({"seed": 0}, OmegaConf.load(GROUPS / "gan" / f"{preset}.yaml"))
+    members = instantiate(options.population).members(instantiate(options.trainer))
+    assert len(members) >= 1
+    assert options.start is None or hasattr(instantiate(options.start), "fit")
+    if options.auxiliary_clusterer is not None:
+        classes = instantiate(options.auxiliary_clusterer).num_clusters
+        assert classes == members[0].num_auxiliary_classes
 
 
 @pytest.mark.parametrize("preset", ["w2vu_cpu", "w2vu_from_matching"])
