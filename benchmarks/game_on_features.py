@@ -3,9 +3,9 @@
     python -m benchmarks.game_on_features exp/demo/latest --segments oracle --systems matching w2vu
 
 Segments are the run's own, or cut at the true boundaries (`oracle`); clusters are made anew.
-Systems: matching; liu (Liu et al. 2018: cluster table, Wasserstein with penalty 10); yeh (Yeh et
-al. 2019: N-grams of the text, no discriminator); any gan preset, as `preset`. Each member's
-generator is the one of its best unsupervised criterion; PER of the dev voices beside it.
+Systems: matching; any preset of conf/gan (one that starts from nothing reads one-hot clusters
+here); yeh (Yeh et al. 2019: N-grams of the text, no discriminator; frames, not clusters). Each
+member's generator is the one of its best unsupervised criterion; PER of the dev voices beside it.
 """
 
 from __future__ import annotations
@@ -33,32 +33,13 @@ from segmentation.kmeans import KMeans
 from segmentation.pooling import MiddlePooling
 from unsup_asr.config import GROUPS, instantiate
 from unsup_asr.criterion import weighted_perplexity
-from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.phone_text import flat_phones, phone_ids, read_inventory, read_phone_sentences
 from unsup_asr.ragged import RaggedArray
 from unsup_asr.steps.matching import duplicate_phones
 from unsup_asr.steps.scoring import boundary_times
 from unsup_asr.transcripts import read_transcripts
 from unsup_asr.types import Float32Array, Int32Array
 
-LIU = AdversarialTrainer(
-    updates=6000,
-    batch_size=64,
-    discriminator_steps=3,
-    generator_kernel=1,
-    generator_dropout=0.0,
-    generator_init_scale=0.1,
-    join=False,
-    discriminator_hidden=128,
-    discriminator_kernel=4,
-    generator_learning_rate=1e-2,
-    discriminator_learning_rate=2e-3,
-    objective="wasserstein",
-    gradient_penalty=10.0,
-    joint_gradient_penalty=True,
-    diversity=0.0,
-    smoothness=0.0,
-    validate_every=400,
-)
 YEH = AdversarialTrainer(
     updates=600,
     batch_size=160,
@@ -127,7 +108,7 @@ class Corpus:
         self.run = run
         self.inventory = read_inventory(run / "text" / "inventory.json")
         sentences = read_phone_sentences(run / "text" / "phones.txt")
-        self.text = [phone_ids([p for w in s for p in w], self.inventory) for s in sentences]
+        self.text = [phone_ids(flat_phones(s), self.inventory) for s in sentences]
         self.references = {
             t.utterance_id: t.phones
             for t in read_transcripts(run / "corpus" / "references" / "dev.tsv")
@@ -185,19 +166,12 @@ class Corpus:
         self, system: str
     ) -> tuple[AdversarialTrainer, Population, dict[str, RaggedArray], Float32Array | None]:
         """Trainer, members, inputs and first map of one system."""
-        population = Population()
         if system == "yeh":
-            return YEH, population, self._drawn_frames(YEH.frames_per_segment), None
-        options: Any = None
-        if system != "liu":
-            loaded = OmegaConf.load(GROUPS / "gan" / f"{system}.yaml")
-            options = OmegaConf.merge({"seed": 0}, loaded)
-        trainer = LIU if system == "liu" else instantiate(options.trainer)
-        start: Any = OneHotClusters()
-        if options is not None:
-            population = instantiate(options.population)
-            if options.start is not None:
-                start = instantiate(options.start)
+            return YEH, Population(), self._drawn_frames(YEH.frames_per_segment), None
+        loaded = OmegaConf.load(GROUPS / "gan" / f"{system}.yaml")
+        options: Any = OmegaConf.merge({"seed": 0}, loaded)
+        trainer, population = instantiate(options.trainer), instantiate(options.population)
+        start = OneHotClusters() if options.start is None else instantiate(options.start)
         assert isinstance(start, (OneHotClusters, MatchedStart))
         layout = start.fit(self.pooled["train"].values_array, self.table_KV)
         inputs = {

@@ -35,7 +35,7 @@ OPTIONS = AdversarialOptions()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--members", type=int, nargs="*", default=[4])
+    parser.add_argument("--members", type=int, nargs="*", default=[4, 16])
     arguments = parser.parse_args()
     data = random_data()
     rate = matmul_rate()
@@ -45,11 +45,13 @@ def main() -> None:
     drawn = data.draw(0, seeds=[0], batch_size=BATCH, device="cpu")
     plain = plain_times(drawn, arguments.repeats)
     report("plain autograd, padded", plain)
+    alone: dict[str, float] = {}
     for name in ("float32", "bfloat16"):
         rules = rules_of(name)
         times = packed_times([new_member(0)], drawn, rules, arguments.repeats)
         report(f"packed, {name} discriminator", times)
-        print(f"    {sum(plain) / sum(times):.1f} x the plain version")
+        alone[name] = sum(times)
+        print(f"    1/{sum(plain) / sum(times):.1f} of the plain version")
         if name == "float32":
             flops = pair_flops(drawn)
             share = flops / (sum(times) * rate)
@@ -59,8 +61,10 @@ def main() -> None:
     for count in arguments.members:
         members = [new_member(seed) for seed in range(count)]
         batch = data.draw(0, seeds=list(range(count)), batch_size=BATCH, device="cpu")
-        times = packed_times(members, batch, rules_of("float32"), max(1, arguments.repeats // 2))
-        report(f"{count} members, float32", times)
+        for name, one in alone.items():
+            times = packed_times(members, batch, rules_of(name), max(1, arguments.repeats // 2))
+            report(f"{count} members, {name}", times)
+            print(f"    {sum(times) / one:.2f} x one member, {sum(times) / one / count:.2f} each")
     seconds = timed(
         lambda: data.draw(1, seeds=[0], batch_size=BATCH, device="cpu"), arguments.repeats
     )

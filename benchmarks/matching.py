@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from gan.matching import SkipBigramMatching
-from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.phone_text import flat_phones, phone_ids, read_inventory, read_phone_sentences
 from unsup_asr.ragged import RaggedArray
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     run: Path = arguments.run
     inventory = read_inventory(run / "text" / "inventory.json")
     sentences = read_phone_sentences(run / "text" / "phones.txt")
-    text = [phone_ids([p for word in s for p in word], inventory) for s in sentences]
+    text = [phone_ids(flat_phones(s), inventory) for s in sentences]
     clusters = RaggedArray.open(run / "units" / "clusters" / "train")
     centroids_KD = np.load(run / "units" / "centroids.npy")
     matcher = SkipBigramMatching()

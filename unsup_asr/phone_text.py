@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unsup_asr.artifacts import Artifact
 from unsup_asr.types import Int32Array
 
 _WORD_EDGE = "|"
@@ -37,6 +38,18 @@ def read_phone_sentences(path: Path) -> list[list[Phones]]:
 def read_inventory(path: Path) -> list[str]:
     """Phones in the order of their ids."""
     return list(json.loads(path.read_text("utf-8"))["phones"])
+
+
+def flat_phones(sentence: Sequence[Phones]) -> list[str]:
+    """The phones of a sentence without its word edges."""
+    return [phone for word in sentence for phone in word]
+
+
+def read_text_ids(text: Artifact) -> tuple[list[Int32Array], list[str]]:
+    """Sentences of a `text` artifact as phone ids without word edges, and the inventory."""
+    inventory = read_inventory(text.file("inventory.json"))
+    sentences = read_phone_sentences(text.file("phones.txt"))
+    return [phone_ids(flat_phones(s), inventory) for s in sentences], inventory
 
 
 def phone_ids(phones: Sequence[str], inventory: Sequence[str]) -> Int32Array:

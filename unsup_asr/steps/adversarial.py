@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from unsup_asr.config import instantiate
 from unsup_asr.criterion import weighted_perplexity
-from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.phone_text import read_text_ids
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Clusterer, LanguageModelScorer
 from unsup_asr.ragged import RaggedArray
@@ -33,9 +33,7 @@ def run_gan(context: StageContext) -> None:
     options = context.config.gan
     trainer = instantiate(options.trainer)
     population = instantiate(options.population)
-    inventory = read_inventory(context.input("text").file("inventory.json"))
-    sentences = read_phone_sentences(context.input("text").file("phones.txt"))
-    text = [phone_ids([p for word in s for p in word], inventory) for s in sentences]
+    text, inventory = read_text_ids(context.input("text"))
     inputs, first_map = _generator_inputs(context, options)
     scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
     arpa = context.input("language_model").file("phones.arpa")

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 
-from unsup_asr.artifacts import Artifact
 from unsup_asr.audio import read_audio
 from unsup_asr.boundary_metrics import BoundaryScores, boundary_scores, phone_boundaries
 from unsup_asr.config import instantiate
@@ -23,7 +22,7 @@ from unsup_asr.metrics import (
     per_utterance,
     reference_digest,
 )
-from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.phone_text import flat_phones, phone_ids, read_inventory, read_phone_sentences
 from unsup_asr.protocols import LanguageModelScorer
 from unsup_asr.report_assets import Assets, CurveSet, SpectrogramExample, spectrogram_example
 from unsup_asr.results import FINAL_ROW, Results, Row, SampleTranscript, row_from_counts
@@ -31,7 +30,7 @@ from unsup_asr.stages import StageContext
 from unsup_asr.steps.ctc import decoder_file, decoder_files
 from unsup_asr.steps.data import open_split
 from unsup_asr.steps.references import read_references
-from unsup_asr.steps.scoring import boundary_times
+from unsup_asr.steps.scoring import boundary_times, read_criterion
 from unsup_asr.transcripts import read_hypotheses
 from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
 from unsup_asr.upstreams.kaldi_features import KaldiFbank
@@ -99,7 +98,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
     rows |= {FINAL_ROW: rows[final], "supervised": supervised}
     by_id = {h.utterance_id: h.phones for h in hypotheses[final]}
     text = read_phone_sentences(context.input("text").file("phones.txt"))[:_TEXT_FOR_DIVERGENCE]
-    flat = [[p for word in sentence for p in word] for sentence in text]
+    flat = [flat_phones(sentence) for sentence in text]
     recognised = read_hypotheses(context.input(final).file("hypotheses/train.tsv"))
     train = read_manifest(context.input("corpus").file("train.jsonl"))
     results = Results(
@@ -137,11 +136,6 @@ def divergences(
     """
     longest = max((len(phones) for phones in recognised), default=0)
     return {n: ngram_js_divergence(text, recognised, n) for n in (1, 2, 3, 4) if n <= longest}
-
-
-def read_criterion(artifact: Artifact) -> float:
-    """The weighted perplexity of a system's unconstrained output."""
-    return float(json.loads(artifact.file("criterion.json").read_text("utf-8"))["weighted"])
 
 
 def _boundaries(

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from unsup_asr.config import instantiate
-from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.phone_text import read_inventory, read_text_ids
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Matcher
 from unsup_asr.ragged import RaggedWriter
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import SPLITS, open_split
 from unsup_asr.steps.scoring import (
+    read_criterion,
     run_criterion,
     write_decoded_segments,
     write_segment_hypotheses,
@@ -28,9 +29,7 @@ log = logging.getLogger(__name__)
 def run_matching(context: StageContext, *, units: str) -> None:
     """Match skip-bigram statistics; write the table, curves, phones of segments and hypotheses."""
     options = context.config.matching
-    inventory = read_inventory(context.input("text").file("inventory.json"))
-    sentences = read_phone_sentences(context.input("text").file("phones.txt"))
-    text = [phone_ids([p for word in s for p in word], inventory) for s in sentences]
+    text, inventory = read_text_ids(context.input("text"))
     clusters = open_split(context, units, "clusters", "train")
     merged = [merge_repeats(np.array(clusters[i])) for i in clusters]
     rate = np.mean([len(c) for c in merged]) / np.mean([len(s) for s in text])
@@ -89,10 +88,7 @@ def write_segment_posteriors(
 
 def run_choice(context: StageContext) -> None:
     """Of matching and GAN, the labels with the lower unsupervised criterion go on."""
-    scores = {
-        name: json.loads(context.input(name).file("criterion.json").read_text("utf-8"))["weighted"]
-        for name in ("matching", "gan")
-    }
+    scores = {name: read_criterion(context.input(name)) for name in ("matching", "gan")}
     chosen = min(scores, key=lambda name: scores[name])
     log.info("chosen %s by the unsupervised criterion: %s", chosen, scores)
     labels = open_split(context, chosen, "labels", "train")

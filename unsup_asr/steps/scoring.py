@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
+from unsup_asr.artifacts import Artifact
 from unsup_asr.config import instantiate
 from unsup_asr.criterion import weighted_perplexity
 from unsup_asr.frames import frame_boundary
@@ -38,6 +39,11 @@ def run_criterion(context: StageContext, sequences: Sequence[Sequence[str]]) -> 
     }
     (context.out / "criterion.json").write_text(json.dumps(found, indent=1), "utf-8")
     return weighted
+
+
+def read_criterion(artifact: Artifact) -> float:
+    """The weighted perplexity of a system's unconstrained output."""
+    return float(json.loads(artifact.file("criterion.json").read_text("utf-8"))["weighted"])
 
 
 def boundary_times(
