@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     transcribe.add_argument("--format", choices=("tsv", "json", "textgrid"), default="tsv")
     transcribe.add_argument("--out", metavar="DIR", help="one file for each audio file, in here")
 
+    _language_model_verbs(verbs, common)
     verb("list", "recipes:show_list", "List recipes, upstreams and the choices of each group")
     new = verb("new-recipe", "recipes:new_recipe", "Write a recipe for your own audio and text")
     new.add_argument("name", metavar="NAME", help="name of the recipe")
@@ -128,6 +129,47 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--language", metavar="CODE", required=True, help="an espeak-ng language: de")
     verb("doctor", "doctor:doctor", "Check that everything this needs is there and works")
     return parser
+
+
+def _language_model_verbs(verbs, common: argparse.ArgumentParser) -> None:
+    says = "Estimate and query n-gram models, decode posteriors"
+    inner = verbs.add_parser("lm", help=says, description=f"{says}.").add_subparsers(
+        dest="lm_verb", metavar="VERB", required=True
+    )
+
+    def verb(name: str, says: str) -> argparse.ArgumentParser:
+        added = inner.add_parser(name, help=says, description=f"{says}.", parents=[common])
+        added.set_defaults(does=f"language_model:{name}")
+        return added
+
+    estimate = verb("estimate", "Kneser-Ney model of a text, one sentence a line, as ARPA")
+    estimate.add_argument("text", metavar="TEXT", help="tokens parted by spaces")
+    estimate.add_argument("--out", metavar="ARPA", required=True, help="the file to write")
+    estimate.add_argument("--order", type=int, default=4, help="longest n-gram (%(default)s)")
+    estimate.add_argument(
+        "--prune", type=int, nargs="+", default=[0], help="of each order, counts to leave out"
+    )
+    perplexity = verb("perplexity", "Perplexity of a text under a model")
+    perplexity.add_argument("model", metavar="ARPA", help="ARPA file or KenLM binary")
+    perplexity.add_argument("text", metavar="TEXT", help="tokens parted by spaces")
+    perplexity.add_argument("--json", action="store_true", help="print one JSON object")
+    decode = verb("decode", "Phones of log posteriors, by beam search with a model")
+    decode.add_argument("model", metavar="ARPA", help="phone n-gram model")
+    decode.add_argument(
+        "posteriors",
+        metavar="DIR",
+        help="ragged array, or one <utterance>.npy (frames, phones) each",
+    )
+    decode.add_argument(
+        "--phones", metavar="FILE", required=True, help="the columns: inventory.json or one a line"
+    )
+    decode.add_argument("--lm-weight", type=float, default=1.0, help="(%(default)s)")
+    decode.add_argument("--insertion-score", type=float, default=0.0, help="a phone (%(default)s)")
+    decode.add_argument("--beam", type=int, default=50, help="(%(default)s)")
+    decode.add_argument("--nbest", type=int, default=1, help="hypotheses of each (%(default)s)")
+    decode.add_argument("--blank", metavar="PHONE", help="the CTC blank; none: repeats are joined")
+    decode.add_argument("--silence", metavar="PHONE", help="a phone that the model may not know")
+    decode.add_argument("--silence-score", type=float, default=0.0, help="(%(default)s)")
 
 
 @contextmanager

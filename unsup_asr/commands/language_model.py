@@ -1,0 +1,140 @@
+"""`lm estimate`, `lm perplexity`, `lm decode`: the text side alone, for one's own pipeline."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from unsup_asr.commands import UsageError
+from unsup_asr.config import instantiate
+from unsup_asr.ragged import RaggedArray
+from unsup_asr.types import Float32Array
+
+_LARGEST_LOG = 1e-3  # of a log posterior: 0 but for rounding
+
+
+def estimate(arguments: argparse.Namespace) -> int:
+    """Write an ARPA file: interpolated modified Kneser-Ney, as lmplz --discount_fallback gives."""
+    estimator = _component("lm.ngram.NgramEstimator", order=arguments.order, prune=arguments.prune)
+    out = Path(arguments.out)
+    if not out.parent.is_dir():
+        raise UsageError(f"{out.parent} is not a folder; make it, or give another --out")
+    partial = out.with_name(out.name + ".partial")
+    estimator.estimate_to(partial, _sentences(Path(arguments.text)))
+    partial.replace(out)
+    print(f"{out}: order {arguments.order}, {out.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def perplexity(arguments: argparse.Namespace) -> int:
+    """Print perplexity per token with sentence ends counted and without, and what is unknown."""
+    model = _component("lm.score.load", path=Path(arguments.model))
+    score = model.score_corpus(_sentences(Path(arguments.text)))
+    found = {
+        "sentences": score.num_sentences,
+        "tokens": score.num_words,
+        "unknown": score.num_unknown,
+        "log10_probability": score.log10_probability,
+        "perplexity_with_sentence_ends": score.perplexity_with_eos,
+        "perplexity_without_sentence_ends": score.perplexity_without_eos,
+    }
+    if arguments.json:
+        print(json.dumps(found))
+    else:
+        for name, value in found.items():
+            print(f"{name.replace('_', ' '):<34}{value:.6g}")
+    return 0
+
+
+def decode(arguments: argparse.Namespace) -> int:
+    """Print hypotheses as TSV: utterance, rank, score, phones, first frame of each phone."""
+    phones = _phones(Path(arguments.phones))
+    posteriors = _log_posteriors(Path(arguments.posteriors), len(phones))
+    decoder = _component(
+        "lm.beam.BeamDecoder",
+        lm_path=arguments.model,
+        lm_weight=arguments.lm_weight,
+        insertion_score=arguments.insertion_score,
+        silence_score=arguments.silence_score,
+        silence_token=arguments.silence,
+        blank=arguments.blank,
+        beam=arguments.beam,
+        nbest=arguments.nbest,
+    )
+    decoded = decoder.decode_batch(list(posteriors.values()), phones)
+    print("utterance_id\trank\tscore\tphones\tstart_frames")
+    for utterance_id, hypotheses in zip(posteriors, decoded, strict=True):
+        for rank, found in enumerate(hypotheses, 1):
+            starts = " ".join(map(str, found.start_frames))
+            print(f"{utterance_id}\t{rank}\t{found.score:.4f}\t{' '.join(found.phones)}\t{starts}")
+    return 0
+
+
+def _component(target: str, **options: object) -> Any:
+    """An object of a sibling package, which the spine does not import."""
+    return instantiate(
+        OmegaConf.create({"_target_": target, **options}, flags={"allow_objects": True})
+    )
+
+
+def _sentences(path: Path) -> Iterator[list[str]]:
+    """Lines of tokens parted by spaces; ValueError for a missing file or one that is not text."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; expected text, one sentence a line")
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield line.decode("utf-8").split()
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}, line {number}: not UTF-8 ({error.reason})") from error
+
+
+def _phones(path: Path) -> list[str]:
+    """Phones in the order of the posteriors' columns: inventory.json, or one a line."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; expected inventory.json, or one phone a line")
+    text = path.read_text("utf-8")
+    phones = json.loads(text)["phones"] if path.suffix == ".json" else text.split()
+    repeated = sorted({phone for phone in phones if phones.count(phone) > 1})
+    if repeated or not phones:
+        raise ValueError(
+            f"{path}: {f'phone {repeated[0]!r} twice' if repeated else 'no phone'}; expected each "
+            "column's phone once"
+        )
+    return list(phones)
+
+
+def _log_posteriors(folder: Path, num_phones: int) -> dict[str, Float32Array]:
+    """Ragged array of a stage, or a folder of <utterance>.npy; natural logs (frames, phones)."""
+    if (folder / "index.tsv").is_file():
+        ragged = RaggedArray.open(folder)
+        found = {i: np.array(ragged[i], dtype=np.float32) for i in ragged}
+    else:
+        files = sorted(folder.glob("*.npy"))
+        found = {f.stem: np.load(f, allow_pickle=False).astype(np.float32) for f in files}
+    if not found:
+        raise ValueError(
+            f"{folder}: no posteriors; expected values.npy with index.tsv, or <utterance>.npy files"
+        )
+    for utterance_id, scores_TV in found.items():
+        _check(utterance_id, scores_TV, num_phones, folder)
+    return found
+
+
+def _check(utterance_id: str, scores_TV: Float32Array, num_phones: int, folder: Path) -> None:
+    if scores_TV.ndim != 2 or scores_TV.shape[1] != num_phones or len(scores_TV) == 0:
+        raise ValueError(
+            f"{folder}: {utterance_id} has shape {scores_TV.shape}; expected (frames, {num_phones})"
+            ": one column a phone of --phones, the blank included"
+        )
+    if scores_TV.max() > _LARGEST_LOG:
+        raise ValueError(
+            f"{folder}: {utterance_id} holds {scores_TV.max():.3g}; expected natural logarithms of "
+            "posteriors, none above 0: take the log of them first"
+        )
