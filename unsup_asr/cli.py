@@ -100,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = verb("evaluate", "scoring:evaluate", "Score recognised phones against references")
     evaluate.add_argument("--hyp", metavar="TSV", required=True, help="recognised phones")
     evaluate.add_argument("--ref", metavar="TSV", required=True, help="what was said")
+    evaluate.add_argument(
+        "--fold", metavar="TABLE", help="count phones as one: timit_39, ..., or one's own TSV"
+    )
     evaluate.add_argument("--utterances", action="store_true", help="also each utterance's counts")
 
     compare = verb("compare", "scoring:compare", "Show several results side by side")

@@ -12,6 +12,7 @@ from unsup_asr.commands import UsageError
 from unsup_asr.compare import compare as compared
 from unsup_asr.compare import compare_apart
 from unsup_asr.config import CONFIG_NAME, RecipeError, recipe_folder
+from unsup_asr.fold_tables import read_fold_table
 from unsup_asr.metrics import per_utterance
 from unsup_asr.report import (
     aligned,
@@ -23,13 +24,20 @@ from unsup_asr.report import (
 )
 from unsup_asr.results import row_from_counts
 from unsup_asr.transcripts import read_hypotheses, read_transcripts
+from unsup_asr.types import Hypothesis, Transcript
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Print the error rate with its edits and interval, and on demand each utterance's."""
+    references = read_transcripts(Path(arguments.ref))
+    hypotheses = read_hypotheses(Path(arguments.hyp))
+    if arguments.fold:
+        table = read_fold_table(arguments.fold)
+        references = [Transcript(r.utterance_id, table.fold(r.phones)) for r in references]
+        hypotheses = [Hypothesis(h.utterance_id, table.fold(h.phones)) for h in hypotheses]
     counts = per_utterance(
-        read_transcripts(Path(arguments.ref)),
-        read_hypotheses(Path(arguments.hyp)),
+        references,
+        hypotheses,
         reference_source=arguments.ref,
         hypothesis_source=arguments.hyp,
     )
