@@ -23,7 +23,6 @@ from unsup_asr.phone_text import write_phone_sentences
 logger = logging.getLogger(__name__)
 Phones = tuple[str, ...]
 
-
 # Phones that espeak-ng writes apart where speakers do not keep them apart: reduced vowels.
 FOLDS = {"en": {"ᵻ": "ɪ", "ɐ": "ə"}}
 

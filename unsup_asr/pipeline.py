@@ -18,8 +18,6 @@ from unsup_asr.steps.spoken import run_spoken_model, run_spoken_text
 from unsup_asr.steps.units import run_segments, run_units, run_units_again
 
 _SPOKEN = ("features", "text", "language_model")
-
-
 _SYSTEMS = ("matching", "gan", "realign_", "spoken_model", "self_training_", "supervised")
 
 
