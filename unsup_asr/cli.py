@@ -140,8 +140,10 @@ def _language_model_verbs(verbs, common: argparse.ArgumentParser) -> None:
         dest="lm_verb", metavar="VERB", required=True
     )
 
-    def verb(name: str, says: str) -> argparse.ArgumentParser:
-        added = inner.add_parser(name, help=says, description=f"{says}.", parents=[common])
+    def verb(name: str, says: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        added = inner.add_parser(
+            name, help=says, description=f"{says}.", parents=[*parents, common]
+        )
         added.set_defaults(does=f"language_model:{name}")
         return added
 
@@ -156,23 +158,34 @@ def _language_model_verbs(verbs, common: argparse.ArgumentParser) -> None:
     perplexity.add_argument("model", metavar="ARPA", help="ARPA file or KenLM binary")
     perplexity.add_argument("text", metavar="TEXT", help="tokens parted by spaces")
     perplexity.add_argument("--json", action="store_true", help="print one JSON object")
-    decode = verb("decode", "Phones of log posteriors, by beam search with a model")
-    decode.add_argument("model", metavar="ARPA", help="phone n-gram model")
-    decode.add_argument(
+    posteriors = argparse.ArgumentParser(add_help=False)
+    posteriors.add_argument("model", metavar="ARPA", help="phone n-gram model")
+    posteriors.add_argument(
         "posteriors",
         metavar="DIR",
         help="ragged array, or one <utterance>.npy (frames, phones) each",
     )
-    decode.add_argument(
+    posteriors.add_argument(
         "--phones", metavar="FILE", required=True, help="the columns: inventory.json or one a line"
     )
+    posteriors.add_argument("--beam", type=int, default=50, help="(%(default)s)")
+    posteriors.add_argument("--blank", metavar="PHONE", help="the CTC blank; none: repeats join")
+    posteriors.add_argument("--silence", metavar="PHONE", help="a phone the model may not know")
+    posteriors.add_argument("--silence-score", type=float, default=0.0, help="(%(default)s)")
+    decode = verb("decode", "Phones of log posteriors, by beam search with a model", posteriors)
     decode.add_argument("--lm-weight", type=float, default=1.0, help="(%(default)s)")
     decode.add_argument("--insertion-score", type=float, default=0.0, help="a phone (%(default)s)")
-    decode.add_argument("--beam", type=int, default=50, help="(%(default)s)")
     decode.add_argument("--nbest", type=int, default=1, help="hypotheses of each (%(default)s)")
-    decode.add_argument("--blank", metavar="PHONE", help="the CTC blank; none: repeats are joined")
-    decode.add_argument("--silence", metavar="PHONE", help="a phone that the model may not know")
-    decode.add_argument("--silence-score", type=float, default=0.0, help="(%(default)s)")
+    tune = verb(
+        "tune", "Weight and insertion score of a decoder, chosen without labels", posteriors
+    )
+    grid = {"--lm-weights": [0.1, 0.2, 0.3, 0.5, 0.7, 1.0]}
+    grid["--insertion-scores"] = [-0.5, 0.0, 0.5, 1.0, 2.0]
+    for name, values in grid.items():
+        tune.add_argument(name, type=float, nargs="+", default=values, help="(%(default)s)")
+    tune.add_argument("--min-distance", type=float, default=0.2, help="floor (%(default)s)")
+    tune.add_argument("--text-perplexity", type=float, default=1.0, help="floor (%(default)s)")
+    tune.add_argument("--ref", metavar="TSV", help="what was said: only shown beside the choice")
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from lm.ngram import NgramEstimator
 from lm.score import load
 from unsup_asr import cli
 from unsup_asr.ragged import RaggedWriter
+from unsup_asr.transcripts import write_transcripts
+from unsup_asr.types import Transcript
 
 SENTENCES = ["a b c", "a b b c", "c a b", "a b c", "b c a"] * 4
 Printed = pytest.CaptureFixture[str]
@@ -141,3 +143,29 @@ def test_missing_and_damaged_files_are_named(
     assert not (tmp_path / "x.arpa").exists()
     nowhere = ["lm", "estimate", str(text), "--out", str(tmp_path / "no" / "x.arpa")]
     assert cli.main(nowhere) == 2
+
+
+def test_tuning_shows_its_choice_and_the_oracles(
+    tmp_path: Path, arpa: Path, phones: Path, capsys: Printed
+) -> None:
+    folder = tmp_path / "posteriors"
+    folder.mkdir()
+    np.save(folder / "u1.npy", log_posteriors("abc", doubt=0.6))
+    np.save(folder / "u2.npy", log_posteriors("cab", doubt=0.6))
+    write_transcripts(
+        tmp_path / "ref.tsv", [Transcript("u1", ("a", "b", "c")), Transcript("u2", ("b", "c", "a"))]
+    )
+    command = ["lm", "tune", str(arpa), str(folder), "--phones", str(phones)]
+    grid = ["--lm-weights", "0.1", "2", "--insertion-scores", "0", "1"]
+    capsys.readouterr()
+    assert cli.main([*command, *grid]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + 4 + 1
+    assert lines[2].startswith("*")
+    assert "PER" not in lines[0]
+    assert cli.main([*command, *grid, "--ref", str(tmp_path / "ref.tsv")]) == 0
+    with_oracle = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in with_oracle[2:]] == [
+        line.split()[:3] for line in lines[2:]
+    ]
+    assert any("(oracle)" in line for line in with_oracle)

@@ -1,10 +1,10 @@
-"""`lm estimate`, `lm perplexity`, `lm decode`: the text side alone, for one's own pipeline."""
+"""`lm estimate`, `perplexity`, `decode`, `tune`: the text side alone, for one's own pipeline."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ from omegaconf import OmegaConf
 
 from unsup_asr.commands import UsageError
 from unsup_asr.config import instantiate
+from unsup_asr.metrics import per_utterance
 from unsup_asr.ragged import RaggedArray
-from unsup_asr.types import Float32Array
+from unsup_asr.report import aligned
+from unsup_asr.transcripts import read_transcripts
+from unsup_asr.types import ErrorCounts, Float32Array, Hypothesis, Transcript
 
 _LARGEST_LOG = 1e-3  # of a log posterior: 0 but for rounding
 
@@ -56,15 +59,10 @@ def decode(arguments: argparse.Namespace) -> int:
     """Print hypotheses as TSV: utterance, rank, score, phones, first frame of each phone."""
     phones = _phones(Path(arguments.phones))
     posteriors = _log_posteriors(Path(arguments.posteriors), len(phones))
-    decoder = _component(
-        "lm.beam.BeamDecoder",
-        lm_path=arguments.model,
+    decoder = _decoder(
+        arguments,
         lm_weight=arguments.lm_weight,
         insertion_score=arguments.insertion_score,
-        silence_score=arguments.silence_score,
-        silence_token=arguments.silence,
-        blank=arguments.blank,
-        beam=arguments.beam,
         nbest=arguments.nbest,
     )
     decoded = decoder.decode_batch(list(posteriors.values()), phones)
@@ -74,6 +72,63 @@ def decode(arguments: argparse.Namespace) -> int:
             starts = " ".join(map(str, found.start_frames))
             print(f"{utterance_id}\t{rank}\t{found.score:.4f}\t{' '.join(found.phones)}\t{starts}")
     return 0
+
+
+def tune(arguments: argparse.Namespace) -> int:
+    """Print the grid, best label-free criterion first; with references, what each is worth."""
+    phones = _phones(Path(arguments.phones))
+    posteriors = _log_posteriors(Path(arguments.posteriors), len(phones))
+    tuning = _component(
+        "lm.tuning.LabelFreeTuning",
+        lm_weights=arguments.lm_weights,
+        insertion_scores=arguments.insertion_scores,
+        min_distance=arguments.min_distance,
+        text_perplexity=arguments.text_perplexity,
+    )
+    found = tuning.candidates(_decoder(arguments), list(posteriors.values()), phones)
+    header = ["", "lm_weight", "insertion_score", "perplexity", "distance %", "criterion"]
+    cells = [
+        [
+            "*" if candidate is found[0] else "",
+            f"{candidate.lm_weight:g}",
+            f"{candidate.insertion_score:g}",
+            f"{candidate.perplexity:.2f}",
+            f"{100 * candidate.distance:.1f}",
+            f"{candidate.criterion:.3f}",
+        ]
+        for candidate in found
+    ]
+    if arguments.ref:  # shown beside the choice, which is made already
+        references = read_transcripts(Path(arguments.ref))
+        rates = [_error_rate(references, list(posteriors), c.transcripts) for c in found]
+        header.append("PER %")
+        for line, rate in zip(cells, rates, strict=True):
+            line.append(f"{rate:.1f}" + (" (oracle)" if rate == min(rates) else ""))
+    print("\n".join(aligned(header, cells, left={0})))
+    print("* chosen: lowest criterion, no labels")
+    return 0
+
+
+def _error_rate(
+    references: Sequence[Transcript],
+    utterance_ids: Sequence[str],
+    transcripts: Sequence[tuple[str, ...]],
+) -> float:
+    hypotheses = [Hypothesis(i, t) for i, t in zip(utterance_ids, transcripts, strict=True)]
+    counts = per_utterance(references, hypotheses).values()
+    return sum(counts, ErrorCounts(0, 0, 0, 0)).rate
+
+
+def _decoder(arguments: argparse.Namespace, **options: float) -> Any:
+    return _component(
+        "lm.beam.BeamDecoder",
+        lm_path=arguments.model,
+        silence_score=arguments.silence_score,
+        silence_token=arguments.silence,
+        blank=arguments.blank,
+        beam=arguments.beam,
+        **options,
+    )
 
 
 def _component(target: str, **options: object) -> Any:
