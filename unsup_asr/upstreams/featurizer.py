@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 def select_layer(layers_BTD: Sequence[Tensor], layer: int) -> Tensor:
@@ -31,3 +32,32 @@ def weighted_sum(layers_BTD: Sequence[Tensor], weights_L: Sequence[float]) -> Te
     for layer_BTD, weight in zip(layers_BTD, weights_L, strict=True):
         summed_BTD = summed_BTD + weight * layer_BTD
     return summed_BTD
+
+
+class WeightedSum(nn.Module):
+    """Softmax-weighted sum of an upstream's layers, learned with what stands on it.
+
+    All layers begin with equal weight. `normalise` takes mean and variance over D out of each
+    frame of each layer first. Yang et al. 2021 (SUPERB).
+    """
+
+    def __init__(self, num_layers: int, *, normalise: bool = False) -> None:
+        super().__init__()
+        self.scores_L = nn.Parameter(torch.zeros(num_layers))
+        self.normalise = normalise
+
+    @property
+    def weights_L(self) -> Tensor:
+        """The weights, positive and of sum 1, one a layer."""
+        return self.scores_L.softmax(dim=0)
+
+    def forward(self, layers_BTD: Sequence[Tensor]) -> Tensor:
+        """The layers under their weights, (B, T, D)."""
+        if len(layers_BTD) != len(self.scores_L):
+            raise ValueError(
+                f"{len(layers_BTD)} layers for a weighted sum of {len(self.scores_L)}; "
+                "expected as many as it was made for"
+            )
+        if self.normalise:
+            layers_BTD = [F.layer_norm(x_BTD, x_BTD.shape[-1:]) for x_BTD in layers_BTD]
+        return torch.einsum("l,lbtd->btd", self.weights_L, torch.stack(list(layers_BTD)))

@@ -1,0 +1,132 @@
+"""A linear CTC head on a learned sum of frozen representations: network, decoding, checkpoint.
+
+Axes: B batch, T frames, D dims, L layers, V outputs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unsup_asr.acoustic.network import padded_batch
+from unsup_asr.upstreams.featurizer import WeightedSum
+
+Layers = Mapping[int, Mapping[str, NDArray[np.floating]]]  # by layer, by utterance: (T, D)
+
+BLANK, END, FIRST_PHONE = 0, 1, 2  # outputs; every target ends with END, as in SUPERB
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecognizerShape:
+    """Enough to build the recognizer again from a checkpoint."""
+
+    num_layers: int
+    dim: int
+    num_phones: int
+    projection: int
+    normalise_layers: bool
+
+
+class PhonemeRecognizer(nn.Module):
+    """Weighted sum of layers, Linear to `projection`, Linear to blank, end and phones."""
+
+    def __init__(self, shape: RecognizerShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.weighted_sum = WeightedSum(shape.num_layers, normalise=shape.normalise_layers)
+        self.projection = nn.Linear(shape.dim, shape.projection)
+        self.output = nn.Linear(shape.projection, FIRST_PHONE + shape.num_phones)
+
+    def forward(self, layers_BTD: Sequence[Tensor]) -> Tensor:
+        """Log posteriors (B, T, V); phone i is output FIRST_PHONE + i."""
+        return self.output(self.projection(self.weighted_sum(layers_BTD))).log_softmax(-1)
+
+
+def recognise(
+    recognizer: PhonemeRecognizer,
+    layers: Layers,
+    inventory: Sequence[str],
+    *,
+    batch_size: int = 16,
+) -> dict[str, tuple[str, ...]]:
+    """Phones of every utterance: the best output of each frame, repeats merged, no blank or end."""
+    lengths = {i: len(x_TD) for i, x_TD in next(iter(layers.values())).items()}
+    ids = sorted(lengths, key=lambda i: (lengths[i], i))
+    found: dict[str, tuple[str, ...]] = {}
+    with torch.inference_mode():
+        for first in range(0, len(ids), batch_size):
+            batch = ids[first : first + batch_size]
+            layers_BTD, lengths_B = layer_batch(layers, batch, device_of(recognizer))
+            best_BT = recognizer(layers_BTD).argmax(dim=-1).cpu().numpy()
+            for utterance_id, best_T, length in zip(
+                batch, best_BT, lengths_B.tolist(), strict=True
+            ):
+                found[utterance_id] = collapse(best_T[:length], inventory)
+    return {utterance_id: found[utterance_id] for utterance_id in lengths}
+
+
+def collapse(outputs_T: NDArray[np.integer], inventory: Sequence[str]) -> tuple[str, ...]:
+    """Phones of the best output of each frame."""
+    is_new_T = np.append(True, outputs_T[1:] != outputs_T[:-1])[: len(outputs_T)]
+    return tuple(
+        str(inventory[output - FIRST_PHONE])
+        for output in outputs_T[is_new_T].tolist()
+        if output >= FIRST_PHONE
+    )
+
+
+def mean_norms(layers: Layers, *, normalise: bool) -> tuple[float, ...]:
+    """Mean Euclidean length of a frame of each layer, as the weighted sum reads it."""
+    norms: list[float] = []
+    for by_utterance in layers.values():
+        total, count = 0.0, 0
+        for x_TD in by_utterance.values():
+            frames_TD = torch.from_numpy(np.array(x_TD, dtype=np.float32))
+            if normalise:
+                frames_TD = F.layer_norm(frames_TD, frames_TD.shape[-1:])
+            total += float(frames_TD.norm(dim=1).sum(dtype=torch.float64))
+            count += len(frames_TD)
+        norms.append(total / count)
+    return tuple(norms)
+
+
+def save_recognizer(recognizer: PhonemeRecognizer, folder: Path) -> None:
+    """Write `recognizer.safetensors` and `recognizer.json` (the shape)."""
+    save_file(recognizer.state_dict(), folder / "recognizer.safetensors")
+    shape = json.dumps(asdict(recognizer.shape), indent=1)
+    (folder / "recognizer.json").write_text(shape, "utf-8")
+
+
+def load_recognizer(folder: Path) -> PhonemeRecognizer:
+    """The recognizer that `save_recognizer` wrote, in evaluation mode."""
+    shape = json.loads((folder / "recognizer.json").read_text("utf-8"))
+    recognizer = PhonemeRecognizer(RecognizerShape(**shape))
+    recognizer.load_state_dict(load_file(folder / "recognizer.safetensors"))
+    return recognizer.eval()
+
+
+def layer_batch(layers: Layers, batch: Sequence[str], device: str) -> tuple[list[Tensor], Tensor]:
+    """Each layer's frames of the batch, padded (B, T, D), and their lengths."""
+    padded = [padded_batch([x[i] for i in batch], device=device) for x in layers.values()]
+    lengths_B = padded[0][1]
+    for layer, (_, other_B) in zip(layers, padded, strict=True):
+        if not torch.equal(lengths_B, other_B):
+            raise ValueError(
+                f"layer {layer} has other numbers of frames than layer {next(iter(layers))} for "
+                f"utterances {batch[0]} ...; expected the layers of one upstream, extract again"
+            )
+    return [x_BTD for x_BTD, _ in padded], lengths_B
+
+
+def device_of(recognizer: PhonemeRecognizer) -> str:
+    """Where its weights lie."""
+    return str(recognizer.output.weight.device)
