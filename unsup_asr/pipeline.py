@@ -15,10 +15,12 @@ from unsup_asr.steps.final import run_evaluate, run_model
 from unsup_asr.steps.matching import run_choice, run_matching
 from unsup_asr.steps.realign import run_realign
 from unsup_asr.steps.spoken import run_spoken_model, run_spoken_text
+from unsup_asr.steps.superb import run_superb
 from unsup_asr.steps.units import run_segments, run_units, run_units_again
 
+SUPERVISED = ("supervised", "superb")  # these learn from references, and go only into `evaluate`
 _SPOKEN = ("features", "text", "language_model")
-_SYSTEMS = ("matching", "gan", "realign_", "spoken_model", "self_training_", "supervised")
+_SYSTEMS = ("matching", "gan", "realign_", "spoken_model", "self_training_", *SUPERVISED)
 
 
 def build_graph(config: DictConfig) -> list[Stage]:
@@ -68,6 +70,16 @@ def build_graph(config: DictConfig) -> list[Stage]:
             reads_references=True,
         )
     )
+    if config.superb.training is not None:
+        stages.append(
+            Stage(
+                "superb",
+                run_superb,
+                ("corpus", "features", "text"),
+                ("superb", "text"),
+                reads_references=True,
+            )
+        )
     given = {stage.name for stage in stages}
     systems = [stage.name for stage in stages if stage.name.startswith(_SYSTEMS)]
     stages.append(

@@ -141,6 +141,31 @@ def confusion(counts_RH: NDArray, labels: Sequence[str], *, title: str = "") -> 
     return _png(figure)
 
 
+def layer_weights(
+    layers: Sequence[int],
+    weights: Sequence[float],
+    shares: Sequence[float],
+    *,
+    title: str = "",
+) -> bytes:
+    """Two bars a layer: its softmax weight, and its share of the sum once its scale counts."""
+    if not len(layers) == len(weights) == len(shares):
+        raise ValueError(
+            f"{len(layers)} layers, {len(weights)} weights and {len(shares)} shares; expected one "
+            "of each a layer"
+        )
+    figure, axes = _figure(height_inches=2.6)
+    places = np.arange(len(layers))
+    axes.bar(places - 0.2, weights, width=0.4, color=_COLOURS[0], label="weight")
+    axes.bar(places + 0.2, shares, width=0.4, color=_COLOURS[1], label="share, by scale")
+    axes.set_xticks(places, [str(layer) for layer in layers])
+    axes.legend(frameon=False, fontsize=8)
+    axes.grid(axis="y", color="#e6e6e6", linewidth=0.7)
+    axes.set_axisbelow(True)
+    _label(axes, title=title, x_label="layer", y_label="of 1")
+    return _png(figure)
+
+
 def wall_time(seconds_by_stage: Mapping[str, Seconds], *, title: str = "") -> bytes:
     """One bar a stage, in the order given, from the top."""
     if not seconds_by_stage:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from unsup_asr.report_assets import Assets
-from unsup_asr.results import SUPERVISED_ROW, Results, Row
+from unsup_asr.results import SUPERB_ROW, SUPERVISED_ROW, Results, Row
 
 
 def load_results(exp_recipe_dir: Path) -> Results:
@@ -59,6 +59,11 @@ def report_json(results: Results) -> dict[str, object]:
         "chosen": [name for name, row in rows.items() if row.chosen],
         "unsupervised_per": rows[final].per if final else None,
         "supervised_per": rows[SUPERVISED_ROW].per if SUPERVISED_ROW in rows else None,
+        "superb_recipe_per": rows[SUPERB_ROW].per if SUPERB_ROW in rows else None,
+        "layer_weights": results.layer_weights.to_json() if results.layer_weights else None,
+        "decoding": {name: row.decoding for name, row in rows.items()},
+        "fold": results.fold,
+        "silence": results.silence,
         "boundary_precision": boundaries.precision if boundaries else None,
         "boundary_recall": boundaries.recall if boundaries else None,
         "boundary_f1": boundaries.f1 if boundaries else None,
@@ -98,6 +103,8 @@ def headline(results: Results) -> str:
     text += f"unsupervised PER {results.rows[final].per:.1f} %" if final else "no final system"
     if SUPERVISED_ROW in results.rows:
         text += f", supervised {results.rows[SUPERVISED_ROW].per:.1f} %"
+    if SUPERB_ROW in results.rows:
+        text += f", SUPERB recipe {results.rows[SUPERB_ROW].per:.1f} %"
     return text
 
 
@@ -117,6 +124,10 @@ def facts(results: Results) -> list[tuple[str, str]]:
     if results.js_divergence:
         values = (f"{n}-gram {bits:.3f}" for n, bits in results.js_divergence.items())
         facts.append(("JS divergence (bit)", ", ".join(values)))
+    if (weights := results.layer_weights) and len(weights.layers) > 1:
+        ranked = sorted(zip(weights.weights, weights.layers, strict=True), reverse=True)
+        values = (f"{layer}: {weight:.3f}" for weight, layer in ranked[:4])
+        facts.append(("layer weights", ", ".join(values)))
     cost = f"{results.wall_s:.0f} s"
     if results.peak_rss_mb is not None:
         cost += f", {results.peak_rss_mb:.0f} MB at the most"

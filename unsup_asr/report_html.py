@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from unsup_asr import plots
+from unsup_asr.layer_weights import LayerWeights
 from unsup_asr.members import PopulationResult
 from unsup_asr.metrics import align
 from unsup_asr.report import facts, headline, table_cells
@@ -62,6 +63,8 @@ def _sections(results: Results, assets: Assets) -> Iterable[str]:
     yield "<h2>Phone error rate</h2>" + _system_table(results)
     if results.population:
         yield "<h2>Members of the game</h2>" + _population_tables(results.population)
+    if results.layer_weights and len(results.layer_weights.layers) > 1:
+        yield "<h2>Layer weights</h2>" + _layer_weights(results.layer_weights)
     yield "<h2>Training curves</h2>" + _curve_images(assets.curves)
     yield "<h2>Boundaries</h2>" + _boundary_section(results, assets.spectrogram)
     yield "<h2>Confusions</h2>" + _confusion_image(results)
@@ -94,6 +97,16 @@ def _population_tables(population: PopulationResult) -> str:
         tables.append(f'<div class="scroll"><table>{"".join(lines)}</table></div>')
     note = "* the rule that the run followed; no rule sees labels, the oracle does"
     return "\n".join([*tables, f'<p class="note">{note}</p>'])
+
+
+def _layer_weights(weights: LayerWeights) -> str:
+    image = plots.layer_weights(weights.layers, weights.weights, weights.shares)
+    note = (
+        "What the supervised baseline by SUPERB's recipe has learned to read. Share: the weight "
+        "times the mean length of the layer's frames, of the sum over layers; a layer of large "
+        "values is heard at a small weight."
+    )
+    return _image(image, alt="weight and share of each layer") + f'<p class="note">{note}</p>'
 
 
 def _curve_images(curve_sets: Iterable[CurveSet]) -> str:

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from unsup_asr.boundary_metrics import BoundaryScores
+from unsup_asr.layer_weights import LayerWeights
 from unsup_asr.members import PopulationResult
 from unsup_asr.metrics import Confusions, bootstrap_interval
 from unsup_asr.types import ErrorCounts
 
 FINAL_ROW = "self_training"
-SUPERVISED_ROW = "supervised"
+SUPERVISED_ROW = "supervised"  # the network of self-training, on references
+SUPERB_ROW = "supervised (SUPERB recipe)"  # a linear head on frozen layers, on references
+SUPERVISED_ROWS = (SUPERVISED_ROW, SUPERB_ROW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +27,8 @@ class Row:
     """One system scored on one set. Rates and the 95 % interval in percent, edits as counts.
 
     `criterion` is the label-free score by which systems are chosen (lower is better), None where
-    it does not apply; `chosen` says that the run went on with this system.
+    it does not apply; `chosen` says that the run went on with this system. `decoding` says what
+    beside the acoustics decided the phones: 'no LM', 'phone LM', 'words', '' where it is unknown.
     """
 
     per: float
@@ -38,6 +42,7 @@ class Row:
     split: str
     criterion: float | None = None
     chosen: bool = False
+    decoding: str = ""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.per) or not self.interval_low <= self.interval_high:
@@ -54,6 +59,7 @@ def row_from_counts(
     seed: int,
     criterion: float | None = None,
     chosen: bool = False,
+    decoding: str = "",
 ) -> Row:
     """The row of one system from its counts by utterance, with a 95 % bootstrap interval."""
     total = sum(counts, ErrorCounts(0, 0, 0, 0))
@@ -70,6 +76,7 @@ def row_from_counts(
         split=split,
         criterion=criterion,
         chosen=chosen,
+        decoding=decoding,
     )
 
 
@@ -87,9 +94,12 @@ class Results:
     """Everything a report shows of one run, pictures aside.
 
     `rows` keeps its order: 'matching', 'matching+lm', 'gan', 'gan+lm', 'self_training_1', ...,
-    'self_training' (the final unsupervised system), 'supervised'. `test_digest` names the test set
-    (`metrics.reference_digest`). `js_divergence` maps n to bits. `diagnosis` holds one message for
-    each reason why the run may have failed. Times in seconds, `peak_rss_mb` in 10^6 bytes.
+    'self_training' (the final unsupervised system), 'supervised', 'supervised (SUPERB recipe)'.
+    `test_digest` names the references of the test set (`metrics.reference_digest`), `audio_digest`
+    its recordings; `fold` says which phones count as one, `silence` whether silence counts: the
+    three are '' in results of older versions. `js_divergence` maps n to bits. `diagnosis` holds one
+    message for each reason why the run may have failed. Times in seconds, `peak_rss_mb` in 10^6
+    bytes.
     """
 
     recipe: str
@@ -107,6 +117,10 @@ class Results:
     confusion: Confusions | None = None
     diagnosis: tuple[str, ...] = ()
     population: PopulationResult | None = None  # where the game had more than one member
+    layer_weights: LayerWeights | None = None  # where a weighted sum of layers was learned
+    audio_digest: str = ""
+    fold: str = ""
+    silence: str = ""
     wall_by_stage: dict[str, float]
     peak_rss_mb: float | None = None
 
@@ -120,7 +134,9 @@ class Results:
         """Name of the final unsupervised system: 'self_training', else the last one chosen."""
         if FINAL_ROW in self.rows:
             return FINAL_ROW
-        chosen = [name for name, row in self.rows.items() if row.chosen and name != SUPERVISED_ROW]
+        chosen = [
+            name for name, row in self.rows.items() if row.chosen and name not in SUPERVISED_ROWS
+        ]
         return chosen[-1] if chosen else None
 
     def to_json(self) -> dict[str, object]:
@@ -129,6 +145,7 @@ class Results:
         data["rows"] = {name: _row_to_json(row) for name, row in self.rows.items()}
         data["js_divergence"] = {str(n): bits for n, bits in self.js_divergence.items()}
         data["population"] = self.population.to_json() if self.population else None
+        data["layer_weights"] = self.layer_weights.to_json() if self.layer_weights else None
         if self.confusion:
             labels, counts = list(self.confusion.labels), self.confusion.counts_RH.tolist()
             data["confusion"] = {"labels": labels, "counts_RH": counts}
@@ -136,11 +153,15 @@ class Results:
 
     @classmethod
     def from_json(cls, data: Mapping, *, source: str = "results") -> Results:
-        """The object that `to_json` gave `data`; ValueError naming `source` when it is damaged."""
+        """The object that `to_json` gave `data`; ValueError naming `source` when it is damaged.
+
+        A field that older versions did not write takes its default.
+        """
         known = {field.name for field in fields(cls)}
-        if set(data) != known:
+        missing = _required() - set(data)
+        if missing or set(data) - known:
             raise ValueError(
-                f"{source}: keys missing {sorted(known - set(data))}, "
+                f"{source}: keys missing {sorted(missing)}, "
                 f"unknown {sorted(set(data) - known)}; "
                 "written by another version or by hand, run `evaluate` again"
             )
@@ -170,10 +191,16 @@ class Results:
         return cls.from_json(data, source=str(path))
 
 
+def _required() -> set[str]:
+    """Fields that every version has written."""
+    optional = {"layer_weights", "audio_digest", "fold", "silence"}
+    return {field.name for field in fields(Results)} - optional
+
+
 def _nested(data: Mapping) -> dict[str, object]:
     """The fields of Results that are not plain JSON values, rebuilt."""
     boundaries, confusion = data["boundaries"], data["confusion"]
-    population = data["population"]
+    population, weights = data["population"], data.get("layer_weights")
     return {
         "rows": {name: _row_from_json(row) for name, row in data["rows"].items()},
         "boundaries": BoundaryScores(**boundaries) if boundaries else None,
@@ -189,6 +216,7 @@ def _nested(data: Mapping) -> dict[str, object]:
         else None,
         "diagnosis": tuple(data["diagnosis"]),
         "population": PopulationResult.from_json(population) if population else None,
+        "layer_weights": LayerWeights.from_json(weights) if weights else None,
     }
 
 

@@ -20,7 +20,7 @@ from unsup_asr.protocols import PhoneDecoder
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import open_split
 from unsup_asr.steps.matching import merge_repeats
-from unsup_asr.steps.references import read_references
+from unsup_asr.steps.references import training_targets
 from unsup_asr.steps.scoring import boundary_times, run_criterion
 from unsup_asr.transcripts import read_hypotheses, write_hypotheses
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array
@@ -56,15 +56,7 @@ def run_supervised(context: StageContext) -> None:
     """The same model trained on references: what labels are worth on this corpus."""
     training = instantiate(context.config.self_training.training)
     inventory = read_inventory(context.input("text").file("inventory.json"))
-    known = set(inventory)
-    targets: dict[str, Int32Array] = {}
-    num_unknown = 0
-    for reference in read_references(context, "train"):
-        phones = [phone for phone in reference.phones if phone in known]
-        num_unknown += len(reference.phones) - len(phones)
-        targets[reference.utterance_id] = phone_ids(phones, inventory)
-    if num_unknown:
-        log.warning("left out %d reference phones that the text's inventory lacks", num_unknown)
+    targets = training_targets(context, inventory)
     features = open_split(context, "features", "acoustic", "train")
     train_and_decode(context, training, features, targets, ("dev", "test"))
 

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from unsup_asr.audio import read_audio
 from unsup_asr.boundary_metrics import BoundaryScores, boundary_scores, phone_boundaries
 from unsup_asr.config import instantiate
+from unsup_asr.layer_weights import LayerWeights
 from unsup_asr.manifest import read_manifest
 from unsup_asr.members import MemberResult, PopulationResult
 from unsup_asr.metrics import (
@@ -24,10 +25,20 @@ from unsup_asr.metrics import (
 )
 from unsup_asr.phone_text import flat_phones, phone_ids, read_inventory, read_phone_sentences
 from unsup_asr.protocols import LanguageModelScorer
-from unsup_asr.report_assets import Assets, CurveSet, SpectrogramExample, spectrogram_example
-from unsup_asr.results import FINAL_ROW, Results, Row, SampleTranscript, row_from_counts
+from unsup_asr.report_assets import Assets, SpectrogramExample, spectrogram_example
+from unsup_asr.results import (
+    FINAL_ROW,
+    SUPERB_ROW,
+    SUPERVISED_ROW,
+    Results,
+    Row,
+    SampleTranscript,
+    row_from_counts,
+)
 from unsup_asr.stages import StageContext
+from unsup_asr.steps.conditions import audio_digest, decodings, phone_fold, silence_policy
 from unsup_asr.steps.ctc import decoder_file, decoder_files
+from unsup_asr.steps.curves import training_curves
 from unsup_asr.steps.data import open_split
 from unsup_asr.steps.references import read_references
 from unsup_asr.steps.scoring import boundary_times, read_criterion
@@ -39,6 +50,7 @@ log = logging.getLogger(__name__)
 
 _SHOWN_TRANSCRIPTS = 8
 _TEXT_FOR_DIVERGENCE = 5000
+_SUPERVISED = {"supervised": SUPERVISED_ROW, "superb": SUPERB_ROW}  # rows by stage
 
 
 def run_model(context: StageContext, *, candidates: Sequence[str]) -> None:
@@ -83,19 +95,24 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
     dropped = [r.utterance_id for r in references if r.utterance_id not in scored_ids]
     if dropped:  # too short for one segment: an empty hypothesis, not a smaller test set
         for found in hypotheses.values():
-            found.extend(Hypothesis(utterance_id, ()) for utterance_id in dropped)
+            known = {h.utterance_id for h in found}
+            found.extend(Hypothesis(i, ()) for i in dropped if i not in known)
     found_edges = _found_edges(context)
     rows: dict[str, Row] = {}
+    decoded_with = decodings(context, hypotheses)
     for name, found in hypotheses.items():
-        counts = list(per_utterance(references, found).values())
-        has_criterion = name in systems and name != "supervised"
-        criterion = read_criterion(context.input(name)) if has_criterion else None
+        has_criterion = name in systems and name not in _SUPERVISED
         rows[name] = row_from_counts(
-            counts, split="test", seed=context.seed, criterion=criterion, chosen=name in chosen
+            list(per_utterance(references, found).values()),
+            split="test",
+            seed=context.seed,
+            criterion=read_criterion(context.input(name)) if has_criterion else None,
+            chosen=name in chosen,
+            decoding=decoded_with[name],
         )
     final = json.loads(context.input("model").file("choice.json").read_text("utf-8"))["chosen"]
-    supervised = rows.pop("supervised")
-    rows |= {FINAL_ROW: rows[final], "supervised": supervised}
+    supervised = {row: rows.pop(name) for name, row in _SUPERVISED.items() if name in rows}
+    rows |= {FINAL_ROW: rows[final], **supervised}
     by_id = {h.utterance_id: h.phones for h in hypotheses[final]}
     text = read_phone_sentences(context.input("text").file("phones.txt"))[:_TEXT_FOR_DIVERGENCE]
     flat = [flat_phones(sentence) for sentence in text]
@@ -120,10 +137,14 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         confusion=confusions(references, hypotheses[final]),
         diagnosis=_diagnosis(context, final, flat, [h.phones for h in recognised], chosen),
         population=_population(context, references),
+        layer_weights=_layer_weights(context),
         wall_by_stage={},
+        audio_digest=audio_digest(read_manifest(context.input("corpus").file("test.jsonl"))),
+        fold=phone_fold(context),
+        silence=silence_policy(references),
     )
     results.write(context.out / "results.json")
-    Assets(_curves(context, systems), _spectrogram(context, references, found_edges)).write(
+    Assets(training_curves(context, systems), _spectrogram(context, references, found_edges)).write(
         context.out
     )
 
@@ -207,44 +228,11 @@ def _population(context: StageContext, references: Sequence[Transcript]) -> Popu
     return PopulationResult(members=tuple(members), choices=game["choices"], rule=game["rule"])
 
 
-def _curves(context: StageContext, systems: Sequence[str]) -> tuple[CurveSet, ...]:
-    curves: list[CurveSet] = []
-    if "matching" in systems:
-        matching = json.loads(context.input("matching").file("matching.json").read_text("utf-8"))
-        series = {f"restart {i + 1}": curve for i, curve in enumerate(matching["curves"])}
-        curves.append(
-            CurveSet("Matching: loss of each restart", series, x_label="iteration", x_step=20)
-        )
-    if "gan" in systems:
-        game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
-        series = {
-            f"member {number}": [
-                min(row["weighted_lm_perplexity"], 1e4) for row in member["history"]
-            ]
-            for number, member in enumerate(game["members"])
-        }
-        curves.append(
-            CurveSet(
-                "Game: weighted perplexity of each member",
-                series,
-                x_label="update",
-                y_label="weighted perplexity",
-                x_step=game["validate_every"],
-            )
-        )
-    for title, prefixes in (
-        ("Realignment", ("realign_",)),
-        ("CTC", ("spoken_model", "self_training_", "supervised")),
-    ):
-        names = [name for name in systems if name.startswith(prefixes)]
-        if not names:
-            continue
-        series = {
-            name: json.loads(context.input(name).file("curve.json").read_text("utf-8"))
-            for name in names
-        }
-        curves.append(CurveSet(f"{title}: loss of each epoch", series, x_label="epoch"))
-    return tuple(curves)
+def _layer_weights(context: StageContext) -> LayerWeights | None:
+    if "superb" not in context.artifacts:
+        return None
+    superb = json.loads(context.input("superb").file("superb.json").read_text("utf-8"))
+    return LayerWeights.from_json(superb["layer_weights"])
 
 
 def _diagnosis(

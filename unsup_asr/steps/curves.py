@@ -1,0 +1,61 @@
+"""The training curves of a report, from what the stages that learn have written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from unsup_asr.report_assets import CurveSet
+from unsup_asr.stages import StageContext
+
+
+def training_curves(context: StageContext, systems: Sequence[str]) -> tuple[CurveSet, ...]:
+    """One set for matching, the game, realignment, CTC and the SUPERB recipe, those that ran."""
+    curves: list[CurveSet] = []
+    if "matching" in systems:
+        matching = json.loads(context.input("matching").file("matching.json").read_text("utf-8"))
+        series = {f"restart {i + 1}": curve for i, curve in enumerate(matching["curves"])}
+        curves.append(
+            CurveSet("Matching: loss of each restart", series, x_label="iteration", x_step=20)
+        )
+    if "gan" in systems:
+        game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
+        series = {
+            f"member {number}": [
+                min(row["weighted_lm_perplexity"], 1e4) for row in member["history"]
+            ]
+            for number, member in enumerate(game["members"])
+        }
+        curves.append(
+            CurveSet(
+                "Game: weighted perplexity of each member",
+                series,
+                x_label="update",
+                y_label="weighted perplexity",
+                x_step=game["validate_every"],
+            )
+        )
+    for title, prefixes in (
+        ("Realignment", ("realign_",)),
+        ("CTC", ("spoken_model", "self_training_", "supervised")),
+    ):
+        names = [name for name in systems if name.startswith(prefixes)]
+        if not names:
+            continue
+        series = {
+            name: json.loads(context.input(name).file("curve.json").read_text("utf-8"))
+            for name in names
+        }
+        curves.append(CurveSet(f"{title}: loss of each epoch", series, x_label="epoch"))
+    if "superb" in systems:
+        superb = json.loads(context.input("superb").file("superb.json").read_text("utf-8"))
+        curves.append(
+            CurveSet(
+                "SUPERB recipe: PER on dev",
+                {"superb": superb["dev_per"]},
+                x_label="step",
+                y_label="PER %",
+                x_step=superb["evaluate_every"],
+            )
+        )
+    return tuple(curves)
