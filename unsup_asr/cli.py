@@ -112,6 +112,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="results that do not compare, in tables apart",
     )
+    compare.add_argument(
+        "--published",
+        choices=("timit", "librispeech", "mls", "all"),
+        default="all",
+        help="corpus of the published results below (%(default)s)",
+    )
     report = verb("report", "scoring:report", "Show a recipe's results; write report.html", exp)
     report.add_argument("recipe", metavar="RECIPE", help="the recipe's name")
     report.add_argument("--json", action="store_true", help="print one JSON object, write no HTML")

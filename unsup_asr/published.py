@@ -1,88 +1,87 @@
-"""Published phone error rates on TIMIT, to set results beside. Percent.
-
-`is_read` is False where the number was written down from memory and has not been checked against
-its source: quote it only after checking.
-"""
+"""Published error rates, each with its source and how it was scored, from `published.tsv`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+PUBLISHED_PATH = Path(__file__).parent / "published.tsv"
+
+MEASURES = ("PER", "WER")
+DECODINGS = ("no LM", "phone LM", "words", "unknown")
+SILENCE = ("counted", "not counted", "unknown")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PublishedResult:
-    """One published system: what was scored, and where the number stands."""
+    """One published figure in percent: what was scored how, and where the number stands.
+
+    `is_read` is False where it was written down from memory and not checked against its source.
+    """
 
     system: str
-    per: float
+    measure: str
+    rate: float
     corpus: str
     scored_on: str
-    num_phones: int
-    source: str
+    phones: str
+    silence: str
+    decoding: str
+    is_supervised: bool
     is_read: bool
-    is_supervised: bool = False
+    source: str
 
 
-_LIU = "Liu et al. 2018, arXiv 1804.00316, abstract (phoneme accuracy 36 %; 63.6 as later quoted)"
-_CHEN = "Chen et al. 2019, arXiv 1904.04100"
-_WAV2VEC_U = "Baevski et al. 2021, arXiv 2105.11084"
-_REBORN = "Tseng et al. 2024, arXiv 2402.03988, result files of its repository"
+def published_corpora() -> list[str]:
+    """Names of the corpora that there are figures of."""
+    return list(dict.fromkeys(result.corpus for result in published_results()))
 
-PUBLISHED = (
-    PublishedResult("Liu 2018, GAN", 63.6, "timit", "test", 39, _LIU, True),
-    PublishedResult(
-        "Yeh 2019, segmental ODM",
-        41.6,
-        "timit",
-        "test",
-        39,
-        "Yeh et al. 2019, arXiv 1812.09323, abstract",
-        True,
-    ),
-    PublishedResult("Chen 2019, GAN + HMM", 33.1, "timit", "test", 39, _CHEN + ", abstract", True),
-    PublishedResult(
-        "Chen 2019, GAN + HMM, matched text", 26.1, "timit", "all test, matched", 39, _CHEN, False
-    ),
-    PublishedResult("wav2vec-U, GAN", 16.6, "timit", "all test, matched", 39, _WAV2VEC_U, False),
-    PublishedResult(
-        "wav2vec-U + self-training",
-        11.3,
-        "timit",
-        "all test, matched",
-        39,
-        _WAV2VEC_U + ", abstract",
-        True,
-    ),
-    PublishedResult(
-        "wav2vec-U, GAN, re-run by REBORN",
-        20.32,
-        "timit",
-        "all test, matched",
-        39,
-        _REBORN,
-        True,
-    ),
-    PublishedResult(
-        "REBORN, second iteration", 12.96, "timit", "all test, matched", 39, _REBORN, True
-    ),
-    PublishedResult(
-        "EURO, wav2vec 2.0",
-        19.8,
-        "timit",
-        "test",
-        39,
-        "Gao et al. 2022, arXiv 2211.17196",
-        False,
-    ),
-    PublishedResult("Li-GRU, fMLLR", 14.9, "timit", "core test", 39, "wer_are_we list", True, True),
-    PublishedResult(
-        "wav2vec 2.0",
-        8.3,
-        "timit",
-        "core test",
-        39,
-        "Baevski et al. 2020, arXiv 2006.11477",
-        False,
-        True,
-    ),
-)
+
+def published_of(corpus: str) -> tuple[PublishedResult, ...]:
+    """The figures on one corpus, or with 'all' on each; ValueError for a corpus without any."""
+    if corpus == "all":
+        return published_results()
+    found = tuple(result for result in published_results() if result.corpus == corpus)
+    if not found:
+        raise ValueError(
+            f"no published results on {corpus!r}; expected one of "
+            f"{', '.join([*published_corpora(), 'all'])}"
+        )
+    return found
+
+
+@cache
+def published_results(path: Path = PUBLISHED_PATH) -> tuple[PublishedResult, ...]:
+    """All figures in the order of the file; ValueError with the line for anything malformed."""
+    lines = [
+        (number, line.split("\t"))
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if line.strip() and not line.startswith("#")
+    ]
+    (_, header), *rows = lines
+    return tuple(_result(header, row, f"{path}:{number}") for number, row in rows)
+
+
+def _result(header: list[str], row: list[str], where: str) -> PublishedResult:
+    if len(row) != len(header) or not all(cell.strip() for cell in row):
+        raise ValueError(f"{where}: {len(row)} cells; expected {', '.join(header)}, none empty")
+    cells = dict(zip(header, row, strict=True))
+    training = _one_of(cells.pop("training"), ("supervised", "unsupervised"), where)
+    read = _one_of(cells.pop("read"), ("read", "memory"), where)
+    _one_of(cells["measure"], MEASURES, where)
+    _one_of(cells["silence"], SILENCE, where)
+    _one_of(cells["decoding"], DECODINGS, where)
+    try:
+        rate = float(cells.pop("rate"))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}; expected a rate in percent") from error
+    return PublishedResult(
+        **cells, rate=rate, is_supervised=training == "supervised", is_read=read == "read"
+    )
+
+
+def _one_of(value: str, allowed: tuple[str, ...], where: str) -> str:
+    if value not in allowed:
+        raise ValueError(f"{where}: {value!r}; expected one of {', '.join(allowed)}")
+    return value

@@ -57,7 +57,8 @@ def compare(arguments: argparse.Namespace) -> int:
     paths = [Path(path) for path in arguments.paths]
     if missing := [path for path in paths if not path.exists()]:
         raise UsageError(f"{missing[0]} does not exist; expected exp/<recipe> or a results.json")
-    print(compare_apart(paths) if arguments.show_apart else compared(paths))
+    show = compare_apart if arguments.show_apart else compared
+    print(show(paths, published=arguments.published))
     return 0
 
 
