@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from unsup_asr.config import load_recipe
-from unsup_asr.pipeline import build_graph
-from unsup_asr.stages import Stage, StageContext
+from unsup_asr.pipeline import SUPERVISED, build_graph
+from unsup_asr.stage_keys import stage_keys
+from unsup_asr.stages import Stage, StageContext, stages_that_see_references
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("unsup_asr", "segmentation", "gan", "lm")
@@ -98,29 +99,47 @@ def leading_to(stages: list[Stage], name: str) -> list[Stage]:
 
 
 def peeking(stages: list[Stage]) -> list[str]:
-    """Stages, other than `evaluate` and the supervised baseline, that may read references."""
-    allowed = ("evaluate", "supervised")
+    """Stages, other than `evaluate` and the supervised baselines, that may read references."""
+    allowed = ("evaluate", "supervised", "superb")
     return [stage.name for stage in stages if stage.reads_references and stage.name not in allowed]
 
 
-@pytest.fixture
-def demo_stages(monkeypatch: pytest.MonkeyPatch) -> list[Stage]:
+@pytest.fixture(params=["none", "phoneme_recognition"])
+def demo_stages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[Stage]:
+    """The demo's graph, with one supervised baseline and with both."""
     monkeypatch.chdir(ROOT)
-    return build_graph(load_recipe("demo"))
+    return build_graph(load_recipe("demo", [f"superb={request.param}"]))
 
 
 def test_nothing_that_learns_may_read_references(demo_stages: list[Stage]) -> None:
     assert peeking(demo_stages) == []
 
 
-def test_what_the_supervised_baseline_makes_goes_nowhere_but_into_evaluate(
+def test_what_the_supervised_baselines_make_goes_nowhere_but_into_evaluate(
     demo_stages: list[Stage],
 ) -> None:
-    users = [s.name for s in demo_stages if {"supervised", "evaluate"} & set(s.inputs)]
+    users = [s.name for s in demo_stages if {*SUPERVISED, "evaluate"} & set(s.inputs)]
     assert set(users) <= {"evaluate"}
-    unsupervised = [s for s in demo_stages if s.name not in ("evaluate", "supervised")]
+    names = {s.name for s in demo_stages}
+    assert stages_that_see_references(demo_stages) == names & {*SUPERVISED, "evaluate"}
+    unsupervised = [s for s in demo_stages if s.name not in (*SUPERVISED, "evaluate")]
     for stage in unsupervised:
         assert all(not s.reads_references for s in leading_to(demo_stages, stage.name))
+
+
+def test_the_superb_recipe_changes_the_key_of_evaluate_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A second baseline must not run again what there is: unsupervised stages do not know of it."""
+    monkeypatch.chdir(ROOT)
+    keys = {}
+    for choice in ("none", "phoneme_recognition"):
+        config = load_recipe("demo", [f"superb={choice}"])
+        found = stage_keys(build_graph(config), config, tmp_path)
+        keys[choice] = {name: material["key"] for name, material in found.items()}
+    without, with_superb = keys["none"], keys["phoneme_recognition"]
+    assert set(with_superb) - set(without) == {"superb"}
+    assert [name for name in without if without[name] != with_superb[name]] == ["evaluate"]
 
 
 def test_a_stage_that_peeks_would_be_seen() -> None:

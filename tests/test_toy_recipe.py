@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 
+import unsup_asr.steps.superb
 import unsup_asr.upstreams.kaldi_features
 from benchmarks.kill_resume import rates, run
 from unsup_asr.cli import main
@@ -68,6 +69,81 @@ def test_the_report_holds_what_is_asked_for(exp, capsys):
     assert report["num_phones"] > 30
     assert main(["report", "toy", "--exp", str(exp)]) == 0
     assert (exp / "toy" / "report.html").read_text("utf-8").count("data:image/png") >= 4
+
+
+SUPERB = [
+    "superb=phoneme_recognition",
+    "superb.training.steps=30",
+    "superb.training.evaluate_every=10",
+    "superb.training.projection=16",
+]
+
+
+@pytest.fixture(scope="module")
+def superb_exp(exp, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("superb") / "exp"
+    shutil.copytree(exp, folder, symlinks=True)
+    assert main(["run", "toy", "--exp", str(folder), *SMALL, *SUPERB]) == 0
+    return folder
+
+
+def test_the_superb_recipe_is_a_row_of_its_own_beside_the_supervised_one(superb_exp, capsys):
+    assert main(["run", "toy", "--exp", str(superb_exp), *SMALL, *SUPERB]) == 0
+    capsys.readouterr()
+    assert main(["report", "toy", "--exp", str(superb_exp), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert list(report["per"])[-2:] == ["supervised", "supervised (SUPERB recipe)"]
+    assert report["superb_recipe_per"] == report["per"]["supervised (SUPERB recipe)"]
+    assert report["superb_recipe_per"] < 100
+    assert report["layer_weights"]["weights"] == [1.0]
+    assert report["layer_weights"]["norms"][0] > 1
+    decoding = report["decoding"]
+    assert decoding["matching"] == decoding["supervised (SUPERB recipe)"] == "no LM"
+    assert decoding["matching+lm"] == decoding["supervised"] == "phone LM"
+    assert decoding["realign_1"] == "words"
+    assert report["silence"] == "not counted"
+    assert "ᵻ>ɪ" in report["fold"]
+    written = json.loads(
+        (superb_exp / "toy" / "latest" / "superb" / "superb.json").read_text("utf-8")
+    )
+    assert written["steps"] == [10, 20, 30]
+    assert (
+        min(written["dev_per"]) == written["dev_per"][written["steps"].index(written["best_step"])]
+    )
+    assert main(["report", "toy", "--exp", str(superb_exp)]) == 0
+    assert "SUPERB recipe" in capsys.readouterr().out.splitlines()[0]
+    assert "Layer weights" not in (superb_exp / "toy" / "report.html").read_text("utf-8")
+
+
+def test_runs_with_and_without_the_superb_recipe_compare(exp, superb_exp, capsys):
+    """Nothing else was run again: the rows that both have are the same."""
+    paths = [str(folder / "toy") for folder in (exp, superb_exp)]
+    assert main(["compare", *paths, "--published", "librispeech"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    cells = {line.split("  ")[0]: line for line in lines}
+    first, second = cells["self_training"].split("phone LM")[1].split("]")[:2]
+    assert first.split() == second.split()
+    assert "supervised (SUPERB recipe)" in cells
+    assert "behind supervised (SUPERB recipe)" in cells
+    assert any(line.startswith("SUPERB PR, FBANK") for line in lines)
+
+
+def test_several_layers_are_summed_and_shown(exp, tmp_path, monkeypatch, capsys):
+    copied = tmp_path / "exp"
+    shutil.copytree(exp, copied, symlinks=True)
+    one_layer = unsup_asr.steps.superb._layers
+
+    def noise_too(context, split):
+        rng = np.random.default_rng(len(split))
+        features = one_layer(context, split)[0]
+        noise = {i: rng.normal(size=x.shape).astype(np.float16) for i, x in features.items()}
+        return {4: noise, 9: features}
+
+    monkeypatch.setattr(unsup_asr.steps.superb, "_layers", noise_too)
+    assert main(["run", "toy", "--exp", str(copied), *SMALL, *SUPERB]) == 0
+    assert main(["report", "toy", "--exp", str(copied)]) == 0
+    assert "layer weights       9: 0." in capsys.readouterr().out
+    assert "<h2>Layer weights</h2>" in (copied / "toy" / "report.html").read_text("utf-8")
 
 
 def test_wav2vec_u_2_plays_on_frames(exp, tmp_path):

@@ -81,5 +81,21 @@ def test_every_stage_has_its_bar():
         plots.wall_time({})
 
 
+def test_each_layer_has_a_bar_for_its_weight_and_one_for_its_share():
+    image = pixels(plots.layer_weights([0, 6, 12], [0.2, 0.5, 0.3], [0.6, 0.1, 0.3]))
+    assert has_colour(image, BLUE)
+    assert has_colour(image, VERMILION)
+    tall, low = (
+        pixels(plots.layer_weights([0], [1.0], [share], title="share")) for share in (1.0, 0.01)
+    )
+    vermilion = [
+        (np.abs(i[..., :3] - np.array([0xD5, 0x5E, 0]) / 255) < 0.02).all(axis=-1).sum()
+        for i in (tall, low)
+    ]
+    assert vermilion[0] > 5 * vermilion[1]
+    with pytest.raises(ValueError, match="2 layers, 1 weights and 2 shares"):
+        plots.layer_weights([0, 1], [1.0], [0.5, 0.5])
+
+
 def test_the_same_picture_has_the_same_bytes():
     assert plots.wall_time({"corpus": 2.0}) == plots.wall_time({"corpus": 2.0})

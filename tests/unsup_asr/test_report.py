@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from unsup_asr.boundary_metrics import BoundaryScores
+from unsup_asr.layer_weights import LayerWeights
 from unsup_asr.members import MemberResult, PopulationResult
 from unsup_asr.metrics import confusions
 from unsup_asr.report import load_assets, load_results, report_json, terminal_table
 from unsup_asr.report_assets import Assets, CurveSet, spectrogram_example
 from unsup_asr.report_html import write_html
-from unsup_asr.results import Results, SampleTranscript, row_from_counts
+from unsup_asr.results import SUPERB_ROW, Results, SampleTranscript, row_from_counts
 from unsup_asr.types import ErrorCounts, Hypothesis, Transcript
 
 
@@ -66,6 +67,10 @@ def results() -> Results:
             choices={"weighted_perplexity": 0, "two_steps": 1},
             rule="weighted_perplexity",
         ),
+        layer_weights=LayerWeights((0, 5, 12), (0.2, 0.5, 0.3), (10.0, 1.0, 5.0)),
+        audio_digest="ba9876543210",
+        fold="timit_39",
+        silence="not counted",
         wall_by_stage={"corpus": 2.0, "matching": 5.5},
         peak_rss_mb=512.0,
     )
@@ -122,6 +127,39 @@ def test_results_come_back_equal_from_disk(tmp_path, results):
     np.testing.assert_array_equal(again.confusion.counts_RH, results.confusion.counts_RH)
     assert list(again.rows) == list(results.rows)
     json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def test_results_of_a_version_that_knew_less_are_still_read(tmp_path, results):
+    data = results.to_json()
+    for key in ("layer_weights", "audio_digest", "fold", "silence"):
+        del data[key]
+    for row in data["rows"].values():
+        del row["decoding"]
+    old = Results.from_json(json.loads(json.dumps(data)))
+    assert old.layer_weights is None
+    assert (old.fold, old.silence, old.audio_digest) == ("", "", "")
+    assert old.rows["matching"].decoding == ""
+    assert old.rows["matching"].per == results.rows["matching"].per
+
+
+def test_layer_weights_come_back_equal_and_count_their_scale(results):
+    weights = results.layer_weights
+    assert LayerWeights.from_json(json.loads(json.dumps(weights.to_json()))) == weights
+    assert weights.shares == pytest.approx((0.5, 0.125, 0.375))
+    assert report_json(results)["layer_weights"]["shares"] == pytest.approx([0.5, 0.125, 0.375])
+    assert "layer weights       5: 0.500, 12: 0.300, 0: 0.200" in terminal_table(results)
+    with pytest.raises(ValueError, match="2 layers, 1 weights and 2 norms"):
+        LayerWeights((0, 1), (1.0,), (1.0, 1.0))
+
+
+def test_the_superb_row_is_supervised_and_named_in_the_headline(results):
+    rows = {SUPERB_ROW: replace(results.rows["supervised"], chosen=True), **results.rows}
+    del rows["self_training"]
+    with_superb = replace(results, rows=rows)
+    assert with_superb.final_row == "matching"
+    assert terminal_table(with_superb).splitlines()[0].endswith("5.0 %, SUPERB recipe 5.0 %")
+    assert report_json(with_superb)["superb_recipe_per"] == pytest.approx(5.0)
+    assert report_json(results)["superb_recipe_per"] is None
 
 
 @pytest.mark.parametrize(
@@ -268,7 +306,7 @@ def test_html_is_one_well_formed_file_with_every_picture_inside(tmp_path, result
     parser = Tags()
     parser.feed(path.read_text("utf-8"))
     assert parser.open == []
-    assert len(parser.sources) == 4  # curves, spectrogram, confusions, wall time
+    assert len(parser.sources) == 5  # layer weights, curves, spectrogram, confusions, wall time
     assert all(source.startswith("data:image/png;base64,iVBOR") for source in parser.sources)
     assert "http" not in path.read_text("utf-8").replace("https://", "http")
     assert "u<b>: said above" in parser.text  # escaped, so that it is text
@@ -281,6 +319,7 @@ def test_html_is_one_well_formed_file_with_every_picture_inside(tmp_path, result
 def test_html_of_a_run_with_little_says_what_is_missing(tmp_path, results):
     bare = replace(
         results,
+        layer_weights=None,
         rows={"matching": replace(results.rows["matching"], chosen=False)},
         boundaries=None,
         js_divergence={},
@@ -291,6 +330,7 @@ def test_html_of_a_run_with_little_says_what_is_missing(tmp_path, results):
     )
     write_html(bare, Assets(), tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text("utf-8")
+    assert "Layer weights" not in text
     for what in ("training curves", "aligned references", "confusion matrix", "wall times"):
         assert f"This run has no {what}." in text
     assert "toy, seed 1: no final system" in terminal_table(bare)
