@@ -10,6 +10,11 @@ from pathlib import Path
 from unsup_asr.report_assets import Assets
 from unsup_asr.results import SUPERB_ROW, SUPERVISED_ROW, Results, Row
 
+SUPERB_NOTE = (
+    "supervised: the network of self-training, on references. SUPERB recipe: a linear CTC head on "
+    "frozen features, at this corpus and its phones, so not a SUPERB number"
+)
+
 
 def load_results(exp_recipe_dir: Path) -> Results:
     """The latest results of a recipe, with wall times and peak memory of its latest stages."""
@@ -86,6 +91,8 @@ def terminal_table(results: Results) -> str:
     if any(row.chosen for row in results.rows.values()):
         name = f" ({results.criterion_name})" if results.criterion_name else ""
         parts.append(f"* chosen by the unsupervised criterion{name}: lower is better, no labels")
+    if SUPERB_ROW in results.rows:
+        parts.append(SUPERB_NOTE)
     if results.population:
         parts += ["", "The game's members, and whom each label-free rule takes:"]
         parts += aligned(*results.population.member_cells(), left=set())

@@ -11,9 +11,9 @@ from unsup_asr import plots
 from unsup_asr.layer_weights import LayerWeights
 from unsup_asr.members import PopulationResult
 from unsup_asr.metrics import align
-from unsup_asr.report import facts, headline, table_cells
+from unsup_asr.report import SUPERB_NOTE, facts, headline, table_cells
 from unsup_asr.report_assets import Assets, CurveSet, SpectrogramExample
-from unsup_asr.results import Results, SampleTranscript
+from unsup_asr.results import SUPERB_ROW, Results, SampleTranscript
 
 _STYLE = """
 body { max-width: 58rem; margin: 2rem auto 4rem; padding: 0 1rem; background: #fff; color: #222;
@@ -87,7 +87,7 @@ def _system_table(results: Results) -> str:
         '<p class="note">ins, del, sub in percent of the reference phones; the interval is a '
         f"bootstrap over utterances. * and shading: chosen by the unsupervised criterion{name}, "
         "which sees no labels; lower is better.</p>"
-    )
+    ) + (f'<p class="note">{SUPERB_NOTE}.</p>' if SUPERB_ROW in results.rows else "")
 
 
 def _population_tables(population: PopulationResult) -> str:

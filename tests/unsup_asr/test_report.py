@@ -152,12 +152,16 @@ def test_layer_weights_come_back_equal_and_count_their_scale(results):
         LayerWeights((0, 1), (1.0,), (1.0, 1.0))
 
 
-def test_the_superb_row_is_supervised_and_named_in_the_headline(results):
+def test_the_superb_row_is_supervised_and_says_what_it_is(tmp_path, results, assets):
     rows = {SUPERB_ROW: replace(results.rows["supervised"], chosen=True), **results.rows}
     del rows["self_training"]
     with_superb = replace(results, rows=rows)
     assert with_superb.final_row == "matching"
     assert terminal_table(with_superb).splitlines()[0].endswith("5.0 %, SUPERB recipe 5.0 %")
+    assert "not a SUPERB number" in terminal_table(with_superb)
+    assert "SUPERB" not in terminal_table(results)
+    write_html(with_superb, assets, tmp_path / "report.html")
+    assert "not a SUPERB number" in (tmp_path / "report.html").read_text("utf-8")
     assert report_json(with_superb)["superb_recipe_per"] == pytest.approx(5.0)
     assert report_json(results)["superb_recipe_per"] is None
 
