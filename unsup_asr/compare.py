@@ -171,6 +171,8 @@ def _boundary_cell(results: Results) -> str:
 
 
 def _published_table(corpus: str) -> str:
+    results = published_of(corpus)
+    sources = list(dict.fromkeys(result.source for result in results))
     header = [
         "published",
         "",
@@ -194,14 +196,15 @@ def _published_table(corpus: str) -> str:
             result.silence,
             result.decoding,
             "references" if result.is_supervised else "none",
-            result.source,
+            f"[{1 + sources.index(result.source)}]",
         ]
-        for result in published_of(corpus)
+        for result in results
     ]
     return "\n".join(
         [
             "Published results, under their own conditions: for orientation, not for comparison",
             *aligned(header, cells, left={0, 1, 4, 5, 6, 7, 8, 9}),
             "? from memory, not checked against the source",
+            *(f"[{number}] {source}" for number, source in enumerate(sources, 1)),
         ]
     )

@@ -150,10 +150,11 @@ def test_published_numbers_name_their_source_and_say_when_they_are_from_memory(t
     by_system = {line.split("  ")[0]: line for line in published}
     yeh = by_system["Yeh 2019, segmental ODM"]
     assert "41.6  " in yeh
-    assert "1812.09323" in yeh
+    source = next(line for line in published if line.startswith(yeh.split()[-1]))
+    assert "1812.09323" in source
     assert by_system["wav2vec 2.0, fine-tuned"].split("8.3")[1].split()[0] == "?"
     assert "71, with stress" in by_system["SUPERB PR, FBANK"]
-    assert "from memory" in published[-1]
+    assert any(line.startswith("? from memory") for line in published)
     assert "librispeech" not in compare([path], published="timit")
     assert "timit core test" in compare_apart([path], published="timit")
     assert "82.01" in compare([path], published="librispeech")
