@@ -60,4 +60,7 @@ class WeightedSum(nn.Module):
             )
         if self.normalise:
             layers_BTD = [F.layer_norm(x_BTD, x_BTD.shape[-1:]) for x_BTD in layers_BTD]
-        return torch.einsum("l,lbtd->btd", self.weights_L, torch.stack(list(layers_BTD)))
+        summed_BTD = torch.zeros_like(layers_BTD[0])
+        for weight, layer_BTD in zip(self.weights_L, layers_BTD, strict=True):
+            summed_BTD = summed_BTD + weight * layer_BTD  # one layer at a time: 25 are a gigabyte
+        return summed_BTD
