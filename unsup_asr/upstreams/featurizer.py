@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from unsup_asr.protocols import Upstream, UpstreamOutput
+
 
 def select_layer(layers_BTD: Sequence[Tensor], layer: int) -> Tensor:
     """The layer of that index; negative indices count from the last."""
@@ -31,3 +33,25 @@ def weighted_sum(layers_BTD: Sequence[Tensor], weights_L: Sequence[float]) -> Te
     for layer_BTD, weight in zip(layers_BTD, weights_L, strict=True):
         summed_BTD = summed_BTD + weight * layer_BTD
     return summed_BTD
+
+
+class ChosenLayer:
+    """An upstream of one layer: another one's, of that index."""
+
+    def __init__(self, upstream: Upstream, layer: int) -> None:
+        self._upstream = upstream
+        self._layer = layer
+        self.sample_rate = upstream.sample_rate
+        self.frame_shift_samples = upstream.frame_shift_samples
+        self.num_layers = 1
+        self.dim = upstream.dim
+
+    def encode(self, waves_BN: Tensor, lengths_B: Tensor) -> UpstreamOutput:
+        """The chosen layer alone, in float32."""
+        output = self._upstream.encode(waves_BN, lengths_B)
+        layer_BTD = select_layer(output.layers_BTD, self._layer)
+        return UpstreamOutput([layer_BTD.float()], output.lengths_B)
+
+    def fingerprint(self) -> str:
+        """That of the upstream: which layer is read stands in the config."""
+        return self._upstream.fingerprint()
