@@ -34,7 +34,7 @@ class ClusterRuns:
 
     def fit(self, features: RaggedArray) -> None:
         """Cluster all training frames."""
-        self.kmeans.fit(np.asarray(features.values_array))
+        self.kmeans.fit(features.values_array)
 
     def boundaries(self, features_TD: Float32Array) -> Int32Array:
         """Strictly increasing frame indices from 0 to T."""
@@ -64,9 +64,10 @@ class SwitchPenaltyViterbi:
 
     def fit(self, features: RaggedArray) -> None:
         """Cluster all training frames; measure their mean distance."""
-        rows_ND = np.asarray(features.values_array, dtype=np.float32)
+        rows_ND = features.values_array
         self.kmeans.fit(rows_ND)
-        self._measure(rows_ND[:: max(1, len(rows_ND) // 100_000)])
+        some_ND = rows_ND[:: max(1, len(rows_ND) // 100_000)]
+        self._measure(np.asarray(some_ND, dtype=np.float32))
 
     def boundaries(self, features_TD: Float32Array) -> Int32Array:
         """Strictly increasing frame indices from 0 to T."""

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
-from segmentation.checks import check_rows
+from segmentation.checks import blocks, check_rows
 from unsup_asr.types import Float32Array, Int32Array
 
 
@@ -31,8 +32,11 @@ class KMeans:
     seed: int = 0
     centroids_KD: Float32Array | None = field(init=False, repr=False, default=None)
 
-    def fit(self, rows_ND: Float32Array) -> None:
-        """Find the centroids; ValueError for NaN or fewer rows than clusters."""
+    def fit(self, rows_ND: NDArray[np.floating]) -> None:
+        """Find the centroids; ValueError for NaN or fewer rows than clusters.
+
+        Of rows in a memory map, no more than the sample is in memory.
+        """
         check_rows(rows_ND, what="k-means input")
         num_rows, dim = rows_ND.shape
         if num_rows < self.num_clusters:
@@ -40,6 +44,7 @@ class KMeans:
                 f"k-means: {num_rows} rows for {self.num_clusters} clusters; expected at least one "
                 "row a cluster. Lower num_clusters or use more audio"
             )
+        sample_ND = self._sample(rows_ND)
         kmeans = faiss.Kmeans(
             dim,
             self.num_clusters,
@@ -48,20 +53,31 @@ class KMeans:
             seed=self.seed,
             gpu=False,
             min_points_per_centroid=1,
-            max_points_per_centroid=self.max_points_per_centroid or num_rows,
+            max_points_per_centroid=len(sample_ND),
         )
-        kmeans.train(np.ascontiguousarray(rows_ND, dtype=np.float32))
+        kmeans.train(np.ascontiguousarray(sample_ND, dtype=np.float32))
         self.centroids_KD = np.asarray(kmeans.centroids, dtype=np.float32)
 
-    def assign(self, rows_ND: Float32Array) -> Int32Array:
-        """Nearest centroid of each row, (N,), 0 to K - 1."""
+    def assign(self, rows_ND: NDArray[np.floating]) -> Int32Array:
+        """Nearest centroid of each row, (N,), 0 to K - 1; some rows at a time."""
         centroids_KD = self.fitted_centroids()
         check_rows(rows_ND, what="k-means input", dim=centroids_KD.shape[1])
         index = faiss.IndexFlatL2(centroids_KD.shape[1])
         index.add(centroids_KD)  # pyright: ignore[reportCallIssue]
-        rows = np.ascontiguousarray(rows_ND, dtype=np.float32)
-        _, nearest_N1 = index.search(rows, 1)  # pyright: ignore[reportCallIssue]
-        return nearest_N1[:, 0].astype(np.int32)
+        nearest: list[Int32Array] = []
+        for block_ND in blocks(rows_ND):
+            rows = np.ascontiguousarray(block_ND, dtype=np.float32)
+            _, nearest_N1 = index.search(rows, 1)  # pyright: ignore[reportCallIssue]
+            nearest.append(nearest_N1[:, 0].astype(np.int32))
+        return np.concatenate(nearest)
+
+    def _sample(self, rows_ND: NDArray[np.floating]) -> NDArray[np.floating]:
+        """All rows, or as many as `max_points_per_centroid` allows, at random, in their order."""
+        limit = self.num_clusters * self.max_points_per_centroid
+        if not limit or limit >= len(rows_ND):
+            return rows_ND
+        rng = np.random.default_rng(self.seed)
+        return rows_ND[np.sort(rng.choice(len(rows_ND), limit, replace=False))]
 
     def fitted_centroids(self) -> Float32Array:
         """(K, D); ValueError before `fit` or `load`."""

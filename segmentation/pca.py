@@ -1,4 +1,4 @@
-"""Principal components, without whitening.
+"""Principal components, without whitening, of rows that need not fit into memory.
 
 Whitened components make every cluster-to-phone mapping equally easy; the variances are kept.
 Axes: N rows, D input dims, P components.
@@ -6,13 +6,14 @@ Axes: N rows, D input dims, P components.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import faiss
 import numpy as np
+from numpy.typing import NDArray
 
-from segmentation.checks import check_rows
+from segmentation.checks import blocks, check_rows, check_shape
 from unsup_asr.types import Float32Array
 
 
@@ -27,22 +28,42 @@ class PCA:
     projection_DP: Float32Array | None = field(init=False, repr=False, default=None)
     bias_P: Float32Array | None = field(init=False, repr=False, default=None)
 
-    def fit(self, rows_ND: Float32Array) -> None:
+    def fit(self, rows_ND: NDArray[np.floating]) -> None:
         """Learn the projection; ValueError for NaN or fewer dims or rows than components."""
-        check_rows(rows_ND, what="PCA input")
-        num_rows, dim = rows_ND.shape
-        if min(num_rows, dim) < self.num_components:
+        check_shape(rows_ND, what="PCA input")
+        self.fit_blocks(blocks(rows_ND))
+
+    def fit_blocks(self, blocks_ND: Iterable[NDArray[np.floating]]) -> None:
+        """As `fit`, of rows that come in blocks, each of which is read once.
+
+        The covariance is summed in double precision, around the mean of the first block.
+        """
+        num_rows, shift_D, total_D, products_DD = 0, None, 0.0, 0.0
+        for block_ND in blocks_ND:
+            check_rows(block_ND, what="PCA input", dim=None if shift_D is None else len(shift_D))
+            wide_ND = block_ND.astype(np.float64)
+            if shift_D is None:
+                shift_D = wide_ND.mean(axis=0)
+            wide_ND -= shift_D
+            num_rows += len(wide_ND)
+            total_D += wide_ND.sum(axis=0)
+            products_DD += wide_ND.T @ wide_ND
+        dim = 0 if shift_D is None else len(shift_D)
+        if shift_D is None or min(num_rows, dim) < self.num_components:
             raise ValueError(
                 f"PCA: {num_rows} rows of {dim} dims for {self.num_components} components; "
                 "expected at least as many of both. Lower num_components or use more audio"
             )
-        matrix = faiss.PCAMatrix(dim, self.num_components, 0.0)
-        matrix.train(np.ascontiguousarray(rows_ND, dtype=np.float32))  # pyright: ignore[reportCallIssue]
-        projection_PD = faiss.vector_to_array(matrix.A).reshape(self.num_components, dim)
-        self.projection_DP = np.ascontiguousarray(projection_PD.T, dtype=np.float32)
-        self.bias_P = np.asarray(faiss.vector_to_array(matrix.b), dtype=np.float32)
+        mean_D = total_D / num_rows
+        covariance_DD = products_DD / num_rows - np.outer(mean_D, mean_D)
+        _, vectors_DD = np.linalg.eigh(covariance_DD)  # smallest variance first
+        vectors_DP = vectors_DD[:, ::-1][:, : self.num_components]
+        largest_P = np.abs(vectors_DP).argmax(axis=0)  # a component's sign is free: fix it
+        vectors_DP = vectors_DP * np.sign(vectors_DP[largest_P, np.arange(self.num_components)])
+        self.projection_DP = np.ascontiguousarray(vectors_DP, dtype=np.float32)
+        self.bias_P = (-(shift_D + mean_D) @ vectors_DP).astype(np.float32)
 
-    def apply(self, rows_ND: Float32Array) -> Float32Array:
+    def apply(self, rows_ND: NDArray[np.floating]) -> Float32Array:
         """Projected rows, (N, P)."""
         if self.projection_DP is None or self.bias_P is None:
             raise ValueError("PCA has no projection yet: call fit or load first")

@@ -66,6 +66,23 @@ def mean_pool_adjacent(features_TD: Float32Array, *, rate: float = 0.5) -> Float
     return features_TD.reshape(num_out, -1, dim).mean(axis=1, dtype=np.float32)
 
 
+@dataclass(frozen=True)
+class AdjacentPairs:
+    """Every two neighbouring segments become one, a last odd one stays: `mean_pool_adjacent`.
+
+    wav2vec-U reads these; its segments are then about as long as phones (Baevski et al. 2021).
+    """
+
+    def boundaries(self, boundaries: Int32Array) -> Int32Array:
+        """Every second boundary, and the last."""
+        pairs = boundaries[::2]
+        return pairs if pairs[-1] == boundaries[-1] else np.append(pairs, boundaries[-1:])
+
+    def pool(self, rows_SD: Float32Array) -> Float32Array:
+        """Mean of both segments' rows, however long the segments are, (ceil(S / 2), D)."""
+        return mean_pool_adjacent(rows_SD, rate=0.5)
+
+
 def _mean_of_spans(
     features_TD: Float32Array, starts_S: Int32Array, ends_S: Int32Array
 ) -> Float32Array:

@@ -146,6 +146,34 @@ def test_several_layers_are_summed_and_shown(exp, tmp_path, monkeypatch, capsys)
     assert "<h2>Layer weights</h2>" in (copied / "toy" / "report.html").read_text("utf-8")
 
 
+def test_the_superb_recipe_weighs_all_layers_that_an_upstream_gives(exp, tmp_path):
+    """Layers as `representations` keeps them: float16, whole utterances, in shards."""
+    copied = tmp_path / "exp"
+    shutil.copytree(exp, copied, symlinks=True)
+    (tmp_path / "weights.txt").write_text("0.1", "utf-8")
+    tiny = "tests.unsup_asr.tiny_upstream.TinyUpstream"
+    upstream = [
+        "features=self_supervised",
+        f"features.upstream={{_target_:{tiny},weights:'{tmp_path / 'weights.txt'}'}}",
+        "features.layer=1",
+        "features.layers=all",
+        "features.projection=null",
+    ]
+    command = ["run", "toy", "--exp", str(copied), "--until", "superb"]
+    assert main([*command, *SMALL, *SUPERB, *upstream]) == 0
+    latest = copied / "toy" / "latest"
+    written = json.loads((latest / "superb" / "superb.json").read_text("utf-8"))
+    weights = written["layer_weights"]
+    assert weights["layers"] == [0, 1, 2]
+    assert sum(weights["weights"]) == pytest.approx(1)
+    assert len(set(weights["weights"])) == 3
+    assert weights["norms"][0] < weights["norms"][1] < weights["norms"][2]  # layer k adds k
+    assert sum(weights["shares"]) == pytest.approx(1)
+    manifest = (latest / "corpus" / "test.jsonl").read_text("utf-8").splitlines()
+    hypotheses = (latest / "superb" / "hypotheses" / "test.tsv").read_text("utf-8").splitlines()
+    assert len(hypotheses) == 1 + len(manifest)
+
+
 def test_wav2vec_u_2_plays_on_frames(exp, tmp_path):
     """Its own segments, stride and auxiliary classes, through the stage."""
     copied = tmp_path / "exp"

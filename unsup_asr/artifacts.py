@@ -167,8 +167,15 @@ def _remedy(folder: Path) -> str:
     return f"run again with --force {folder.parent.name}, or delete {folder} and run again"
 
 
+def sync_tree(folder: Path) -> None:
+    """Make the content of a folder survive a power cut, before it is renamed into its place."""
+    for path in folder.rglob("*"):
+        _sync_folder(path)
+    _sync_folder(folder)
+
+
 def _sync_folder(folder: Path) -> None:
-    """Make renames inside a folder survive a power cut."""
+    """Make renames inside a folder, or what a file holds, survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -151,9 +151,9 @@ def _check_plain_keys(node: DictConfig, defined: DictConfig, where: str) -> None
     """RecipeError for a key or type that the group's own file does not have; components aside."""
     if "_target_" in node:
         return
+    names = [str(name) for name in defined]  # `in` does not see a key whose value is ???
     for key in node:
-        if key not in defined:
-            names = [str(name) for name in defined]
+        if str(key) not in names:
             near = difflib.get_close_matches(str(key), names, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise RecipeError(f"{where}.{key} is unknown.{hint} Known keys: {', '.join(names)}")

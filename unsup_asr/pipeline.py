@@ -14,9 +14,11 @@ from unsup_asr.steps.data import run_corpus, run_features, run_language_model, r
 from unsup_asr.steps.final import run_evaluate, run_model
 from unsup_asr.steps.matching import run_choice, run_matching
 from unsup_asr.steps.realign import run_realign
+from unsup_asr.steps.representations import run_representations
 from unsup_asr.steps.spoken import run_spoken_model, run_spoken_text
 from unsup_asr.steps.superb import run_superb
 from unsup_asr.steps.units import run_segments, run_units, run_units_again
+from unsup_asr.steps.upstream_features import run_upstream_features
 
 SUPERVISED = ("supervised", "superb")  # these learn from references, and go only into `evaluate`
 _SPOKEN = ("features", "text", "language_model")
@@ -29,10 +31,10 @@ def build_graph(config: DictConfig) -> list[Stage]:
         Stage("corpus", run_corpus, config_keys=("corpus",), external_files=_user_files),
         Stage("text", run_text, ("corpus",), ("text",)),
         Stage("language_model", run_language_model, ("text",), ("language_model",)),
-        Stage("features", run_features, ("corpus",), ("features",)),
+        *_features(config),
     ]
     if config.start.road == "spoken_text":
-        stages += _from_spoken_text()
+        stages += _from_spoken_text(config)
         extra = ("spoken_text",)
     else:
         stages += _from_matching(config)
@@ -55,7 +57,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
         Stage(
             "model",
             partial(run_model, candidates=tuple(rounds)),
-            (*rounds, "text", "language_model"),
+            (*rounds, "features", "text", "language_model"),
             ("features", "self_training"),
         )
     )
@@ -75,7 +77,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
             Stage(
                 "superb",
                 run_superb,
-                ("corpus", "features", "text"),
+                ("corpus", "text", _layers(config)),
                 ("superb", "text"),
                 reads_references=True,
             )
@@ -92,6 +94,40 @@ def build_graph(config: DictConfig) -> list[Stage]:
         )
     )
     return stages
+
+
+def uses_representations(config: DictConfig) -> bool:
+    """Whether the recipe reads a layer of an upstream that `representations` keeps on disk."""
+    return "layer" in config.features
+
+
+def _layers(config: DictConfig) -> str:
+    """The stage whose layers the SUPERB recipe weighs."""
+    return "representations" if uses_representations(config) else "features"
+
+
+def _features(config: DictConfig) -> list[Stage]:
+    """MFCC, or one of the layers that an upstream gives in one pass over the audio."""
+    read = ("features.upstream", "features.boundary_upstream")
+    if not uses_representations(config):
+        return [Stage("features", run_features, ("corpus",), ("features",), upstreams=read)]
+    return [
+        Stage(
+            "representations",
+            run_representations,
+            ("corpus",),
+            ("features.upstream", "features.layers", "features.runtime"),
+            resumable=True,
+            upstreams=("features.upstream",),
+        ),
+        Stage(
+            "features",
+            run_upstream_features,
+            ("corpus", "representations"),
+            ("features",),
+            upstreams=read,
+        ),
+    ]
 
 
 def _from_matching(config: DictConfig) -> list[Stage]:
@@ -133,10 +169,16 @@ def _from_matching(config: DictConfig) -> list[Stage]:
     return stages
 
 
-def _from_spoken_text() -> list[Stage]:
+def _from_spoken_text(config: DictConfig) -> list[Stage]:
     """The text, spoken; a model of it."""
     return [
-        Stage("spoken_text", run_spoken_text, ("text",), ("start", "features")),
+        Stage(
+            "spoken_text",
+            run_spoken_text,
+            ("text", *(("features",) if uses_representations(config) else ())),
+            ("start", "features"),
+            upstreams=("features.upstream",),
+        ),
         Stage(
             "spoken_model",
             run_spoken_model,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unsup_asr.ragged import RaggedArray
@@ -31,7 +33,10 @@ class Upstream(Protocol):
     dim: int
 
     def encode(self, waves_BN: Tensor, lengths_B: Tensor) -> UpstreamOutput:
-        """Representations of padded float32 waveforms in [-1, 1]; lengths in samples."""
+        """Representations of padded float32 waveforms in [-1, 1]; lengths in samples.
+
+        Computed on the device of the waveforms.
+        """
         ...
 
     def fingerprint(self) -> str:
@@ -60,6 +65,18 @@ class Segmenter(Protocol):
         ...
 
 
+class Launcher(Protocol):
+    """Where the workers of an extraction run."""
+
+    def run(self, job: Path, num_shards: int, *, poll: Callable[[], None]) -> None:
+        """Run `unsup_asr.extraction_worker` on all shards of the job; return when all have ended.
+
+        A worker that dies is no error: what it left is found and tried again. `poll` is called now
+        and then, to show progress.
+        """
+        ...
+
+
 class Silence(Protocol):
     """Which frames are long silence, to be cut."""
 
@@ -67,6 +84,22 @@ class Silence(Protocol):
         self, samples_N: Float32Array, *, frame_samples: int, shift_samples: int
     ) -> Int32Array:
         """Original index of each frame that stays, increasing."""
+        ...
+
+
+class Projection(Protocol):
+    """Frames to fewer dims."""
+
+    def fit_blocks(self, blocks_ND: Iterable[NDArray[np.floating]]) -> None:
+        """Learn from a stream of training rows, which is read once."""
+        ...
+
+    def apply(self, rows_ND: NDArray[np.floating]) -> Float32Array:
+        """Projected rows, (N, P)."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what `fit_blocks` learned."""
         ...
 
 
@@ -78,11 +111,23 @@ class Pooling(Protocol):
         ...
 
 
+class AdjacentPooling(Protocol):
+    """Neighbouring segments joined into one."""
+
+    def boundaries(self, boundaries: Int32Array) -> Int32Array:
+        """Those of the joined segments."""
+        ...
+
+    def pool(self, rows_SD: Float32Array) -> Float32Array:
+        """One row a joined segment."""
+        ...
+
+
 class Clusterer(Protocol):
     """Vectors to cluster ids."""
 
-    def fit(self, rows_ND: Float32Array) -> None:
-        """Learn from training rows."""
+    def fit(self, rows_ND: NDArray[np.floating]) -> None:
+        """Learn from training rows, which may be a memory map larger than the memory."""
         ...
 
     def assign(self, rows_ND: Float32Array) -> Int32Array:

@@ -83,6 +83,10 @@ class RaggedWriter:
         self._index: dict[str, int] = {}
         self._raw = (folder / "values.raw").open("wb")
 
+    def __len__(self) -> int:
+        """Utterances so far."""
+        return len(self._index)
+
     def append(self, utterance_id: str, array: NDArray) -> None:
         """Add rows (length, ...); ValueError for a repeated id, NaN or another row shape."""
         if utterance_id in self._index:

@@ -1,7 +1,8 @@
 """Content keys: what a stage's result depends on, and a digest of it.
 
 The key of a stage is the sha256 of its name, version, own config subtrees without `runtime`, seed,
-the keys of its inputs and the digests of the user's files that it reads.
+the keys of its inputs, the digests of the user's files that it reads and the fingerprints of the
+upstreams that it runs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.artifacts import digest_files
+from unsup_asr.config import instantiate
 
 if TYPE_CHECKING:
     from unsup_asr.stages import Stage
@@ -35,7 +37,7 @@ def stage_keys(
 
     Digests of the user's files are remembered in `root`, so that only changed files are read.
     """
-    cache = DigestCache(root / ".digests.json")
+    cache, fingerprints = DigestCache(root / ".digests.json"), _Fingerprints()
     described: dict[str, dict[str, object]] = {}
     for stage in stages:
         unknown = [name for name in stage.inputs if name not in described]
@@ -44,10 +46,16 @@ def stage_keys(
             "stage": stage.name,
             "version": stage.version,
             "seed": int(config.seed),
-            "config": {key: _without_runtime(plain(config, key)) for key in stage.config_keys},
+            "config": {
+                key: _without_runtime(plain(config, key))
+                for key in stage.config_keys
+                if key.rpartition(".")[2] != RUNTIME
+            },
             "inputs": {name: described[name]["key"] for name in stage.inputs},
             "external": {str(path): cache.digest(path) for path in stage.external_files(config)},
         }
+        if found := {key: fingerprints.of(config, key) for key in stage.upstreams}:
+            material["upstreams"] = {key: digest for key, digest in found.items() if digest}
         text = json.dumps(material, sort_keys=True, ensure_ascii=False)
         described[stage.name] = {
             "key": hashlib.sha256(text.encode()).hexdigest()[:12],
@@ -60,15 +68,34 @@ def stage_keys(
 def visible_config(config: DictConfig, keys: Sequence[str]) -> DictConfig:
     """The declared subtrees, `runtime` and `seed`; reading anything else is an error."""
     always = [key for key in (RUNTIME, "seed") if key in config]
-    visible = OmegaConf.create({key: plain(config, key) for key in [*keys, *always]})
+    visible = OmegaConf.create()
+    for key in [*keys, *always]:
+        OmegaConf.update(visible, key, plain(config, key))
     OmegaConf.set_struct(visible, True)
     return visible
 
 
 def plain(config: DictConfig, key: str) -> object:
-    """One subtree as dicts, lists and values."""
-    node = config[key]
+    """One subtree as dicts, lists and values; `key` may name one inside a group, `group.key`."""
+    node = OmegaConf.select(config, key, throw_on_missing=True)
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+class _Fingerprints:
+    """Of upstreams by their config node; each is asked once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, config: DictConfig, key: str) -> str | None:
+        """None where the recipe has no upstream at the key."""
+        node = OmegaConf.select(config, key)
+        if node is None:
+            return None
+        text = json.dumps(plain(config, key), sort_keys=True)
+        if text not in self._known:
+            self._known[text] = instantiate(node).fingerprint()
+        return self._known[text]
 
 
 class DigestCache:

@@ -63,6 +63,10 @@ def _changes(latest: Mapping[str, object], now: Mapping[str, object]) -> Iterato
     for path, digest in files_now.items():
         if files_before.get(path) != digest:
             yield f"{path} {'is missing' if digest == MISSING_FILE else 'changed'}"
+    upstreams_before = _mapping(latest.get("upstreams"))
+    for key, digest in _mapping(now.get("upstreams")).items():
+        if upstreams_before.get(key) != digest:
+            yield f"what {key} gives changed"
     inputs_before, inputs_now = _mapping(latest.get("inputs")), _mapping(now["inputs"])
     for name, key in inputs_now.items():
         if inputs_before.get(name) != key:

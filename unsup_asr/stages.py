@@ -39,7 +39,11 @@ _ALMOST_FULL_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the pipeline. `config_keys` are the top-level config subtrees that it reads."""
+    """One step of the pipeline.
+
+    `config_keys` are the config subtrees that it reads: a group, or `group.key`. `upstreams` are
+    those, of the form `group.key`, that describe an upstream: its fingerprint enters the key.
+    """
 
     name: str
     run: Callable[[StageContext], None]
@@ -49,6 +53,7 @@ class Stage:
     reads_references: bool = False
     resumable: bool = False  # finds its own checkpoints in a partial folder
     external_files: Callable[[DictConfig], Sequence[Path]] = field(default=lambda _: ())
+    upstreams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

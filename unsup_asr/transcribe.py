@@ -1,13 +1,14 @@
 """Phones of audio files with a trained model: what stage `model` of a run wrote.
 
 A model is a folder: network, inventory, what the decoder reads (n-gram model, maybe a lexicon) and
-the options of features and decoder. The
-recording is normalised by its own mean and variance, where training used those of its speaker.
+the options of features and decoder. Of MFCC, the recording is normalised by its own mean and
+variance, where training used those of its speaker.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +16,18 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import AcousticNetwork, load_network, log_posteriors
+from unsup_asr.acoustic_frames import STATISTICS, acoustic_upstream, of_one_speaker
 from unsup_asr.audio import duration_s, read_audio
 from unsup_asr.config import instantiate
+from unsup_asr.frames import FIRST_CENTRE_S
 from unsup_asr.phone_text import read_inventory
 from unsup_asr.protocols import PhoneDecoder, Silence, Upstream
 from unsup_asr.steps.ctc import decode_utterances, with_files
-from unsup_asr.steps.data import FIRST_CENTRE_S, trimmed_features
+from unsup_asr.steps.data import trimmed_features
 from unsup_asr.types import Hypothesis
-from unsup_asr.upstreams.normalise import add_deltas, normalise_utterance
+from unsup_asr.upstreams.normalise import SpeakerStatistics, read_statistics
+
+log = logging.getLogger(__name__)
 
 _FILES = ("model.json", "network.json", "network.safetensors", "inventory.json")
 
@@ -33,6 +38,7 @@ class Model:
 
     upstream: Upstream
     silence: Silence
+    statistics: SpeakerStatistics | None  # of training frames, where the upstream is a network
     network: AcousticNetwork
     decoder: PhoneDecoder
     inventory: list[str]
@@ -52,8 +58,8 @@ class Model:
                 "expected at least 0.1 s"
             )
         (static_TD,), kept = found
-        features_TD = normalise_utterance(add_deltas(static_TD, (1.0, 1.0, 1.0)))
-        posteriors = log_posteriors(self.network, {utterance_id: features_TD})
+        features = of_one_speaker({utterance_id: static_TD}, self.statistics)
+        posteriors = log_posteriors(self.network, features)
         shift_s = self.upstream.frame_shift_samples / self.upstream.sample_rate
         (hypothesis,) = decode_utterances(
             self.decoder,
@@ -77,9 +83,19 @@ def load_model(folder: str | Path) -> Model:
         )
     options = OmegaConf.create(json.loads((folder / "model.json").read_text("utf-8")))
     assert isinstance(options, DictConfig)
+    upstream = acoustic_upstream(options.features)
+    if upstream.fingerprint() != options.upstream:
+        log.warning(
+            "%s: the upstream %s has other weights, options or library versions than when the "
+            "model was trained; expect worse phones, or train again",
+            folder,
+            options.features.upstream["_target_"],
+        )
+    statistics = folder / STATISTICS
     return Model(
-        upstream=instantiate(options.features.upstream),
+        upstream=upstream,
         silence=instantiate(options.features.silence),
+        statistics=read_statistics(statistics) if statistics.is_file() else None,
         network=load_network(folder),
         decoder=instantiate(with_files(options.decoder, lambda name: folder / name)),
         inventory=read_inventory(folder / "inventory.json"),

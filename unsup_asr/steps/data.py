@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from unsup_asr.audio import read_audio
 from unsup_asr.config import instantiate
+from unsup_asr.frames import FIRST_CENTRE_S, MIN_FRAMES, frame_samples, shortest_samples
+from unsup_asr.lookahead import map_ahead
 from unsup_asr.manifest import read_manifest
 from unsup_asr.phone_text import read_phone_sentences
 from unsup_asr.progress import progress
@@ -32,8 +34,6 @@ from unsup_asr.upstreams.normalise import (
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "dev", "test")
-_FRAME_S = 0.025  # window of a frame: its energy is taken over it
-FIRST_CENTRE_S = _FRAME_S / 2
 
 
 def run_corpus(context: StageContext) -> None:
@@ -61,58 +61,86 @@ def run_language_model(context: StageContext) -> None:
 def run_features(context: StageContext) -> None:
     """Write, by split, `acoustic` (with deltas) and `boundary` features, `cluster` (both, weighted)
     and `kept` (original frame indices); all are normalised by speaker.
+
+    In two passes, so that memory is flat in the hours of audio: features as they are into a scratch
+    folder, then their statistics, then the normalised ones.
     """
-    corpus = context.input("corpus")
     options = context.config.features
     acoustic: Upstream = instantiate(options.upstream)
     boundary: Upstream = instantiate(options.boundary_upstream)
     silence: Silence = instantiate(options.silence)
+    scratch = context.out / "scratch"
     for split in SPLITS:
-        utterances = read_manifest(corpus.file(f"{split}.jsonl"))
-        static: dict[str, Float32Array] = {}
-        edges: dict[str, Float32Array] = {}
-        kept: dict[str, Int32Array] = {}
-
-        def extract(utterance: Utterance) -> tuple[list[Float32Array], Int32Array] | None:
-            samples_N = read_audio(corpus.file(utterance.audio), sample_rate=acoustic.sample_rate)
-            try:
-                return trimmed_features(samples_N, (acoustic, boundary), silence)
-            except ValueError as error:
-                raise ValueError(
-                    f"utterance {utterance.id} ({utterance.audio}): {error}"
-                ) from error
-
-        with one_torch_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
-            extracted = pool.map(extract, utterances)
-            for utterance, found in zip(
-                progress(utterances, f"features {split}"), extracted, strict=True
+        utterances = read_manifest(context.input("corpus").file(f"{split}.jsonl"))
+        with (
+            RaggedWriter(scratch / "acoustic") as with_deltas,
+            RaggedWriter(scratch / "boundary") as edges,
+            RaggedWriter(context.out / "kept" / split, dtype="int32") as kept,
+        ):
+            for utterance_id, static_TD, edges_TD, kept_T in _extracted(
+                utterances, (acoustic, boundary), silence, f"features {split}"
             ):
-                if found is not None:
-                    (static[utterance.id], edges[utterance.id]), kept[utterance.id] = found
-        if not static:
-            raise ValueError(f"no utterance of {split} has speech; look at features.silence")
-        if len(static) < len(utterances):
-            log.warning("%s: %d utterances too short", split, len(utterances) - len(static))
+                with_deltas.append(utterance_id, add_deltas(static_TD, (1.0, 1.0, 1.0)))
+                edges.append(utterance_id, edges_TD)
+                kept.append(utterance_id, kept_T)
+        report_short(split, num_kept=len(with_deltas), num_utterances=len(utterances))
         speakers = {u.id: u.speaker for u in utterances}
-        acoustic_by_speaker = by_speaker(
-            {i: add_deltas(x, (1.0, 1.0, 1.0)) for i, x in static.items()}, speakers
-        )
-        boundary_by_speaker = by_speaker(edges, speakers)
-        cluster = {
-            i: np.concatenate(
-                [
-                    weigh_deltas(x, tuple(options.delta_weights)),
-                    options.boundary_weight * boundary_by_speaker[i],
-                ],
-                axis=1,
-            )
-            for i, x in acoustic_by_speaker.items()
-        }
-        _write(context.out / "acoustic" / split, acoustic_by_speaker)
-        _write(context.out / "boundary" / split, boundary_by_speaker)
-        _write(context.out / "cluster" / split, cluster)
-        _write(context.out / "kept" / split, kept, dtype="int32")
-    shift_s = acoustic.frame_shift_samples / acoustic.sample_rate
+        raw = [RaggedArray.open(scratch / name) for name in ("acoustic", "boundary")]
+        statistics = [speaker_statistics(x, speakers) for x in raw]
+        with (
+            RaggedWriter(context.out / "acoustic" / split) as acoustic_writer,
+            RaggedWriter(context.out / "boundary" / split) as boundary_writer,
+            RaggedWriter(context.out / "cluster" / split) as cluster_writer,
+        ):
+            for i in raw[0]:
+                acoustic_TD, boundary_TD = (
+                    normalise_speaker(x[i], of_speaker[speakers[i]])
+                    for x, of_speaker in zip(raw, statistics, strict=True)
+                )
+                acoustic_writer.append(i, acoustic_TD)
+                boundary_writer.append(i, boundary_TD)
+                weighted_TD = weigh_deltas(acoustic_TD, tuple(options.delta_weights))
+                blocks = [weighted_TD, options.boundary_weight * boundary_TD]
+                cluster_writer.append(i, np.concatenate(blocks, axis=1))
+        shutil.rmtree(scratch)
+    write_timing(context, acoustic)
+
+
+def _extracted(
+    utterances: Sequence[Utterance],
+    upstreams: tuple[Upstream, Upstream],
+    silence: Silence,
+    title: str,
+) -> Iterator[tuple[str, Float32Array, Float32Array, Int32Array]]:
+    """Id, trimmed frames of both upstreams and their original indices, of what is long enough."""
+
+    def extract(utterance: Utterance) -> tuple[list[Float32Array], Int32Array] | None:
+        samples_N = read_audio(utterance.audio, sample_rate=upstreams[0].sample_rate)
+        try:
+            return trimmed_features(samples_N, upstreams, silence)
+        except ValueError as error:
+            raise ValueError(f"utterance {utterance.id} ({utterance.audio}): {error}") from error
+
+    num_threads = os.cpu_count() or 1
+    with one_torch_thread(), ThreadPoolExecutor(num_threads) as pool:
+        extracted = map_ahead(pool, extract, utterances, ahead=4 * num_threads)
+        for utterance, found in zip(progress(utterances, title), extracted, strict=True):
+            if found is not None:
+                (first_TD, second_TD), kept_T = found
+                yield utterance.id, first_TD, second_TD, kept_T
+
+
+def report_short(split: str, *, num_kept: int, num_utterances: int) -> None:
+    """Count what was left out as too short; ValueError when nothing was kept."""
+    if not num_kept:
+        raise ValueError(f"no utterance of {split} has speech; look at features.silence")
+    if num_kept < num_utterances:
+        log.warning("%s: %d utterances too short", split, num_utterances - num_kept)
+
+
+def write_timing(context: StageContext, upstream: Upstream) -> None:
+    """Where frames lie in time, for all stages that speak of seconds."""
+    shift_s = upstream.frame_shift_samples / upstream.sample_rate
     timing = {"frame_shift_s": shift_s, "first_centre_s": FIRST_CENTRE_S}
     (context.out / "timing.json").write_text(json.dumps(timing), "utf-8")
 
@@ -124,9 +152,7 @@ def trimmed_features(
 
     None for audio of fewer than 4 frames; ValueError where features are not finite.
     """
-    window = int(_FRAME_S * upstreams[0].sample_rate)
-    shift = upstreams[0].frame_shift_samples
-    if len(samples_N) < window + 3 * shift:
+    if len(samples_N) < shortest_samples(upstreams[0]):
         return None
     wave_1N, length_1 = torch.from_numpy(samples_N)[None], torch.tensor([len(samples_N)])
     frames = [up.encode(wave_1N, length_1).layers_BTD[-1][0].numpy() for up in upstreams]
@@ -137,11 +163,21 @@ def trimmed_features(
                 f"{bad} of {len(x_TD)} frames of {type(upstream).__name__} are NaN or infinite; "
                 "look at the audio and at the upstream's options"
             )
-    kept = silence.speech_frames(samples_N, frame_samples=window, shift_samples=shift)
-    kept = kept[kept < min(map(len, frames))]
-    if len(kept) < 4:
-        return None
-    return [x[kept] for x in frames], kept
+    kept_T = speech_frames(samples_N, upstreams[0], silence, num_frames=min(map(len, frames)))
+    return None if kept_T is None else ([x[kept_T] for x in frames], kept_T)
+
+
+def speech_frames(
+    samples_N: Float32Array, upstream: Upstream, silence: Silence, *, num_frames: int
+) -> Int32Array | None:
+    """Which of an upstream's frames are no long silence; None for fewer than 4."""
+    kept_T = silence.speech_frames(
+        samples_N,
+        frame_samples=frame_samples(upstream),
+        shift_samples=upstream.frame_shift_samples,
+    )
+    kept_T = kept_T[kept_T < num_frames]
+    return kept_T if len(kept_T) >= MIN_FRAMES else None
 
 
 @contextmanager
@@ -153,22 +189,6 @@ def one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def by_speaker(
-    features: Mapping[str, Float32Array], speakers: Mapping[str, str]
-) -> dict[str, Float32Array]:
-    """Zero mean and unit variance in each dimension over all frames of a speaker."""
-    statistics = speaker_statistics(features, speakers)
-    return {i: normalise_speaker(x, statistics[speakers[i]]) for i, x in features.items()}
-
-
-def _write(
-    folder: Path, arrays: Mapping[str, Float32Array | Int32Array], *, dtype: str = "float32"
-) -> None:
-    with RaggedWriter(folder, dtype=dtype) as writer:
-        for utterance_id, array in arrays.items():
-            writer.append(utterance_id, array)
 
 
 def open_split(context: StageContext, stage: str, name: str, split: str) -> RaggedArray:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 
+from unsup_asr.acoustic_frames import STATISTICS
 from unsup_asr.audio import read_audio
 from unsup_asr.boundary_metrics import BoundaryScores, boundary_scores, phone_boundaries
 from unsup_asr.config import instantiate
@@ -65,12 +66,15 @@ def run_model(context: StageContext, *, candidates: Sequence[str]) -> None:
     }
     decoder = context.config.self_training.decoder
     copies |= {name: decoder_file(context, name) for name in decoder_files(decoder)}
+    if context.input("features").has(STATISTICS):
+        copies[STATISTICS] = context.input("features").file(STATISTICS)
     for name, source in copies.items():
         (context.out / name).write_bytes(source.read_bytes())
     description = {"chosen": chosen, "criteria": criteria}
     (context.out / "choice.json").write_text(json.dumps(description), "utf-8")
     options = {
         "features": OmegaConf.to_container(context.config.features, resolve=True),
+        "upstream": instantiate(context.config.features.upstream).fingerprint(),
         "decoder": OmegaConf.to_container(decoder, resolve=True),
     }
     (context.out / "model.json").write_text(json.dumps(options, indent=1), "utf-8")

@@ -10,15 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from unsup_asr.acoustic_frames import STATISTICS, acoustic_upstream, of_one_speaker
 from unsup_asr.config import instantiate
 from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
 from unsup_asr.progress import progress_bar
-from unsup_asr.protocols import Silence, Upstream
+from unsup_asr.protocols import Silence
 from unsup_asr.ragged import RaggedWriter
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.ctc import train_and_decode
-from unsup_asr.steps.data import by_speaker, one_torch_thread, open_split, trimmed_features
-from unsup_asr.upstreams.normalise import add_deltas
+from unsup_asr.steps.data import one_torch_thread, open_split, trimmed_features
+from unsup_asr.upstreams.normalise import read_statistics
 
 
 def run_spoken_text(context: StageContext) -> None:
@@ -28,7 +29,12 @@ def run_spoken_text(context: StageContext) -> None:
     phones = read_phone_sentences(text.file("phones.txt"))
     sentences = text.file("words.txt").read_text("utf-8").splitlines()
     spoken_text = instantiate(context.config.start.spoken_text)
-    upstream: Upstream = instantiate(context.config.features.upstream)
+    upstream = acoustic_upstream(context.config.features)
+    statistics = (
+        read_statistics(context.input("features").file(STATISTICS))
+        if "features" in context.artifacts
+        else None
+    )
     silence: Silence = instantiate(context.config.features.silence)
     num_voices, num_frames = spoken_text.num_voices, 0
     with (
@@ -43,11 +49,11 @@ def run_spoken_text(context: StageContext) -> None:
                 lambda said: trimmed_features(said.samples_N, [upstream], silence), spoken
             )
             frames = {
-                f"spoken-{voice:04d}-{i:04d}": add_deltas(static[0][0], (1.0, 1.0, 1.0))
+                f"spoken-{voice:04d}-{i:04d}": static[0][0]
                 for i, static in enumerate(found)
                 if static is not None
             }
-            for utterance_id, x in by_speaker(frames, dict.fromkeys(frames, str(voice))).items():
+            for utterance_id, x in of_one_speaker(frames, statistics).items():
                 sentence = phones[spoken[int(utterance_id[-4:])].sentence]
                 features.append(utterance_id, x)
                 targets.append(utterance_id, phone_ids([p for w in sentence for p in w], inventory))

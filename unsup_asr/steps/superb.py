@@ -1,4 +1,4 @@
-"""Stage `superb`: the supervised baseline by SUPERB's recipe, on all layers of the upstream.
+"""Stage `superb`: the supervised baseline by SUPERB's recipe, on all layers that the recipe keeps.
 
 `supervised` is the other one: the network of self-training, trained on references instead. Features
 of one layer (MFCC) are a weighted sum of that layer alone.
@@ -21,6 +21,7 @@ from unsup_asr.progress import progress_bar
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import open_split
 from unsup_asr.steps.references import read_references, training_targets
+from unsup_asr.steps.representations import open_layers
 from unsup_asr.transcripts import write_hypotheses
 from unsup_asr.types import Hypothesis
 
@@ -71,7 +72,11 @@ def _write(
 
 
 def _layers(context: StageContext, split: str) -> Layers:
-    """The upstream's layers: of features that have no layers, the one that there is."""
+    """All extracted layers of the upstream, whole utterances as in SUPERB; of features that have no
+    layers (MFCC), the frames that every stage reads as the one layer.
+    """
+    if "representations" in context.artifacts:
+        return open_layers(context, split)
     return {0: open_split(context, "features", "acoustic", split)}
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import load_network, log_posteriors
 from unsup_asr.config import instantiate
 from unsup_asr.phone_text import read_phone_sentences
 from unsup_asr.progress import progress
-from unsup_asr.protocols import Clusterer, Pooling, Segmenter
-from unsup_asr.ragged import RaggedWriter
+from unsup_asr.protocols import AdjacentPooling, Clusterer, Pooling, Segmenter
+from unsup_asr.ragged import RaggedArray, RaggedWriter
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import SPLITS, open_split
 from unsup_asr.types import Float32Array, Int64Array, Seconds
@@ -23,7 +24,10 @@ log = logging.getLogger(__name__)
 
 
 def run_segments(context: StageContext) -> None:
-    """Fit the segmenter on training frames; write the boundaries of every split."""
+    """Fit the segmenter on training frames; write the `boundaries` of every split.
+
+    Where neighbouring segments are joined, `runs` has those before that.
+    """
     options = context.config.segmentation
     train = open_split(context, "features", "boundary", "train")
     node = OmegaConf.to_container(options.segmenter, resolve=True)
@@ -38,12 +42,26 @@ def run_segments(context: StageContext) -> None:
         node["picking"] = {**node.get("picking", {}), "segments_per_second": rate}
     segmenter: Segmenter = instantiate(OmegaConf.create(node))
     segmenter.fit(train)
+    adjacent = adjacent_pooling(options)
+    found = "boundaries" if adjacent is None else "runs"
     for split in SPLITS:
         frames = open_split(context, "features", "boundary", split)
-        with RaggedWriter(context.out / "boundaries" / split, dtype="int32") as writer:
-            for utterance_id in progress(frames.ids, f"segments {split}"):
-                writer.append(utterance_id, segmenter.boundaries(np.array(frames[utterance_id])))
+        with RaggedWriter(context.out / found / split, dtype="int32") as writer:
+            for utterance_id, x_TD in progress(frames.items(), f"segments {split}"):
+                rows_TD = np.array(x_TD, dtype=np.float32)
+                writer.append(utterance_id, segmenter.boundaries(rows_TD))
+        if adjacent is not None:
+            runs = RaggedArray.open(context.out / found / split)
+            with RaggedWriter(context.out / "boundaries" / split, dtype="int32") as writer:
+                for utterance_id, boundaries in runs.items():
+                    writer.append(utterance_id, adjacent.boundaries(np.array(boundaries)))
     segmenter.save(context.out / "model")
+
+
+def adjacent_pooling(segmentation: DictConfig) -> AdjacentPooling | None:
+    """What joins neighbouring segments into one, where the recipe has such a step."""
+    node = segmentation.get("adjacent_pooling")
+    return None if node is None else instantiate(node)
 
 
 def expected_phones_per_second(
@@ -63,7 +81,7 @@ def expected_phones_per_second(
 
 def run_units(context: StageContext) -> None:
     """Pool the frames of each segment, cluster the segments; write `pooled` and `clusters`."""
-    _cluster_segments(context, {s: _frames(context, s) for s in SPLITS})
+    _cluster_segments(context, partial(_frames, context))
 
 
 def run_units_again(context: StageContext, *, network_from: str) -> None:
@@ -75,41 +93,41 @@ def run_units_again(context: StageContext, *, network_from: str) -> None:
     """
     network = load_network(context.input(network_from).file("network.json").parent)
     weight = context.config.segmentation.posterior_weight
-    frames: dict[str, dict[str, Float32Array]] = {}
-    for split in SPLITS:
-        acoustic = open_split(context, "features", "acoustic", split)
-        posteriors = log_posteriors(network, acoustic)
-        frames[split] = {
-            i: np.concatenate(
-                [x, weight * np.exp(posteriors[i] / 2).repeat(network.shape.stack, 0)[: len(x)]],
-                axis=1,
-            )
-            for i, x in _frames(context, split).items()
-        }
+
+    def frames(split: str) -> Iterator[tuple[str, Float32Array]]:
+        posteriors = log_posteriors(network, open_split(context, "features", "acoustic", split))
+        for i, x_TD in _frames(context, split):
+            spread = np.exp(posteriors[i] / 2).repeat(network.shape.stack, 0)[: len(x_TD)]
+            yield i, np.concatenate([x_TD, weight * spread], axis=1)
+
     _cluster_segments(context, frames)
 
 
-def _frames(context: StageContext, split: str) -> dict[str, Float32Array]:
-    features = open_split(context, "features", "cluster", split)
-    return {i: np.array(features[i]) for i in features}
+def _frames(context: StageContext, split: str) -> Iterator[tuple[str, Float32Array]]:
+    for i, x_TD in open_split(context, "features", "cluster", split).items():
+        yield i, np.array(x_TD, dtype=np.float32)
 
 
 def _cluster_segments(
-    context: StageContext, frames: Mapping[str, Mapping[str, Float32Array]]
+    context: StageContext, frames: Callable[[str], Iterable[tuple[str, Float32Array]]]
 ) -> None:
-    pooling: Pooling = instantiate(context.config.segmentation.pooling)
-    clusterer: Clusterer = instantiate(context.config.segmentation.clusterer)
+    """Utterance by utterance; of all of them together, the clusterer reads what it asks for."""
+    options = context.config.segmentation
+    pooling: Pooling = instantiate(options.pooling)
+    adjacent: AdjacentPooling | None = adjacent_pooling(options)
+    clusterer: Clusterer = instantiate(options.clusterer)
+    boundaries_of = "boundaries" if adjacent is None else "runs"
     for split in SPLITS:
-        boundaries = open_split(context, "segments", "boundaries", split)
-        pooled = {i: pooling.pool(x, np.array(boundaries[i])) for i, x in frames[split].items()}
+        boundaries = open_split(context, "segments", boundaries_of, split)
+        with RaggedWriter(context.out / "pooled" / split) as pooled_writer:
+            for i, x_TD in frames(split):
+                rows_SD = pooling.pool(x_TD, np.array(boundaries[i]))
+                pooled_writer.append(i, rows_SD if adjacent is None else adjacent.pool(rows_SD))
+        pooled = RaggedArray.open(context.out / "pooled" / split)
         if split == "train":
-            clusterer.fit(np.concatenate(list(pooled.values())))
-        with (
-            RaggedWriter(context.out / "pooled" / split) as pooled_writer,
-            RaggedWriter(context.out / "clusters" / split, dtype="int32") as cluster_writer,
-        ):
-            for utterance_id, rows_SD in pooled.items():
-                pooled_writer.append(utterance_id, rows_SD)
-                cluster_writer.append(utterance_id, clusterer.assign(rows_SD))
+            clusterer.fit(pooled.values_array)
+        with RaggedWriter(context.out / "clusters" / split, dtype="int32") as cluster_writer:
+            for i, rows_SD in pooled.items():
+                cluster_writer.append(i, clusterer.assign(rows_SD))
     clusterer.save(context.out / "model")
     np.save(context.out / "centroids.npy", clusterer.fitted_centroids(), allow_pickle=False)

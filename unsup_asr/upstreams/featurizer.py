@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unsup_asr.protocols import Upstream, UpstreamOutput
+
 
 def select_layer(layers_BTD: Sequence[Tensor], layer: int) -> Tensor:
     """The layer of that index; negative indices count from the last."""
@@ -64,3 +66,25 @@ class WeightedSum(nn.Module):
         for weight, layer_BTD in zip(self.weights_L, layers_BTD, strict=True):
             summed_BTD = summed_BTD + weight * layer_BTD  # one layer at a time: 25 are a gigabyte
         return summed_BTD
+
+
+class ChosenLayer:
+    """An upstream of one layer: another one's, of that index."""
+
+    def __init__(self, upstream: Upstream, layer: int) -> None:
+        self._upstream = upstream
+        self._layer = layer
+        self.sample_rate = upstream.sample_rate
+        self.frame_shift_samples = upstream.frame_shift_samples
+        self.num_layers = 1
+        self.dim = upstream.dim
+
+    def encode(self, waves_BN: Tensor, lengths_B: Tensor) -> UpstreamOutput:
+        """The chosen layer alone, in float32."""
+        output = self._upstream.encode(waves_BN, lengths_B)
+        layer_BTD = select_layer(output.layers_BTD, self._layer)
+        return UpstreamOutput([layer_BTD.float()], output.lengths_B)
+
+    def fingerprint(self) -> str:
+        """That of the upstream: which layer is read stands in the config."""
+        return self._upstream.fingerprint()

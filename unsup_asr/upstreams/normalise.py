@@ -9,8 +9,9 @@ Down-weighted deltas cluster better than deltas of unit variance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -87,7 +88,38 @@ def speaker_statistics(
     }
 
 
-def normalise_speaker(features_TD: Float32Array, statistics: SpeakerStatistics) -> Float32Array:
+def streamed_statistics(arrays_TD: Iterable[NDArray[np.floating]]) -> SpeakerStatistics:
+    """Over all frames of a stream of utterances, which is read once, in double precision."""
+    num_frames, shift_D, total_D, squares_D = 0, None, 0.0, 0.0
+    for array_TD in arrays_TD:
+        wide_TD = array_TD.astype(np.float64)
+        if shift_D is None:  # near the mean, so that squares are small
+            shift_D = wide_TD.mean(axis=0)
+        wide_TD -= shift_D
+        num_frames += len(wide_TD)
+        total_D += wide_TD.sum(axis=0)
+        squares_D += np.square(wide_TD).sum(axis=0)
+    if shift_D is None or num_frames == 0:
+        raise ValueError("statistics over 0 frames are undefined; remove empty utterances")
+    mean_D = total_D / num_frames
+    std_D = np.sqrt(np.maximum(squares_D / num_frames - np.square(mean_D), 0.0))
+    return SpeakerStatistics(shift_D + mean_D, np.where(std_D < _MIN_STD, 1.0, std_D))
+
+
+def write_statistics(path: Path, statistics: SpeakerStatistics) -> None:
+    """Write means and deviations as one array (2, D)."""
+    np.save(path, np.stack([statistics.mean_D, statistics.std_D]), allow_pickle=False)
+
+
+def read_statistics(path: Path) -> SpeakerStatistics:
+    """What `write_statistics` wrote."""
+    mean_D, std_D = np.load(path, allow_pickle=False)
+    return SpeakerStatistics(mean_D, std_D)
+
+
+def normalise_speaker(
+    features_TD: NDArray[np.floating], statistics: SpeakerStatistics
+) -> Float32Array:
     """The features with the speaker's mean taken off, over the speaker's deviation."""
     return ((features_TD - statistics.mean_D) / statistics.std_D).astype(np.float32)
 

@@ -1,0 +1,1 @@
+"""Where the workers of an extraction run: in this process, in several, on a cluster."""

@@ -1,0 +1,168 @@
+"""Stage `features` where a recipe reads one layer of an upstream, out of `representations`.
+
+The same four arrays as from MFCC, so that all later stages are the same: `boundary` and `cluster`
+are what wav2vec-U segments and pools (the layer as it is, and its principal components), `acoustic`
+is what networks train on (the layer with the training frames' mean and deviation taken out).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+
+from unsup_asr.acoustic_frames import STATISTICS
+from unsup_asr.audio import read_audio
+from unsup_asr.config import instantiate
+from unsup_asr.lookahead import map_ahead
+from unsup_asr.manifest import read_manifest
+from unsup_asr.progress import progress
+from unsup_asr.protocols import Projection, Silence, Upstream
+from unsup_asr.ragged import RaggedArray, RaggedWriter
+from unsup_asr.sharded import ShardedArray
+from unsup_asr.stages import StageContext
+from unsup_asr.steps.data import (
+    SPLITS,
+    one_torch_thread,
+    report_short,
+    speech_frames,
+    write_timing,
+)
+from unsup_asr.steps.representations import open_layers
+from unsup_asr.types import Float32Array, Int32Array, Utterance
+from unsup_asr.upstreams.normalise import (
+    SpeakerStatistics,
+    normalise_speaker,
+    speaker_statistics,
+    streamed_statistics,
+    write_statistics,
+)
+
+_STORED = "float16"  # as the layers are
+
+
+class SpeechFrames(Mapping[str, NDArray[np.float16]]):
+    """A layer without long silences, utterance by utterance, read when asked for."""
+
+    def __init__(self, layer: Mapping[str, NDArray[np.float16]], kept: RaggedArray) -> None:
+        self._layer = layer
+        self._kept = kept
+
+    def __getitem__(self, key: str) -> NDArray[np.float16]:
+        return self._layer[key][self._kept[key]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+def run_upstream_features(context: StageContext) -> None:
+    """Write, by split, `acoustic`, `boundary`, `cluster` and `kept`, and what was fitted on train.
+
+    Reads and writes one utterance at a time: memory is flat in the hours of audio.
+    """
+    options = context.config.features
+    upstream: Upstream = instantiate(options.upstream)
+    projection: Projection | None = options.projection and instantiate(options.projection)
+    statistics: SpeakerStatistics | None = None
+    for split in SPLITS:
+        layer = _layer(context, split)
+        _write_kept(context, split, layer, upstream)
+        frames = SpeechFrames(layer, RaggedArray.open(context.out / "kept" / split))
+        if split == "train":
+            statistics = streamed_statistics(frames.values())
+            write_statistics(context.out / STATISTICS, statistics)
+            if projection is not None:
+                projection.fit_blocks(frames.values())
+                projection.save(context.out / "projection")
+        assert statistics is not None
+        with (
+            RaggedWriter(context.out / "acoustic" / split, dtype=_STORED) as acoustic,
+            RaggedWriter(context.out / "cluster" / split, dtype=_STORED) as cluster,
+        ):
+            for utterance_id, rows_TD in progress(frames.items(), f"features {split}"):
+                acoustic.append(utterance_id, normalise_speaker(rows_TD, statistics))
+                projected = rows_TD if projection is None else projection.apply(rows_TD)
+                cluster.append(utterance_id, projected)
+        if options.boundary_upstream is None:
+            with RaggedWriter(context.out / "boundary" / split, dtype=_STORED) as boundary:
+                for utterance_id, rows_TD in frames.items():
+                    boundary.append(utterance_id, rows_TD)
+    write_timing(context, upstream)
+
+
+def _layer(context: StageContext, split: str) -> ShardedArray:
+    layers, wanted = open_layers(context, split), context.config.features.layer
+    if wanted not in layers:
+        raise ValueError(
+            f"features.layer is {wanted}; features.layers keeps {sorted(layers)}. Add it there"
+        )
+    return layers[wanted]
+
+
+def _write_kept(context: StageContext, split: str, layer: ShardedArray, upstream: Upstream) -> None:
+    """`kept`, and `boundary` where another upstream gives it: both are made from the audio."""
+    silence: Silence = instantiate(context.config.features.silence)
+    other = _boundary_upstream(context.config.features, upstream)
+
+    def read(utterance: Utterance) -> tuple[Int32Array | None, Float32Array | None]:
+        samples_N = read_audio(utterance.audio, sample_rate=upstream.sample_rate)
+        num_frames, edges_TD = layer.length(utterance.id), None
+        if other is not None:
+            length_1 = torch.tensor([len(samples_N)])
+            output = other.encode(torch.from_numpy(samples_N)[None], length_1)
+            edges_TD = output.layers_BTD[-1][0].numpy()
+            num_frames = min(num_frames, len(edges_TD))
+        kept_T = speech_frames(samples_N, upstream, silence, num_frames=num_frames)
+        return kept_T, edges_TD
+
+    utterances = read_manifest(context.input("corpus").file(f"{split}.jsonl"))
+    extracted = [utterance for utterance in utterances if utterance.id in layer]
+    scratch, num_threads = context.out / "scratch", os.cpu_count() or 1
+    with (
+        RaggedWriter(context.out / "kept" / split, dtype="int32") as kept,
+        RaggedWriter(scratch) as edges,
+        one_torch_thread(),
+        ThreadPoolExecutor(num_threads) as pool,
+    ):
+        found = map_ahead(pool, read, extracted, ahead=4 * num_threads)
+        for utterance, (kept_T, edges_TD) in zip(
+            progress(extracted, f"silence {split}"), found, strict=True
+        ):
+            if kept_T is not None:
+                kept.append(utterance.id, kept_T)
+                if edges_TD is not None:
+                    edges.append(utterance.id, edges_TD[kept_T])
+    report_short(split, num_kept=len(kept), num_utterances=len(utterances))
+    if other is not None:
+        raw, speakers = RaggedArray.open(scratch), {u.id: u.speaker for u in utterances}
+        of_speaker = speaker_statistics(raw, speakers)
+        with RaggedWriter(context.out / "boundary" / split) as boundary:
+            for utterance_id, rows_TD in raw.items():
+                speaker = of_speaker[speakers[utterance_id]]
+                boundary.append(utterance_id, normalise_speaker(rows_TD, speaker))
+    shutil.rmtree(scratch)
+
+
+def _boundary_upstream(options: DictConfig, upstream: Upstream) -> Upstream | None:
+    if options.boundary_upstream is None:
+        return None
+    other: Upstream = instantiate(options.boundary_upstream)
+    found, wanted = (
+        (up.sample_rate, up.frame_shift_samples / up.sample_rate) for up in (other, upstream)
+    )
+    if found != wanted:
+        raise ValueError(
+            f"features.boundary_upstream reads {found[0]} Hz and gives a frame every {found[1]} s; "
+            f"features.upstream {wanted[0]} Hz, every {wanted[1]} s. Make them equal: for Kaldi's "
+            f"features frame_shift_ms={1000 * wanted[1]:g}"
+        )
+    return other
