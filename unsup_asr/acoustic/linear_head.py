@@ -17,7 +17,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unsup_asr.acoustic.network import padded_batch
 from unsup_asr.upstreams.featurizer import WeightedSum
 
 Layers = Mapping[int, Mapping[str, NDArray[np.floating]]]  # by layer, by utterance: (T, D)
@@ -48,7 +47,8 @@ class PhonemeRecognizer(nn.Module):
 
     def forward(self, layers_BTD: Sequence[Tensor]) -> Tensor:
         """Log posteriors (B, T, V); phone i is output FIRST_PHONE + i."""
-        return self.output(self.projection(self.weighted_sum(layers_BTD))).log_softmax(-1)
+        summed_BTD = self.weighted_sum([layer_BTD.float() for layer_BTD in layers_BTD])
+        return self.output(self.projection(summed_BTD)).log_softmax(-1)
 
 
 def recognise(
@@ -115,16 +115,24 @@ def load_recognizer(folder: Path) -> PhonemeRecognizer:
 
 
 def layer_batch(layers: Layers, batch: Sequence[str], device: str) -> tuple[list[Tensor], Tensor]:
-    """Each layer's frames of the batch, padded (B, T, D), and their lengths."""
-    padded = [padded_batch([x[i] for i in batch], device=device) for x in layers.values()]
-    lengths_B = padded[0][1]
-    for layer, (_, other_B) in zip(layers, padded, strict=True):
-        if not torch.equal(lengths_B, other_B):
+    """Each layer's frames of the batch, padded (B, T, D), and their lengths.
+
+    In the layers' own precision: what they are read in, and half of what goes to a GPU.
+    """
+    lengths = [len(next(iter(layers.values()))[i]) for i in batch]
+    padded = []
+    for layer, by_utterance in layers.items():
+        rows = [by_utterance[i] for i in batch]
+        if [len(x_TD) for x_TD in rows] != lengths:
             raise ValueError(
                 f"layer {layer} has other numbers of frames than layer {next(iter(layers))} for "
                 f"utterances {batch[0]} ...; expected the layers of one upstream, extract again"
             )
-    return [x_BTD for x_BTD, _ in padded], lengths_B
+        x_BTD = np.zeros((len(rows), max(lengths), rows[0].shape[1]), dtype=rows[0].dtype)
+        for row, x_TD in zip(x_BTD, rows, strict=True):
+            row[: len(x_TD)] = x_TD
+        padded.append(torch.from_numpy(x_BTD).to(device))
+    return padded, torch.tensor(lengths, device=device)
 
 
 def device_of(recognizer: PhonemeRecognizer) -> str:

@@ -95,12 +95,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         if name.startswith(("matching", "gan")):
             with_lm = context.input(name).file("hypotheses_lm/test.tsv")
             hypotheses[f"{name}+lm"] = read_hypotheses(with_lm)
-    scored_ids = {h.utterance_id for h in next(iter(hypotheses.values()))}
-    dropped = [r.utterance_id for r in references if r.utterance_id not in scored_ids]
-    if dropped:  # too short for one segment: an empty hypothesis, not a smaller test set
-        for found in hypotheses.values():
-            known = {h.utterance_id for h in found}
-            found.extend(Hypothesis(i, ()) for i in dropped if i not in known)
+    add_unheard(hypotheses, [reference.utterance_id for reference in references])
     found_edges = _found_edges(context)
     rows: dict[str, Row] = {}
     decoded_with = decodings(context, hypotheses)
@@ -151,6 +146,17 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
     Assets(training_curves(context, systems), _spectrogram(context, references, found_edges)).write(
         context.out
     )
+
+
+def add_unheard(hypotheses: Mapping[str, list[Hypothesis]], utterance_ids: Sequence[str]) -> None:
+    """Empty hypotheses for utterances too short for the first system's segments: no smaller test
+    set. What another system lacks beside those is an error when it is scored.
+    """
+    heard = {h.utterance_id for h in next(iter(hypotheses.values()))}
+    unheard = [i for i in utterance_ids if i not in heard]
+    for found in hypotheses.values():
+        known = {h.utterance_id for h in found}
+        found.extend(Hypothesis(i, ()) for i in unheard if i not in known)
 
 
 def divergences(
