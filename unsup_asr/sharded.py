@@ -16,7 +16,7 @@ from unsup_asr.ragged import RaggedArray
 
 INDEX = "shards.tsv"
 _HEADER = "utterance_id\tshard\tlength"
-_MAX_OPEN = 32  # memory maps of one array
+_MAX_OPEN = 32
 
 
 class ShardedArray(Mapping[str, NDArray]):
@@ -26,6 +26,7 @@ class ShardedArray(Mapping[str, NDArray]):
         self._folder = folder
         self._name = name
         self._shards = shards  # utterance id to shard and number of rows
+        self._max_open = _MAX_OPEN
         self._open: OrderedDict[str, RaggedArray] = OrderedDict()
 
     @classmethod
@@ -49,7 +50,7 @@ class ShardedArray(Mapping[str, NDArray]):
     def _shard(self, shard: str) -> RaggedArray:
         if shard not in self._open:
             self._open[shard] = RaggedArray.open(self._folder / shard / self._name)
-            if len(self._open) > _MAX_OPEN:
+            if len(self._open) > self._max_open:
                 self._open.popitem(last=False)
         self._open.move_to_end(shard)
         return self._open[shard]

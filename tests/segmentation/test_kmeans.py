@@ -72,3 +72,28 @@ def test_other_dims_than_in_training_and_use_before_fit_are_errors() -> None:
         kmeans.assign(blobs()[:, :2])
     with pytest.raises(ValueError, match="at least one row"):
         kmeans.assign(blobs()[:0])
+
+
+def test_a_memory_map_is_sampled_and_assigned_like_rows_in_memory(tmp_path: Path) -> None:
+    """More rows than one block holds, as float16, of which no row is a mean of two blobs."""
+    rows = blobs(150_000).astype(np.float16)
+    np.save(tmp_path / "rows.npy", rows)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    kmeans = KMeans(num_clusters=3, nredo=5, max_points_per_centroid=50)
+    kmeans.fit(mapped)
+    centres = kmeans.fitted_centroids()
+    distances = np.linalg.norm(
+        centres[:, None] - np.array([[0, 0, 0], [10, 0, 0], [0, 10, 0]]), axis=2
+    )
+    assert (distances.min(axis=0) < 0.1).all()
+    labels = kmeans.assign(mapped)
+    assert labels.shape == (150_000,)
+    assert [len(set(labels[i::3])) for i in range(3)] == [1, 1, 1]
+
+
+def test_a_sample_is_spread_over_all_rows() -> None:
+    """Rows sorted by blob: the first ones alone would be of one blob."""
+    rows = np.sort(blobs(9000).sum(axis=1))[:, None].repeat(2, axis=1)
+    kmeans = KMeans(num_clusters=2, max_points_per_centroid=100, seed=3)
+    kmeans.fit(rows)
+    assert sorted(kmeans.fitted_centroids()[:, 0].round()) == [0, 10]

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
@@ -52,3 +53,25 @@ def test_bad_input_is_refused(tmp_path: Path) -> None:
         PCA(num_components=3).load(tmp_path)
     with pytest.raises(ValueError, match="NaN"):
         pca.apply(np.full((2, 4), np.nan, np.float32))
+
+
+def test_the_projection_is_that_of_faiss_up_to_signs() -> None:
+    """faiss.PCAMatrix is what wav2vec-U uses."""
+    matrix = faiss.PCAMatrix(4, 3, 0.0)
+    matrix.train(rows())
+    pca = PCA(num_components=3)
+    pca.fit(rows())
+    theirs, ours = matrix.apply(rows()), pca.apply(rows())
+    np.testing.assert_allclose(np.abs(ours), np.abs(theirs), atol=2e-3)
+
+
+def test_a_stream_of_half_precision_blocks_far_from_zero_gives_what_all_rows_give() -> None:
+    """The mean is 2000 times the smallest deviation: a plain sum of squares would lose it."""
+    far = (rows() * 0.01 + 2).astype(np.float16)
+    whole, streamed = PCA(num_components=4), PCA(num_components=4)
+    whole.fit(far.astype(np.float32))
+    streamed.fit_blocks(iter(np.array_split(far, 7)))
+    np.testing.assert_allclose(streamed.apply(far), whole.apply(far), atol=1e-4)
+    covariance = np.cov(streamed.apply(far).T, bias=True)
+    values = np.linalg.eigvalsh(np.cov(far.astype(np.float64).T, bias=True))[::-1]
+    np.testing.assert_allclose(np.diag(covariance), values, rtol=1e-3)

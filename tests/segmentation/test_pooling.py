@@ -1,7 +1,15 @@
+import itertools
+
 import numpy as np
 import pytest
 
-from segmentation.pooling import MiddlePooling, mean_pool, mean_pool_adjacent, mean_pool_middle
+from segmentation.pooling import (
+    AdjacentPairs,
+    MiddlePooling,
+    mean_pool,
+    mean_pool_adjacent,
+    mean_pool_middle,
+)
 
 BOUNDARIES = np.array([0, 3, 4, 10], dtype=np.int32)
 FEATURES = np.random.default_rng(0).normal(size=(10, 5)).astype(np.float32)
@@ -56,3 +64,15 @@ def test_the_pooling_of_a_recipe_is_the_middle_mean_of_its_share() -> None:
     pooled = MiddlePooling(share=0.2).pool(FEATURES, BOUNDARIES)
     np.testing.assert_array_equal(pooled, mean_pool_middle(FEATURES, BOUNDARIES, share=0.2))
     assert not np.allclose(pooled, mean_pool_middle(FEATURES, BOUNDARIES, share=1.0))
+
+
+@pytest.mark.parametrize("num_segments", [1, 2, 5, 6])
+def test_pairs_of_segments_have_boundaries_and_rows_that_agree(num_segments: int) -> None:
+    edges = np.arange(num_segments + 1, dtype=np.int32) * 3
+    rows = np.arange(num_segments, dtype=np.float32)[:, None]
+    joined, pooled = AdjacentPairs().boundaries(edges), AdjacentPairs().pool(rows)
+    assert len(joined) == len(pooled) + 1
+    assert joined[0] == 0
+    assert joined[-1] == edges[-1]
+    for (start, end), value in zip(itertools.pairwise(joined // 3), pooled[:, 0], strict=True):
+        assert value == rows[start:end].mean()

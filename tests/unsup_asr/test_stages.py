@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from unsup_asr.artifacts import ReferencesSealedError
+from unsup_asr.stage_keys import stage_keys
 from unsup_asr.stage_status import status
 from unsup_asr.stages import (
     Stage,
@@ -397,3 +398,34 @@ def test_two_thousand_files_are_described_and_checked_in_a_second(tmp_path: Path
     run_stages([*one_stage(many), reader], config(), tmp_path)
     assert time.monotonic() - started < 5  # 0.3 s alone; tests share their cores
     assert len(json.loads((folders["only"] / "stage.json").read_text())["outputs"]) == 2000
+
+
+def test_a_stage_may_read_a_part_of_a_group_and_runtime_enters_no_key(tmp_path: Path) -> None:
+    def run(context: StageContext) -> None:
+        assert context.config.speech.hours == 1
+        with pytest.raises(OmegaConfBaseException, match="loud"):
+            _ = context.config.speech.loud
+
+    made = config(speech__loud=True)
+    part = one_stage(run, config_keys=("speech.hours", "speech.runtime"))
+    first = run_stages(part, made, tmp_path)
+    assert run_stages(part, config(speech__loud=False), tmp_path) == first
+    assert run_stages(part, config(speech__runtime__jobs=9), tmp_path) == first
+    assert stage_keys(part, config(speech__hours=2), tmp_path)["only"]["key"] != first["only"].name
+
+
+def test_changed_weights_of_an_upstream_run_again_what_reads_it(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.txt"
+    weights.write_text("1.0")
+    node = {"_target_": "tests.unsup_asr.tiny_upstream.TinyUpstream", "weights": str(weights)}
+    now = config(speech__upstream=node)
+    reads = one_stage(
+        lambda _: None, config_keys=("speech",), upstreams=("speech.upstream", "speech.other")
+    )
+    exp = tmp_path / "exp"
+    first = run_stages(reads, now, exp)
+    assert run_stages(reads, now, exp) == first
+    weights.write_text("2.0")
+    (row,) = status(reads, now, exp)
+    assert (row.state, row.reason) == ("stale", "what speech.upstream gives changed")
+    assert run_stages(reads, now, exp) != first

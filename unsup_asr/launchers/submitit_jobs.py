@@ -66,5 +66,11 @@ class SubmititJobs:
                 submitted.cancel()
             raise
         for submitted in jobs:
-            if (error := submitted.exception()) is not None:
-                log.warning("job %s: %s", submitted.job_id, str(error).strip().splitlines()[-1])
+            has_result = submitted.paths.result_pickle.exists()  # else `exception` waits for it
+            if not has_result or submitted.exception() is not None:
+                log.warning(
+                    "job %s ended %s, see %s",
+                    submitted.job_id,
+                    "with an error" if has_result else f"without a result ({submitted.state})",
+                    submitted.paths.stderr,
+                )
