@@ -8,7 +8,6 @@ import pytest
 import soundfile
 import torch
 
-import unsup_asr.steps.superb
 import unsup_asr.upstreams.kaldi_features
 from benchmarks.kill_resume import rates, run
 from unsup_asr.cli import main
@@ -126,52 +125,6 @@ def test_runs_with_and_without_the_superb_recipe_compare(exp, superb_exp, capsys
     assert "supervised (SUPERB recipe)" in cells
     assert "behind supervised (SUPERB recipe)" in cells
     assert any(line.startswith("SUPERB PR, FBANK") for line in lines)
-
-
-def test_several_layers_are_summed_and_shown(exp, tmp_path, monkeypatch, capsys):
-    copied = tmp_path / "exp"
-    shutil.copytree(exp, copied, symlinks=True)
-    one_layer = unsup_asr.steps.superb._layers
-
-    def noise_too(context, split):
-        rng = np.random.default_rng(len(split))
-        features = one_layer(context, split)[0]
-        noise = {i: rng.normal(size=x.shape).astype(np.float16) for i, x in features.items()}
-        return {4: noise, 9: features}
-
-    monkeypatch.setattr(unsup_asr.steps.superb, "_layers", noise_too)
-    assert main(["run", "toy", "--exp", str(copied), *SMALL, *SUPERB]) == 0
-    assert main(["report", "toy", "--exp", str(copied)]) == 0
-    assert "layer weights       9: 0." in capsys.readouterr().out
-    assert "<h2>Layer weights</h2>" in (copied / "toy" / "report.html").read_text("utf-8")
-
-
-def test_the_superb_recipe_weighs_all_layers_that_an_upstream_gives(exp, tmp_path):
-    """Layers as `representations` keeps them: float16, whole utterances, in shards."""
-    copied = tmp_path / "exp"
-    shutil.copytree(exp, copied, symlinks=True)
-    (tmp_path / "weights.txt").write_text("0.1", "utf-8")
-    tiny = "tests.unsup_asr.tiny_upstream.TinyUpstream"
-    upstream = [
-        "features=self_supervised",
-        f"features.upstream={{_target_:{tiny},weights:'{tmp_path / 'weights.txt'}'}}",
-        "features.layer=1",
-        "features.layers=all",
-        "features.projection=null",
-    ]
-    command = ["run", "toy", "--exp", str(copied), "--until", "superb"]
-    assert main([*command, *SMALL, *SUPERB, *upstream]) == 0
-    latest = copied / "toy" / "latest"
-    written = json.loads((latest / "superb" / "superb.json").read_text("utf-8"))
-    weights = written["layer_weights"]
-    assert weights["layers"] == [0, 1, 2]
-    assert sum(weights["weights"]) == pytest.approx(1)
-    assert len(set(weights["weights"])) == 3
-    assert weights["norms"][0] < weights["norms"][1] < weights["norms"][2]  # layer k adds k
-    assert sum(weights["shares"]) == pytest.approx(1)
-    manifest = (latest / "corpus" / "test.jsonl").read_text("utf-8").splitlines()
-    hypotheses = (latest / "superb" / "hypotheses" / "test.tsv").read_text("utf-8").splitlines()
-    assert len(hypotheses) == 1 + len(manifest)
 
 
 def test_wav2vec_u_2_plays_on_frames(exp, tmp_path):
