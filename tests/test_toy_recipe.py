@@ -106,9 +106,8 @@ def test_the_superb_recipe_is_a_row_of_its_own_beside_the_supervised_one(superb_
         (superb_exp / "toy" / "latest" / "superb" / "superb.json").read_text("utf-8")
     )
     assert written["steps"] == [10, 20, 30]
-    assert (
-        min(written["dev_per"]) == written["dev_per"][written["steps"].index(written["best_step"])]
-    )
+    by_step = dict(zip(written["steps"], written["dev_per"], strict=True))
+    assert by_step[written["best_step"]] == min(by_step.values())
     assert main(["report", "toy", "--exp", str(superb_exp)]) == 0
     assert "SUPERB recipe" in capsys.readouterr().out.splitlines()[0]
     assert "Layer weights" not in (superb_exp / "toy" / "report.html").read_text("utf-8")
