@@ -16,7 +16,7 @@ from unsup_asr.ragged import RaggedArray
 
 INDEX = "shards.tsv"
 _HEADER = "utterance_id\tshard\tlength"
-_MAX_OPEN = 32
+_MAX_OPEN = 4  # pages of a mapped file count as memory of the process
 
 
 class ShardedArray(Mapping[str, NDArray]):
