@@ -96,6 +96,30 @@ def test_weight_gradients_of_the_penalty_equal_double_backward() -> None:
                 )
 
 
+def test_weight_gradients_of_the_penalty_equal_finite_differences() -> None:
+    discriminators, phones, packing = example()
+
+    def penalty() -> torch.Tensor:
+        composed = compose(discriminators, dtype=torch.float64)
+        rows = input_gradient_rows(composed, hidden_rows(composed, phones, packing), packing)
+        return gradient_penalty(rows, packing).sum()
+
+    penalty().backward()
+    for parameter in (discriminators[0].embed.weight, discriminators[1].inner.weight):
+        assert parameter.grad is not None
+        slope = parameter.grad[2, 3, 1]
+        with torch.no_grad():
+            parameter[2, 3, 1] += 3e-3
+            above = penalty()
+            parameter[2, 3, 1] -= 6e-3
+            below = penalty()
+        torch.testing.assert_close(
+            (above - below) / 6e-3, slope.to(above.dtype), atol=1e-4, rtol=1e-2
+        )
+        with torch.no_grad():
+            parameter[2, 3, 1] += 3e-3
+
+
 def test_padding_to_the_right_does_not_move_a_score() -> None:
     discriminators, phones, _ = example()
     short = plain_score(discriminators[0], phones[0, :5])
