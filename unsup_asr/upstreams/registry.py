@@ -14,6 +14,7 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
 from unsup_asr.protocols import Upstream
+from unsup_asr.upstreams.torchaudio_bundle import BUNDLES
 from unsup_asr.upstreams.transformers_hub import HUB_IDS
 
 GROUP = "unsup_asr.upstreams"
@@ -23,9 +24,10 @@ BUILT_IN = {
     "kaldi_mfcc": f"{_ADAPTERS}.kaldi_features:KaldiMFCC",
     "kaldi_fbank": f"{_ADAPTERS}.kaldi_features:KaldiFbank",
     **dict.fromkeys(HUB_IDS, f"{_ADAPTERS}.transformers_hub:TransformersUpstream"),
+    **dict.fromkeys(BUNDLES, f"{_ADAPTERS}.torchaudio_bundle:TorchaudioUpstream"),
 }
 # Options that a name stands for, beside its class.
-_PRESETS: dict[str, dict[str, str]] = {name: {"model": name} for name in HUB_IDS}
+_PRESETS: dict[str, dict[str, str]] = {name: {"model": name} for name in (*HUB_IDS, *BUNDLES)}
 
 
 def upstream_names() -> list[str]:

@@ -204,11 +204,14 @@ class TransformersUpstream(FrozenUpstream):
             positions.lengths_B = self._framing.num_frames(lengths_B)
         num_samples = waves_BN.shape[1]
         is_speech_BN = torch.arange(num_samples, device=waves_BN.device) < lengths_B[:, None]
-        return network(
+        output = network(
             waves_BN,
             attention_mask=None if bool(is_speech_BN.all()) else is_speech_BN.long(),
             output_hidden_states=True,
-        ).hidden_states
+        )
+        # Whether the last of hidden_states has passed the encoder's final layer norm depends on
+        # the version of transformers; last_hidden_state always has.
+        return [*output.hidden_states[:-1], output.last_hidden_state]
 
 
 def cached_folder(hub_id: str, revision: str = "main") -> Path:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -83,12 +83,29 @@ def padding_mask(lengths_B: Tensor, num_frames: int) -> Tensor:
     return torch.arange(num_frames, device=lengths_B.device)[None] >= lengths_B[:, None]
 
 
-class EachAtItsLength(nn.Module):
-    """A module that would mix padding into its output, run on rows of one length at a time.
+def each_at_its_length(
+    run: Callable[[Tensor], Tensor], padded: Tensor, lengths_B: Tensor, *, output_time_axis: int
+) -> Tensor:
+    """What `run` makes of the rows of `padded` (B, time, ...), one length at a time.
 
-    Input (B, time, ...), with `lengths_B` set before the call; output has its time along
-    `output_time_axis` and zeros after each row's end.
+    For what would mix padding into its output. That has zeros after each row's end.
     """
+    lengths_B = lengths_B.to(padded.device)
+    parts: list[tuple[Tensor, Tensor]] = []
+    for length in lengths_B.unique(sorted=True).tolist():
+        rows = (lengths_B == length).nonzero()[:, 0]
+        parts.append((rows, run(padded[rows, :length])))
+    _, longest = parts[-1]
+    output = longest.new_zeros(len(padded), *longest.shape[1:])
+    for rows, part in parts:
+        missing = longest.shape[output_time_axis] - part.shape[output_time_axis]
+        axes_after = part.ndim - 1 - output_time_axis
+        output[rows] = pad(part, [0, 0] * axes_after + [0, missing])
+    return output
+
+
+class EachAtItsLength(nn.Module):
+    """`each_at_its_length` in the place of a module; `lengths_B` is set before the call."""
 
     def __init__(self, module: nn.Module, *, output_time_axis: int) -> None:
         super().__init__()
@@ -98,20 +115,7 @@ class EachAtItsLength(nn.Module):
 
     def forward(self, padded: Tensor) -> Tensor:
         """The module's output for the whole batch."""
-        lengths_B = self.lengths_B.to(padded.device)
-        assert len(lengths_B) == len(padded), "lengths_B is of another batch"
-        parts: list[tuple[Tensor, Tensor]] = []
-        for length in lengths_B.unique(sorted=True).tolist():
-            rows = (lengths_B == length).nonzero()[:, 0]
-            parts.append((rows, self.module(padded[rows, :length])))
-        longest = parts[-1][1].shape[self.output_time_axis]
-        output = None
-        for rows, part in parts:
-            missing = longest - part.shape[self.output_time_axis]
-            axes_after = part.ndim - 1 - self.output_time_axis % part.ndim
-            part = pad(part, [0, 0] * axes_after + [0, missing])
-            if output is None:
-                output = part.new_zeros(len(padded), *part.shape[1:])
-            output[rows] = part
-        assert output is not None
-        return output
+        assert len(self.lengths_B) == len(padded), "lengths_B is of another batch"
+        return each_at_its_length(
+            self.module, padded, self.lengths_B, output_time_axis=self.output_time_axis
+        )
