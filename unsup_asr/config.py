@@ -12,6 +12,7 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
+
+from unsup_asr.upstreams.registry import upstream_by_name, upstream_names
 
 RECIPES = Path("recipes")
 GROUPS = Path(__file__).resolve().parent / "conf"
@@ -87,6 +90,8 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> DictConfig:
 def check_component(node: DictConfig, where: str) -> None:
     """RecipeError when a `_target_` node has an unknown key or a value of the wrong type."""
     target = _locate(str(node["_target_"]), where)
+    if isinstance(target, partial):  # a name that stands for a class with options
+        target = target.func
     options = {k: v for k, v in node.items() if k != "_target_"}
     accepted = _accepted_options(target)
     for key in options:
@@ -198,6 +203,13 @@ def _is_component(value: object) -> bool:
 
 def _locate(target: str, where: str) -> Any:
     module_name, _, name = target.rpartition(".")
+    if not module_name:
+        if target in upstream_names():
+            return upstream_by_name(target)
+        raise RecipeError(
+            f"{where}: _target_ {target!r} cannot be imported (it has no dot); expected "
+            f"package.module.Name, or the name of an upstream: {', '.join(upstream_names())}"
+        )
     try:
         return getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unsup_asr.ragged import RaggedArray
-from unsup_asr.types import Float32Array, Int32Array
+from unsup_asr.types import Float32Array, Int32Array, Seconds
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,36 @@ class UpstreamOutput:
 class Upstream(Protocol):
     """Waveforms to frame-level representations."""
 
-    sample_rate: int
-    frame_shift_samples: int
-    num_layers: int
-    dim: int
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second that `encode` expects."""
+        ...
+
+    @property
+    def frame_shift_samples(self) -> int:
+        """Samples from the centre of a frame to the next one's."""
+        ...
+
+    @property
+    def first_centre_s(self) -> Seconds:
+        """Time of the middle of the first frame's window, from the start of the audio."""
+        ...
+
+    @property
+    def num_layers(self) -> int:
+        """How many representations `encode` gives, the lowest first."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of a frame, the same in all layers."""
+        ...
 
     def encode(self, waves_BN: Tensor, lengths_B: Tensor) -> UpstreamOutput:
         """Representations of padded float32 waveforms in [-1, 1]; lengths in samples.
 
-        Computed on the device of the waveforms.
+        Computed on the device of the waveforms, as if each were alone: padding changes nothing.
+        ValueError for a waveform shorter than one frame.
         """
         ...
 

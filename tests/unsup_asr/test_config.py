@@ -77,6 +77,12 @@ def test_an_option_that_no_file_spells_out_can_be_set(recipe: Path) -> None:
     assert instantiate(config.segmentation.clusterer).max_points_per_centroid == 99
 
 
+def test_an_upstream_is_named_by_its_short_name() -> None:
+    node = OmegaConf.create({"_target_": "kaldi_fbank", "num_mel_bins": 30})
+    check_component(node, "features.upstream")
+    assert instantiate(node).dim == 30
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -101,7 +107,16 @@ def test_an_option_that_no_file_spells_out_can_be_set(recipe: Path) -> None:
         ),
         (
             "segmentation: {clusterer: {_target_: KMeans}}\n",
-            "'KMeans' cannot be imported .*; expected package.module.Name",
+            "'KMeans' cannot be imported .*; expected package.module.Name.*kaldi_fbank, kaldi_mfcc",
+        ),
+        (
+            "features: {upstream: {_target_: wavlm_base, chekpoint: x}}\n",
+            r"features.upstream.chekpoint is not an option of wavlm_base. "
+            r"Did you mean 'checkpoint'\?",
+        ),
+        (
+            "features: {upstream: {_target_: wavlm_base, dtype: {a: 1}}}\n",
+            "features.upstream.dtype is .*; expected str",
         ),
         ("language: ${nothing}\n", "nothing"),
         ("language: [\n", "config.yaml"),

@@ -1,6 +1,7 @@
 """Upstreams by name: those of this package and those other packages install.
 
-Another package adds one through the entry-point group `unsup_asr.upstreams`:
+A recipe names one by `_target_: wavlm_base`. Another package adds one through the entry-point
+group `unsup_asr.upstreams`:
 
     [project.entry-points."unsup_asr.upstreams"]
     my_upstream = "my_package.module:MyUpstream"
@@ -9,16 +10,24 @@ Another package adds one through the entry-point group `unsup_asr.upstreams`:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
 from unsup_asr.protocols import Upstream
+from unsup_asr.upstreams.torchaudio_bundle import BUNDLES
+from unsup_asr.upstreams.transformers_hub import HUB_IDS
 
 GROUP = "unsup_asr.upstreams"
 
+_ADAPTERS = "unsup_asr.upstreams"
 BUILT_IN = {
-    "kaldi_mfcc": "unsup_asr.upstreams.kaldi_features:KaldiMFCC",
-    "kaldi_fbank": "unsup_asr.upstreams.kaldi_features:KaldiFbank",
+    "kaldi_mfcc": f"{_ADAPTERS}.kaldi_features:KaldiMFCC",
+    "kaldi_fbank": f"{_ADAPTERS}.kaldi_features:KaldiFbank",
+    **dict.fromkeys(HUB_IDS, f"{_ADAPTERS}.transformers_hub:TransformersUpstream"),
+    **dict.fromkeys(BUNDLES, f"{_ADAPTERS}.torchaudio_bundle:TorchaudioUpstream"),
 }
+# Options that a name stands for, beside its class.
+_PRESETS: dict[str, dict[str, str]] = {name: {"model": name} for name in (*HUB_IDS, *BUNDLES)}
 
 
 def upstream_names() -> list[str]:
@@ -27,7 +36,7 @@ def upstream_names() -> list[str]:
 
 
 def upstream_by_name(name: str) -> Callable[..., Upstream]:
-    """The class (or factory) of the upstream; call it with its options."""
+    """The class of the upstream, or the class with the name's options; call it with the rest."""
     installed = _installed()
     if name not in installed:
         raise ValueError(
@@ -35,7 +44,8 @@ def upstream_by_name(name: str) -> Callable[..., Upstream]:
             f"A package adds one with an entry point in the group {GROUP!r}; "
             "a recipe can name any class by upstream._target_"
         )
-    return installed[name].load()
+    found = installed[name].load()
+    return partial(found, **_PRESETS[name]) if name in _PRESETS else found
 
 
 def _installed() -> dict[str, EntryPoint]:

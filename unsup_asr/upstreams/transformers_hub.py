@@ -1,0 +1,273 @@
+"""Checkpoints of Hugging Face transformers: wav2vec 2.0, XLSR, HuBERT, DistilHuBERT, WavLM,
+data2vec-audio; from a local folder, or from the hub's cache if they were downloaded before.
+
+States are those of the library, from the first block's input to the encoder's output: number of
+blocks + 1. Two of its modules would let padding leak into what they make of a shorter waveform
+(a group norm over time, several positional convolutions in a row); both run at each length.
+"""
+
+# Axes: B batch, N samples, T frames, D dims.
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unsup_asr.upstreams.checkpoint import first_line, optional_package
+from unsup_asr.upstreams.frozen import FrozenUpstream
+from unsup_asr.upstreams.wave_batch import EachAtItsLength, Framing, normalise_waves
+
+# Short names. Each is the checkpoint that its authors published.
+HUB_IDS: Mapping[str, str] = {
+    "wav2vec2_base": "facebook/wav2vec2-base",
+    "wav2vec2_large": "facebook/wav2vec2-large",
+    "wav2vec2_large_lv60k": "facebook/wav2vec2-large-lv60",
+    "xlsr_53": "facebook/wav2vec2-large-xlsr-53",
+    "xls_r_300m": "facebook/wav2vec2-xls-r-300m",
+    "hubert_base": "facebook/hubert-base-ls960",
+    "hubert_large": "facebook/hubert-large-ll60k",
+    "wavlm_base": "microsoft/wavlm-base",
+    "wavlm_base_plus": "microsoft/wavlm-base-plus",
+    "wavlm_large": "microsoft/wavlm-large",
+    "data2vec_audio_base": "facebook/data2vec-audio-base",
+    "data2vec_audio_large": "facebook/data2vec-audio-large",
+    "distilhubert": "ntu-spml/distilhubert",
+}
+
+_CLASSES = {
+    "wav2vec2": "Wav2Vec2Model",
+    "hubert": "HubertModel",
+    "wavlm": "WavLMModel",
+    "data2vec-audio": "Data2VecAudioModel",
+}
+# Which of them a short name stands for, by the beginning of the name.
+_MODEL_TYPES = {
+    "wav2vec2": "wav2vec2",
+    "xls": "wav2vec2",
+    "hubert": "hubert",
+    "distilhubert": "hubert",
+    "wavlm": "wavlm",
+    "data2vec_audio": "data2vec-audio",
+}
+_CONFIG, _PREPROCESSOR = "config.json", "preprocessor_config.json"
+_EPSILON = 1e-7  # Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
+_UNUSED = ("masked_spec_embed",)  # only read while training; some checkpoints lack it
+
+
+@dataclass(kw_only=True)
+class TransformersUpstream(FrozenUpstream):
+    """`model` is a short name or a hub id; `checkpoint` a folder written by `save_pretrained`.
+
+    At least one is needed. With both, the folder is read, and must hold the kind of model that
+    the short name stands for.
+    """
+
+    model: str | None = None
+    revision: str = "main"  # of the hub's repository
+    _config: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        transformers = optional_package("transformers", extra="transformers")
+        folder = self.folder()
+        self._check_kind(_json(folder / _CONFIG).get("model_type"), folder)
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        self._config = config
+        self.num_layers = config.num_hidden_layers + 1
+        self.dim = config.hidden_size
+        self._framing = Framing.of_convolutions(config.conv_kernel, config.conv_stride)
+        self.sample_rate, self.normalize_waveform = self._preprocessing(folder)
+
+    def folder(self) -> Path:
+        """Where the checkpoint lies; ValueError that says what to get when it is not there."""
+        if self.checkpoint is not None:
+            folder = Path(self.checkpoint)
+            if not (folder / _CONFIG).is_file():
+                raise ValueError(
+                    f"{folder} has no {_CONFIG}; checkpoint must be a folder as transformers' "
+                    f"save_pretrained writes it, with {_CONFIG}, {_PREPROCESSOR} and weights"
+                )
+            return folder
+        if self.model is None:
+            raise ValueError(
+                "neither model nor checkpoint given; model is a short name "
+                f"({', '.join(HUB_IDS)}) or a hub id, checkpoint a local folder"
+            )
+        if self.model not in HUB_IDS and "/" not in self.model:
+            near = get_close_matches(self.model, HUB_IDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"model is {self.model!r}.{hint} Short names: {', '.join(HUB_IDS)}; a hub id is "
+                "'owner/name'; for a local folder use checkpoint"
+            )
+        return cached_folder(HUB_IDS.get(self.model, self.model), self.revision)
+
+    def weight_files(self) -> list[Path]:
+        """Config, preprocessing and weights: safetensors where there are both kinds."""
+        folder = self.folder()
+        described = [folder / name for name in (_CONFIG, _PREPROCESSOR)]
+        return [path for path in described if path.is_file()] + _weights(folder)
+
+    def _check_kind(self, found: object, folder: Path) -> None:
+        if found not in _CLASSES:
+            raise ValueError(
+                f"{folder / _CONFIG}: model_type is {found!r}; expected one of "
+                f"{', '.join(_CLASSES)}. For another network write an upstream of your own "
+                "(docs/add-an-upstream.md)"
+            )
+        if self.model is not None and self.model in HUB_IDS:
+            family = next(name for name in _MODEL_TYPES if self.model.startswith(name))
+            expected = _MODEL_TYPES[family]
+            if found != expected:
+                raise ValueError(
+                    f"{folder / _CONFIG}: model_type is {found!r}, but model {self.model!r} is "
+                    f"of type {expected!r}; give another folder, or leave model out"
+                )
+
+    def _preprocessing(self, folder: Path) -> tuple[int, bool]:
+        """Sample rate, and whether waveforms are normalised."""
+        path = folder / _PREPROCESSOR
+        found = _json(path) if path.is_file() else {}
+        rate, does_normalise = found.get("sampling_rate", 16000), self.normalize_waveform
+        if does_normalise is None:
+            does_normalise = found.get("do_normalize")
+        if not isinstance(does_normalise, bool):
+            raise ValueError(
+                f"{path} does not say do_normalize: true or false, so whether this checkpoint "
+                "reads normalised waveforms is unknown; complete the file, or set "
+                "normalize_waveform"
+            )
+        if not isinstance(rate, int) or rate <= 0:
+            raise ValueError(f"{path}: sampling_rate is {rate!r}; expected a number of Hz")
+        return rate, does_normalise
+
+    def _versions(self) -> dict[str, str]:
+        return {"transformers": optional_package("transformers", extra="transformers").__version__}
+
+    def _load(self) -> nn.Module:
+        transformers = optional_package("transformers", extra="transformers")
+        folder = self.folder()
+        _weights(folder)
+        kind = getattr(transformers, _CLASSES[self._config.model_type])
+        try:
+            with _quiet(transformers):
+                network, info = kind.from_pretrained(
+                    folder,
+                    local_files_only=True,
+                    weights_only=True,
+                    output_loading_info=True,
+                )
+        except (OSError, ValueError, RuntimeError, EOFError, KeyError, pickle.PickleError) as error:
+            raise _unreadable(folder, error) from error
+        except Exception as error:
+            if type(error).__name__ != "SafetensorError":
+                raise
+            raise _unreadable(folder, error) from error
+        missing = sorted(set(info["missing_keys"]) - set(_UNUSED))
+        if missing:
+            raise ValueError(
+                f"{folder}: {len(missing)} weights of {kind.__name__} are missing (first: "
+                f"{missing[0]!r}); the checkpoint is damaged or of another network"
+            )
+        return self._without_leaks(network.float())
+
+    def _without_leaks(self, network: nn.Module) -> nn.Module:
+        config = self._config
+        if getattr(config, "feat_extract_norm", "layer") == "group":
+            network.feature_extractor = EachAtItsLength(
+                _submodule(network, "feature_extractor"), output_time_axis=2
+            )
+        if config.model_type == "data2vec-audio" or getattr(config, "conv_pos_batch_norm", False):
+            encoder = _submodule(network, "encoder")
+            encoder.pos_conv_embed = EachAtItsLength(
+                _submodule(encoder, "pos_conv_embed"), output_time_axis=1
+            )
+        return network
+
+    def _states(self, network: nn.Module, waves_BN: Tensor, lengths_B: Tensor) -> Sequence[Tensor]:
+        if self.normalize_waveform:
+            waves_BN = normalise_waves(waves_BN, lengths_B, epsilon=_EPSILON)
+        front_end = _submodule(network, "feature_extractor")
+        if isinstance(front_end, EachAtItsLength):
+            front_end.lengths_B = lengths_B
+        positions = _submodule(_submodule(network, "encoder"), "pos_conv_embed")
+        if isinstance(positions, EachAtItsLength):
+            positions.lengths_B = self._framing.num_frames(lengths_B)
+        num_samples = waves_BN.shape[1]
+        is_speech_BN = torch.arange(num_samples, device=waves_BN.device) < lengths_B[:, None]
+        output = network(
+            waves_BN,
+            attention_mask=None if bool(is_speech_BN.all()) else is_speech_BN.long(),
+            output_hidden_states=True,
+        )
+        # Whether the last of hidden_states has passed the encoder's final layer norm depends on
+        # the version of transformers; last_hidden_state always has.
+        return [*output.hidden_states[:-1], output.last_hidden_state]
+
+
+def cached_folder(hub_id: str, revision: str = "main") -> Path:
+    """The hub cache's folder of a checkpoint; nothing is downloaded."""
+    hub = optional_package("huggingface_hub", extra="transformers")
+    found = hub.try_to_load_from_cache(hub_id, _CONFIG, revision=revision)
+    if not isinstance(found, str):
+        raise ValueError(
+            f"{hub_id} (revision {revision}) is not in the hub's cache "
+            f"({hub.constants.HF_HUB_CACHE}), and nothing is downloaded during a run. On a "
+            f"machine with a network: `hf download {hub_id} --revision {revision}`; or set "
+            "checkpoint to a folder that holds its files"
+        )
+    return Path(found).parent
+
+
+def _weights(folder: Path) -> list[Path]:
+    for pattern in ("*.safetensors", "pytorch_model*.bin"):
+        if found := sorted(folder.glob(pattern)):
+            return found
+    raise ValueError(
+        f"{folder} has no weights; expected model.safetensors or pytorch_model.bin beside {_CONFIG}"
+    )
+
+
+def _json(path: Path) -> dict[str, object]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON ({error}); get the file again") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds a {type(found).__name__}; expected an object of options")
+    return found
+
+
+def _submodule(module: nn.Module, name: str) -> Any:
+    return module.get_submodule(name)
+
+
+def _unreadable(folder: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{folder}: the weights cannot be read into the network of {_CONFIG} "
+        f"({first_line(error)}); get the checkpoint's files again, all of one model"
+    )
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """No progress bars, no table of the keys that a pretraining head leaves over."""
+    logging = transformers.utils.logging
+    level, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if has_bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,121 @@
+"""Padded waveforms, of which a network may see no padding: checks, scaling, time arithmetic."""
+
+# Axes: B batch, N samples, T frames, D dims, C channels.
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Which samples a frame looks at: `window` of them, `shift` further for each next frame."""
+
+    window: int
+    shift: int
+
+    @classmethod
+    def of_convolutions(cls, kernels: Sequence[int], strides: Sequence[int]) -> Framing:
+        """Framing of a stack of convolutions without padding, the first one first."""
+        window, shift = 1, 1
+        for kernel, stride in zip(kernels, strides, strict=True):
+            window += (kernel - 1) * shift
+            shift *= stride
+        return cls(window, shift)
+
+    def num_frames(self, lengths_B: Tensor) -> Tensor:
+        """Frames of waveforms of these lengths; every whole window is one."""
+        return torch.div(lengths_B - self.window, self.shift, rounding_mode="floor") + 1
+
+
+def check_waves(
+    waves_BN: Tensor, lengths_B: Tensor, *, min_samples: int, sample_rate: int
+) -> Tensor:
+    """The waveforms without padding that no length reaches; ValueError if they are not as promised.
+
+    `waves_BN` float, one a row; `lengths_B` whole numbers of samples, from `min_samples` to N.
+    """
+    if waves_BN.ndim != 2 or not waves_BN.is_floating_point():
+        raise ValueError(
+            f"waveforms are {waves_BN.dtype} of shape {tuple(waves_BN.shape)}; expected "
+            "floating point in [-1, 1] of shape (batch, samples)"
+        )
+    if lengths_B.shape != waves_BN.shape[:1] or lengths_B.is_floating_point():
+        raise ValueError(
+            f"lengths are {lengths_B.dtype} of shape {tuple(lengths_B.shape)}; expected one "
+            f"whole number of samples for each of {len(waves_BN)} waveforms"
+        )
+    if not len(lengths_B):
+        raise ValueError("a batch of 0 waveforms; expected one or more")
+    shortest, longest = int(lengths_B.min()), int(lengths_B.max())
+    if longest > waves_BN.shape[1]:
+        raise ValueError(
+            f"a length of {longest} samples for waveforms padded to {waves_BN.shape[1]}; "
+            "lengths are in samples, at most the padded width"
+        )
+    if shortest < min_samples:
+        raise ValueError(
+            f"a waveform of {shortest} samples ({shortest / sample_rate:.4f} s) is shorter than "
+            f"one frame of {min_samples} samples; remove the utterance"
+        )
+    return waves_BN[:, :longest].float()
+
+
+def normalise_waves(waves_BN: Tensor, lengths_B: Tensor, *, epsilon: float) -> Tensor:
+    """Each waveform with mean 0 and variance 1 over its own samples, and zeros after them.
+
+    `epsilon` is added to the variance: 1e-7 in transformers, 1e-5 in fairseq and torchaudio.
+    """
+    normalised_BN = torch.zeros_like(waves_BN)
+    for row_N, wave_N, length in zip(normalised_BN, waves_BN, lengths_B.tolist(), strict=True):
+        variance, mean = torch.var_mean(wave_N[:length], correction=0)
+        row_N[:length] = (wave_N[:length] - mean) / torch.sqrt(variance + epsilon)
+    return normalised_BN
+
+
+def padding_mask(lengths_B: Tensor, num_frames: int) -> Tensor:
+    """(B, T), True where a frame is padding."""
+    return torch.arange(num_frames, device=lengths_B.device)[None] >= lengths_B[:, None]
+
+
+def each_at_its_length(
+    run: Callable[[Tensor], Tensor], padded: Tensor, lengths_B: Tensor, *, output_time_axis: int
+) -> Tensor:
+    """What `run` makes of the rows of `padded` (B, time, ...), one length at a time.
+
+    For what would mix padding into its output. That has zeros after each row's end.
+    """
+    lengths_B = lengths_B.to(padded.device)
+    parts: list[tuple[Tensor, Tensor]] = []
+    for length in lengths_B.unique(sorted=True).tolist():
+        rows = (lengths_B == length).nonzero()[:, 0]
+        parts.append((rows, run(padded[rows, :length])))
+    _, longest = parts[-1]
+    output = longest.new_zeros(len(padded), *longest.shape[1:])
+    for rows, part in parts:
+        missing = longest.shape[output_time_axis] - part.shape[output_time_axis]
+        axes_after = part.ndim - 1 - output_time_axis
+        output[rows] = pad(part, [0, 0] * axes_after + [0, missing])
+    return output
+
+
+class EachAtItsLength(nn.Module):
+    """`each_at_its_length` in the place of a module; `lengths_B` is set before the call."""
+
+    def __init__(self, module: nn.Module, *, output_time_axis: int) -> None:
+        super().__init__()
+        self.module = module
+        self.output_time_axis = output_time_axis
+        self.lengths_B = torch.zeros(0, dtype=torch.long)
+
+    def forward(self, padded: Tensor) -> Tensor:
+        """The module's output for the whole batch."""
+        assert len(self.lengths_B) == len(padded), "lengths_B is of another batch"
+        return each_at_its_length(
+            self.module, padded, self.lengths_B, output_time_axis=self.output_time_axis
+        )
