@@ -139,15 +139,7 @@ def _component(target: str, **options: object) -> Any:
 
 
 def _sentences(path: Path) -> Iterator[list[str]]:
-    """Lines of tokens parted by spaces; ValueError for a missing file or one that is not text."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; expected text, one sentence a line")
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                yield line.decode("utf-8").split()
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not UTF-8 ({error.reason})") from error
+    return _component("lm.token_lines.read_token_lines", path=path)
 
 
 def _phones(path: Path) -> list[str]:
