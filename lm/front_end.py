@@ -88,6 +88,10 @@ class EspeakFrontEnd:
             json.dumps(counts_of, ensure_ascii=False, indent=1), "utf-8"
         )
 
+    def normalize_words(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Words as they stand in the text that `prepare` wrote: lower case, no punctuation."""
+        return tuple(TextNormalizer(language=self.language).normalize_line(" ".join(words)).split())
+
     def phonemize_references(self, words: Mapping[str, Sequence[str]]) -> dict[str, Phones]:
         """Phones of each utterance's words, said in their sentence and folded as the text is."""
         normalizer = TextNormalizer(language=self.language)

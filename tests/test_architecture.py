@@ -116,9 +116,11 @@ def test_nothing_that_learns_may_read_references(demo_stages: list[Stage]) -> No
 def test_what_the_supervised_baseline_makes_goes_nowhere_but_into_evaluate(
     demo_stages: list[Stage],
 ) -> None:
-    users = [s.name for s in demo_stages if {"supervised", "evaluate"} & set(s.inputs)]
-    assert set(users) <= {"evaluate"}
-    unsupervised = [s for s in demo_stages if s.name not in ("evaluate", "supervised")]
+    seeing = {"supervised", "supervised_words", "evaluate"}
+    users = [s.name for s in demo_stages if seeing & set(s.inputs)]
+    assert set(users) <= {"evaluate", "supervised_words"}
+    unsupervised = [s for s in demo_stages if s.name not in seeing]
+    assert "words" in {s.name for s in unsupervised}
     for stage in unsupervised:
         assert all(not s.reads_references for s in leading_to(demo_stages, stage.name))
 

@@ -16,6 +16,7 @@ from unsup_asr.steps.matching import run_choice, run_matching
 from unsup_asr.steps.realign import run_realign
 from unsup_asr.steps.spoken import run_spoken_model, run_spoken_text
 from unsup_asr.steps.units import run_segments, run_units, run_units_again
+from unsup_asr.steps.words import run_supervised_words, run_words
 
 _SPOKEN = ("features", "text", "language_model")
 _SYSTEMS = ("matching", "gan", "realign_", "spoken_model", "self_training_", "supervised")
@@ -57,6 +58,9 @@ def build_graph(config: DictConfig) -> list[Stage]:
             ("features", "self_training"),
         )
     )
+    words = ("words",) if config.words.decoder is not None else ()
+    if words:
+        stages.append(Stage("words", run_words, ("model", "features", "text"), ("words",)))
     if not has_references(config):
         return stages
     stages.append(
@@ -68,13 +72,20 @@ def build_graph(config: DictConfig) -> list[Stage]:
             reads_references=True,
         )
     )
-    given = {stage.name for stage in stages}
-    systems = [stage.name for stage in stages if stage.name.startswith(_SYSTEMS)]
+    given = [stage.name for stage in stages]
+    systems = [name for name in given if name.startswith(_SYSTEMS)]
+    if words:
+        inputs = ("supervised", "words", "features", "text")
+        stages.append(Stage("supervised_words", run_supervised_words, inputs, ("words",)))
+        words += ("supervised_words",)
     stages.append(
         Stage(
             "evaluate",
             partial(run_evaluate, systems=tuple(systems)),
-            ("corpus", *_SPOKEN, *sorted({"segments", "choice"} & given), "model", *systems),
+            (
+                *("corpus", *_SPOKEN, *sorted({"segments", "choice"} & set(given)), "model"),
+                *(*systems, *words),
+            ),
             ("text", "language_model", "gan", "recipe"),
             reads_references=True,
         )

@@ -186,3 +186,63 @@ class PhoneDecoder(Protocol):
     ) -> Sequence[Sequence[DecodedPhones]]:
         """For each utterance its hypotheses, best first."""
         ...
+
+
+class DecodedWord(Protocol):
+    """A word, the phones it was said with, and the frame where each phone starts."""
+
+    @property
+    def word(self) -> str: ...  # noqa: D102
+
+    @property
+    def start_frames(self) -> tuple[int, ...]: ...  # noqa: D102
+
+
+class DecodedWords(DecodedPhones, Protocol):
+    """As `DecodedPhones`, and the words that the phones belong to."""
+
+    @property
+    def words(self) -> Sequence[DecodedWord]: ...  # noqa: D102
+
+
+class WordDecoder(Protocol):
+    """Log posteriors to words of a lexicon with a language model of words."""
+
+    def decode_batch(
+        self, log_posteriors: Sequence[Float32Array], phones: Sequence[str]
+    ) -> Sequence[Sequence[DecodedWords]]:
+        """For each utterance its sentences, best first."""
+        ...
+
+
+class WordCandidate(Protocol):
+    """Options of a word decoder, their label-free criterion (lower is better), what they gave."""
+
+    @property
+    def lm_weight(self) -> float: ...  # noqa: D102
+
+    @property
+    def word_score(self) -> float: ...  # noqa: D102
+
+    @property
+    def criterion(self) -> float: ...  # noqa: D102
+
+    @property
+    def sentences(self) -> Sequence[tuple[str, ...]]: ...  # noqa: D102
+
+
+class WordTuning(Protocol):
+    """Weights of a word decoder, chosen without labels."""
+
+    num_utterances: int
+
+    def candidates(
+        self,
+        decoder: WordDecoder,
+        log_posteriors: Sequence[Float32Array],
+        phones: Sequence[str],
+        *,
+        phones_a_word: float,
+    ) -> Sequence[WordCandidate]:
+        """All candidates, the best first; `phones_a_word` is the mean in the text."""
+        ...

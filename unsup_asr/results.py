@@ -14,9 +14,11 @@ from unsup_asr.boundary_metrics import BoundaryScores
 from unsup_asr.members import PopulationResult
 from unsup_asr.metrics import Confusions, bootstrap_interval
 from unsup_asr.types import ErrorCounts
+from unsup_asr.word_results import WordResults
 
 FINAL_ROW = "self_training"
 SUPERVISED_ROW = "supervised"
+WORDS_ROW = f"{FINAL_ROW}+words"  # the phones of the words that the final system was decoded into
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +89,10 @@ class Results:
     """Everything a report shows of one run, pictures aside.
 
     `rows` keeps its order: 'matching', 'matching+lm', 'gan', 'gan+lm', 'self_training_1', ...,
-    'self_training' (the final unsupervised system), 'supervised'. `test_digest` names the test set
-    (`metrics.reference_digest`). `js_divergence` maps n to bits. `diagnosis` holds one message for
-    each reason why the run may have failed. Times in seconds, `peak_rss_mb` in 10^6 bytes.
+    'self_training' (the final unsupervised system), 'self_training+words', 'supervised'.
+    `test_digest` names the test set (`metrics.reference_digest`). `js_divergence` maps n to bits.
+    `diagnosis` holds one message for each reason why the run may have failed. Times in seconds,
+    `peak_rss_mb` in 10^6 bytes.
     """
 
     recipe: str
@@ -107,6 +110,7 @@ class Results:
     confusion: Confusions | None = None
     diagnosis: tuple[str, ...] = ()
     population: PopulationResult | None = None  # where the game had more than one member
+    words: WordResults | None = None  # where the run decoded words and references are words
     wall_by_stage: dict[str, float]
     peak_rss_mb: float | None = None
 
@@ -129,6 +133,7 @@ class Results:
         data["rows"] = {name: _row_to_json(row) for name, row in self.rows.items()}
         data["js_divergence"] = {str(n): bits for n, bits in self.js_divergence.items()}
         data["population"] = self.population.to_json() if self.population else None
+        data["words"] = self.words.to_json() if self.words else None
         if self.confusion:
             labels, counts = list(self.confusion.labels), self.confusion.counts_RH.tolist()
             data["confusion"] = {"labels": labels, "counts_RH": counts}
@@ -189,6 +194,7 @@ def _nested(data: Mapping) -> dict[str, object]:
         else None,
         "diagnosis": tuple(data["diagnosis"]),
         "population": PopulationResult.from_json(population) if population else None,
+        "words": WordResults.from_json(data["words"]) if data["words"] else None,
     }
 
 

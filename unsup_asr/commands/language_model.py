@@ -56,7 +56,11 @@ def perplexity(arguments: argparse.Namespace) -> int:
 
 
 def decode(arguments: argparse.Namespace) -> int:
-    """Print hypotheses as TSV: utterance, rank, score, phones, first frame of each phone."""
+    """Print hypotheses as TSV: utterance, rank, score, phones, first frame of each phone; with a
+    lexicon, words and the first frame of each.
+    """
+    if arguments.lexicon:
+        return _decode_words(arguments)
     phones = _phones(Path(arguments.phones))
     posteriors = _log_posteriors(Path(arguments.posteriors), len(phones))
     decoder = _decoder(
@@ -71,6 +75,32 @@ def decode(arguments: argparse.Namespace) -> int:
         for rank, found in enumerate(hypotheses, 1):
             starts = " ".join(map(str, found.start_frames))
             print(f"{utterance_id}\t{rank}\t{found.score:.4f}\t{' '.join(found.phones)}\t{starts}")
+    return 0
+
+
+def _decode_words(arguments: argparse.Namespace) -> int:
+    phones = _phones(Path(arguments.phones))
+    posteriors = _log_posteriors(Path(arguments.posteriors), len(phones))
+    decoder = _component(
+        "lm.words.WordDecoder",
+        lm_path=arguments.model,
+        lexicon_path=arguments.lexicon,
+        lm_weight=arguments.lm_weight,
+        word_score=arguments.insertion_score,
+        beam=arguments.beam,
+        nbest=arguments.nbest,
+        blank=arguments.blank,
+        silence_token=arguments.silence,
+        silence_score=arguments.silence_score,
+    )
+    decoded = decoder.decode_batch(list(posteriors.values()), phones)
+    print("utterance_id\trank\tscore\twords\tstart_frames\tphones")
+    for utterance_id, sentences in zip(posteriors, decoded, strict=True):
+        for rank, found in enumerate(sentences, 1):
+            words = " ".join(word.word for word in found.words)
+            starts = " ".join(str(word.start_frames[0]) for word in found.words)
+            said = " ".join(found.phones)
+            print(f"{utterance_id}\t{rank}\t{found.score:.4f}\t{words}\t{starts}\t{said}")
     return 0
 
 

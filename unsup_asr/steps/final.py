@@ -25,12 +25,21 @@ from unsup_asr.metrics import (
 from unsup_asr.phone_text import flat_phones, phone_ids, read_inventory, read_phone_sentences
 from unsup_asr.protocols import LanguageModelScorer
 from unsup_asr.report_assets import Assets, CurveSet, SpectrogramExample, spectrogram_example
-from unsup_asr.results import FINAL_ROW, Results, Row, SampleTranscript, row_from_counts
+from unsup_asr.results import (
+    FINAL_ROW,
+    SUPERVISED_ROW,
+    WORDS_ROW,
+    Results,
+    Row,
+    SampleTranscript,
+    row_from_counts,
+)
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.ctc import decoder_file, decoder_files
 from unsup_asr.steps.data import open_split
 from unsup_asr.steps.references import read_references
 from unsup_asr.steps.scoring import boundary_times, read_criterion
+from unsup_asr.steps.word_scoring import score_words
 from unsup_asr.transcripts import read_hypotheses
 from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
 from unsup_asr.upstreams.kaldi_features import KaldiFbank
@@ -79,6 +88,9 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         if name.startswith(("matching", "gan")):
             with_lm = context.input(name).file("hypotheses_lm/test.tsv")
             hypotheses[f"{name}+lm"] = read_hypotheses(with_lm)
+    if "words" in context.artifacts:
+        with_words = context.input("words").file("hypotheses/test.tsv")
+        hypotheses[WORDS_ROW] = read_hypotheses(with_words)
     scored_ids = {h.utterance_id for h in next(iter(hypotheses.values()))}
     dropped = [r.utterance_id for r in references if r.utterance_id not in scored_ids]
     if dropped:  # too short for one segment: an empty hypothesis, not a smaller test set
@@ -94,8 +106,8 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
             counts, split="test", seed=context.seed, criterion=criterion, chosen=name in chosen
         )
     final = json.loads(context.input("model").file("choice.json").read_text("utf-8"))["chosen"]
-    supervised = rows.pop("supervised")
-    rows |= {FINAL_ROW: rows[final], "supervised": supervised}
+    last = {name: rows.pop(name) for name in (WORDS_ROW, SUPERVISED_ROW) if name in rows}
+    rows |= {FINAL_ROW: rows[final], **last}
     by_id = {h.utterance_id: h.phones for h in hypotheses[final]}
     text = read_phone_sentences(context.input("text").file("phones.txt"))[:_TEXT_FOR_DIVERGENCE]
     flat = [flat_phones(sentence) for sentence in text]
@@ -120,6 +132,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         confusion=confusions(references, hypotheses[final]),
         diagnosis=_diagnosis(context, final, flat, [h.phones for h in recognised], chosen),
         population=_population(context, references),
+        words=score_words(context),
         wall_by_stage={},
     )
     results.write(context.out / "results.json")
