@@ -104,6 +104,29 @@ def test_nbest_and_blank(tmp_path: Path, arpa: Path, capsys: Printed) -> None:
     assert float(rows[0][2]) > float(rows[1][2])
 
 
+def test_decode_with_a_lexicon_writes_words(tmp_path: Path, phones: Path, capsys: Printed) -> None:
+    (tmp_path / "words.txt").write_text("ab ca\nca ab\nab\n" * 3, "utf-8")
+    model, lexicon = tmp_path / "words.arpa", tmp_path / "lexicon.tsv"
+    assert cli.main(["lm", "estimate", str(tmp_path / "words.txt"), "--out", str(model)]) == 0
+    lexicon.write_text("ab\ta b\nca\tc a\n", "utf-8")
+    folder = tmp_path / "posteriors"
+    folder.mkdir()
+    np.save(folder / "u.npy", log_posteriors("aabbcca"))
+    command = ["lm", "decode", str(model), str(folder), "--phones", str(phones)]
+    capsys.readouterr()
+    assert cli.main([*command, "--lexicon", str(lexicon), "--nbest", "2"]) == 0
+    header, best, second = capsys.readouterr().out.splitlines()
+    assert header == "utterance_id\trank\tscore\twords\tstart_frames\tphones"
+    assert best.split("\t")[3:] == ["ab ca", "0 4", "a b c a"]
+    assert second.split("\t")[1] == "2"
+    assert second.split("\t")[3] != "ab ca"
+    lexicon.write_text("ab\n", "utf-8")
+    assert cli.main([*command, "--lexicon", str(lexicon)]) == 1
+    assert "expected word, tab, phones" in capsys.readouterr().err
+    assert cli.main([*command, "--lexicon", str(tmp_path / "no.tsv")]) == 1
+    assert "no.tsv" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
