@@ -128,7 +128,10 @@ class WordDecoder:
 
     def _search(self, phones: tuple[str, ...]) -> _Search:
         """The search for these phones; built again when a file's bytes have changed."""
-        key = (file_digest(Path(self.lm_path)), file_digest(Path(self.lexicon_path)), phones)
+        lexicon = Path(self.lexicon_path)
+        if not lexicon.is_file():
+            raise ValueError(f"{lexicon}: no such lexicon; expected word, tab, phones on each line")
+        key = (file_digest(Path(self.lm_path)), file_digest(lexicon), phones)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = (key, _Search(self, phones))
         return self._loaded[1]

@@ -124,7 +124,7 @@ def test_decode_with_a_lexicon_writes_words(tmp_path: Path, phones: Path, capsys
     assert cli.main([*command, "--lexicon", str(lexicon)]) == 1
     assert "expected word, tab, phones" in capsys.readouterr().err
     assert cli.main([*command, "--lexicon", str(tmp_path / "no.tsv")]) == 1
-    assert "no.tsv" in capsys.readouterr().err
+    assert "no.tsv: no such lexicon" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
