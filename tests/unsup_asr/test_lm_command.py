@@ -151,6 +151,10 @@ def test_missing_and_damaged_files_are_named(
     empty.mkdir()
     binary.write_bytes(b"a b\n\xff\xfe\n")
     twice.write_text("a b a", "utf-8")
+    no_phones, no_array = tmp_path / "inventory.json", tmp_path / "arrays"
+    no_phones.write_text("{}", "utf-8")
+    no_array.mkdir()
+    (no_array / "u.npy").write_text("junk", "utf-8")
     wrong = {
         ("estimate", str(tmp_path / "no.txt"), "--out", str(tmp_path / "x.arpa")): "no such file",
         ("estimate", str(binary), "--out", str(tmp_path / "x.arpa")): "line 2: not UTF-8",
@@ -159,6 +163,8 @@ def test_missing_and_damaged_files_are_named(
         ("decode", str(arpa), str(empty), "--phones", str(phones)): "no posteriors",
         ("decode", str(arpa), str(empty), "--phones", str(twice)): "phone 'a' twice",
         ("decode", str(arpa), str(empty), "--phones", str(empty / "p")): "no such file",
+        ("decode", str(arpa), str(empty), "--phones", str(no_phones)): "json: not an inventory",
+        ("decode", str(arpa), str(no_array), "--phones", str(phones)): "u.npy: not an array",
     }
     for arguments, message in wrong.items():
         assert cli.main(["lm", *arguments]) == 1
@@ -166,6 +172,7 @@ def test_missing_and_damaged_files_are_named(
     assert not (tmp_path / "x.arpa").exists()
     nowhere = ["lm", "estimate", str(text), "--out", str(tmp_path / "no" / "x.arpa")]
     assert cli.main(nowhere) == 2
+    assert cli.main(["lm", "estimate", str(text), "--out", str(empty)]) == 2
 
 
 def test_tuning_shows_its_choice_and_the_oracles(

@@ -28,6 +28,8 @@ def estimate(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is not a folder; make it, or give another --out")
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder; --out names the file to write")
     partial = out.with_name(out.name + ".partial")
     estimator.estimate_to(partial, _sentences(Path(arguments.text)))
     partial.replace(out)
@@ -177,7 +179,12 @@ def _phones(path: Path) -> list[str]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected inventory.json, or one phone a line")
     text = path.read_text("utf-8")
-    phones = json.loads(text)["phones"] if path.suffix == ".json" else text.split()
+    try:
+        phones = json.loads(text)["phones"] if path.suffix == ".json" else text.split()
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: not an inventory ({error!r}); expected JSON with a list `phones`"
+        ) from error
     repeated = sorted({phone for phone in phones if phones.count(phone) > 1})
     if repeated or not phones:
         raise ValueError(
@@ -193,8 +200,7 @@ def _log_posteriors(folder: Path, num_phones: int) -> dict[str, Float32Array]:
         ragged = RaggedArray.open(folder)
         found = {i: np.array(ragged[i], dtype=np.float32) for i in ragged}
     else:
-        files = sorted(folder.glob("*.npy"))
-        found = {f.stem: np.load(f, allow_pickle=False).astype(np.float32) for f in files}
+        found = {file.stem: _array(file) for file in sorted(folder.glob("*.npy"))}
     if not found:
         raise ValueError(
             f"{folder}: no posteriors; expected values.npy with index.tsv, or <utterance>.npy files"
@@ -202,6 +208,13 @@ def _log_posteriors(folder: Path, num_phones: int) -> dict[str, Float32Array]:
     for utterance_id, scores_TV in found.items():
         _check(utterance_id, scores_TV, num_phones, folder)
     return found
+
+
+def _array(path: Path) -> Float32Array:
+    try:
+        return np.load(path, allow_pickle=False).astype(np.float32)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path}: not an array of numbers as numpy.save writes it") from error
 
 
 def _check(utterance_id: str, scores_TV: Float32Array, num_phones: int, folder: Path) -> None:
