@@ -123,7 +123,7 @@ class WordDecoder:
         other = replace(self, lm_weight=lm_weight, word_score=word_score)
         if self._loaded is not None:
             key, search = self._loaded
-            other._loaded = key, search.reweighted(other)
+            other._loaded = key, search.reweighted(lm_weight, word_score)
         return other
 
     def _search(self, phones: tuple[str, ...]) -> _Search:
@@ -184,13 +184,10 @@ class _Search:
             silence_score=options.silence_score,
         )
 
-    def reweighted(self, options: WordDecoder) -> _Search:
-        """The same space under the weights of other options."""
+    def reweighted(self, lm_weight: float, word_score: float) -> _Search:
+        """The same space under other weights."""
         other = copy.copy(self)
-        other._options = options
-        other._space = replace(
-            self._space, lm_weight=options.lm_weight, word_score=options.word_score
-        )
+        other._space = replace(self._space, lm_weight=lm_weight, word_score=word_score)
         return other
 
     def run(self, log_posteriors: list[Float32Array]) -> list[list[DecodedSentence]]:
