@@ -11,6 +11,7 @@ lexicon keeps it from 0 (docs/decisions.md).
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ from lm.score import load
 from lm.words import WordDecoder
 from unsup_asr.types import Float32Array
 
+logger = logging.getLogger(__name__)
+
+WORST = 1e9  # the criterion where nothing was heard, or no word
 _LENGTH_FACTOR = 2.0
 _Words = tuple[str, ...]
 
@@ -75,8 +79,8 @@ class LabelFreeWordTuning:
             for scores_TV in log_posteriors
         ]
         length = sum(map(len, unconstrained))
-        if length == 0:
-            raise ValueError("the unconstrained output is empty; nothing can be tuned on it")
+        if length == 0:  # of a run that failed: its report is wanted all the same
+            logger.warning("the unconstrained output is empty; weights cannot be tuned on it")
         model = load(Path(decoder.lm_path))
         decoder.decode(log_posteriors[0], phones)  # loads what the pairs of the grid share
         found = []
@@ -89,11 +93,12 @@ class LabelFreeWordTuning:
             log10_probability = model.score_corpus(sentences).log10_probability
             perplexity = 10.0 ** (-log10_probability / (num_phones + len(sentences)))
             pairs = zip(said, unconstrained, strict=True)
-            distance = sum(Levenshtein.distance(a, b) for a, b in pairs) / length
-            ratio = num_phones / num_words / phones_a_word if num_words else math.inf
-            criterion = (
-                math.log(perplexity) * distance * (1 + _LENGTH_FACTOR * abs(math.log(ratio)))
-            )
+            distance = sum(Levenshtein.distance(a, b) for a, b in pairs) / max(1, length)
+            ratio = num_phones / max(1, num_words) / phones_a_word
+            criterion = WORST
+            if num_words and length:
+                length_factor = 1 + _LENGTH_FACTOR * abs(math.log(ratio))
+                criterion = math.log(perplexity) * distance * length_factor
             found.append(
                 WordCandidate(weight, score, perplexity, distance, ratio, criterion, sentences)
             )

@@ -71,12 +71,18 @@ def test_other_weights_share_what_is_loaded_and_decode_as_a_decoder_of_their_own
     assert decoder.decode_batch(posteriors, PHONES) != expected
 
 
-def test_impossible_options_and_empty_output_are_refused(decoder):
+def test_a_system_that_hears_nothing_has_the_worst_criterion(decoder, caplog):
+    decoder.blank = "-"
+    silent = np.log(np.array([[0.01, 0.01, 0.01, 0.01, 0.96]] * 3, dtype=np.float32))
+    tuning = LabelFreeWordTuning(lm_weights=[1.0], word_scores=[0.0, -1.0])
+    found = tuning.candidates(decoder, [silent], [*PHONES, "-"], phones_a_word=2.0)
+    assert [(c.word_score, c.criterion) for c in found] == [(0.0, 1e9), (-1.0, 1e9)]
+    assert found[0].sentences == ((),)
+    assert "unconstrained output is empty" in caplog.text
+
+
+def test_impossible_options_are_refused(decoder):
     with pytest.raises(ValueError, match="empty grid"):
         LabelFreeWordTuning(word_scores=[])
     with pytest.raises(ValueError, match="num_utterances is 0"):
         LabelFreeWordTuning(num_utterances=0)
-    decoder.blank = "-"
-    silent = np.log(np.array([[0.1, 0.1, 0.1, 0.1, 0.6]], dtype=np.float32))
-    with pytest.raises(ValueError, match="unconstrained output is empty"):
-        LabelFreeWordTuning().candidates(decoder, [silent], [*PHONES, "-"], phones_a_word=2.0)
