@@ -3,7 +3,7 @@
 python benchmarks/decode.py [--utterances 100] [--workers 1]
 
 Posteriors are those of sentences of phones of random lengths, with confusions that last a whole
-phone and smooth noise; about 240 frames of 45 phones an utterance, no blank.
+phone and smooth noise; 300 frames of 45 phones an utterance, no blank.
 """
 
 import argparse
@@ -23,12 +23,15 @@ from lm.phonemize import EspeakPhonemizer
 from lm.words import WordDecoder
 from unsup_asr.corpora.sentences import frequent_words, sample_sentences
 
+NUM_FRAMES = 300
+
 
 def made_up_posteriors(
     phones: list[int], confusable: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
     num_phones = len(confusable)
-    durations = generator.integers(4, 13, len(phones))
+    edges = np.cumsum([0, *generator.integers(4, 13, len(phones))])
+    durations = np.diff(np.round(edges * NUM_FRAMES / edges[-1]).astype(int))
     logits = np.repeat(generator.normal(0, 0.8, (len(phones), num_phones)), durations, axis=0)
     labels = np.repeat(phones, durations)
     frames = np.arange(len(labels))

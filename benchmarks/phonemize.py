@@ -1,22 +1,28 @@
-"""Sentences a second through normalisation and phonemization, one thread.
+"""Sentences a second through normalisation and phonemization, one thread; then the whole front
+end, from a file into a folder, and the most memory it took.
 
-python benchmarks/phonemize.py [--language en-us] [--sentences 20000]
+python benchmarks/phonemize.py [--language en-us] [--sentences 100000] [--front-end-alone]
 """
 
 import argparse
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
+from lm.front_end import EspeakFrontEnd
 from lm.normalize import TextNormalizer
 from lm.phonemize import EspeakPhonemizer
 from unsup_asr.corpora.sentences import frequent_words, sample_sentences
+from unsup_asr.stage_record import peak_rss_mb
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--language", default="en-us")
-    parser.add_argument("--sentences", type=int, default=20000)
+    parser.add_argument("--sentences", type=int, default=100_000)
+    parser.add_argument("--front-end-alone", action="store_true")
     arguments = parser.parse_args()
     words, probabilities = frequent_words(arguments.language, 5000)
     lines = sample_sentences(
@@ -27,10 +33,24 @@ def main() -> None:
         max_words=12,
         generator=np.random.default_rng(0),
     )
+    if not arguments.front_end_alone:
+        in_memory(lines, arguments.language)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "text.txt").write_text("\n".join(lines) + "\n", "utf-8")
+        del lines
+        before_mb = peak_rss_mb()
+        start = time.perf_counter()
+        front_end = EspeakFrontEnd(language=arguments.language)
+        front_end.prepare(Path(folder) / "text.txt", Path(folder))
+        wall_s = time.perf_counter() - start
+    print(f"front end  {wall_s:9.1f} s in all; peak {peak_rss_mb():.0f} MB, {before_mb:.0f} before")
+
+
+def in_memory(lines: list[str], language: str) -> None:
     start = time.perf_counter()
-    normalized, _ = TextNormalizer(language=arguments.language).normalize_lines(lines)
+    normalized, _ = TextNormalizer(language=language).normalize_lines(lines)
     normalized_at = time.perf_counter()
-    text = EspeakPhonemizer(language=arguments.language).phonemize_text(normalized)
+    text = EspeakPhonemizer(language=language).phonemize_text(normalized)
     phonemized_at = time.perf_counter()
     num_words = sum(map(len, text.words))
     print(f"normalise  {len(lines) / (normalized_at - start):9.0f} sentences/s")

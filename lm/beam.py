@@ -7,7 +7,7 @@ that it scores.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +110,16 @@ def check_posteriors(scores_TV: Float32Array, num_phones: int, position: int) ->
         raise ValueError(f"posteriors of utterance {position} hold NaN; look at the model's output")
 
 
+def _distinct(hypotheses: Iterable[Decoded], num: int) -> list[Decoded]:
+    """The first `num` that differ in their phones: paths may differ in a blank alone."""
+    found: dict[tuple[str, ...], Decoded] = {}
+    for hypothesis in hypotheses:
+        found.setdefault(hypothesis.phones, hypothesis)
+        if len(found) == num:
+            break
+    return list(found.values())
+
+
 class _Search:
     """The search space of one model and one list of phones."""
 
@@ -149,10 +159,12 @@ class _Search:
             self._space,
             log_posteriors,
             beam=options.beam,
-            nbest=options.nbest,
+            nbest=1 if options.nbest == 1 else options.beam,
             phones_a_frame=options.phones_a_frame or len(self._phones),
         )
-        return [[self._decoded(path) for path in of_utterance] for of_utterance in paths]
+        return [
+            _distinct(map(self._decoded, of_utterance), options.nbest) for of_utterance in paths
+        ]
 
     def _decoded(self, path: SearchPath) -> Decoded:
         symbols_T = path.symbols_T

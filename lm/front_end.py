@@ -10,18 +10,22 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from lm.inventory import count_inventory
+from lm.inventory import PhoneInventory, choose_inventory
 from lm.lexicon import Lexicon
-from lm.normalize import TextNormalizer
+from lm.normalize import DroppedLines, TextNormalizer
 from lm.phonemize import EspeakPhonemizer
-from unsup_asr.phone_text import write_phone_sentences
+from lm.phonemized import PhonemizeTally
+from lm.word_division import Phones
+from unsup_asr.phone_text import phone_sentence_line
 
 logger = logging.getLogger(__name__)
-Phones = tuple[str, ...]
+
 
 # Phones that espeak-ng writes apart where speakers do not keep them apart: reduced vowels.
 FOLDS = {"en": {"ᵻ": "ɪ", "ɐ": "ə"}}
@@ -32,55 +36,63 @@ class EspeakFrontEnd:
     """espeak-ng phones of a language; `fold` maps phones to others, on text and references alike
     (None: what FOLDS has for the language, {}: nothing).
 
-    Phones rarer than `min_phone_count` are treated by the rule `rare` (merge, drop or keep).
+    Phones rarer than `min_phone_count` are treated by the rule `rare` (merge, drop or keep). The
+    options below those are `TextNormalizer`'s: which lines of the text are dropped.
     """
 
     language: str = "en-us"
     fold: dict[str, str] | None = None
     min_phone_count: int = 20
     rare: str = "merge"
+    min_words: int = 1
+    max_words: int = 200
+    digits: str = "speak"
+    drop_duplicates: bool = False
+    other_languages: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._normalizer = TextNormalizer(
+            language=self.language,
+            min_words=self.min_words,
+            max_words=self.max_words,
+            digits=self.digits,
+            drop_duplicates=self.drop_duplicates,
+            other_languages=self.other_languages,
+        )
         if self.fold is None:
             self.fold = FOLDS.get(self.language.partition("-")[0], {})
 
     def prepare(self, text: Path, out: Path) -> None:
-        """Normalise and phonemize the lines of `text`; ValueError when nothing is left."""
-        normalizer = TextNormalizer(language=self.language)
-        lines, dropped = normalizer.normalize_lines(
-            text.read_text("utf-8").splitlines(), source=str(text)
-        )
-        phonemized = EspeakPhonemizer(language=self.language).phonemize_text(lines)
-        sentences = [[self.fold_phones(word) for word in line] for line in phonemized.phones]
-        inventory = count_inventory(
-            ([p for word in sentence for p in word] for sentence in sentences),
-            min_count=self.min_phone_count,
-            rare=self.rare,
-        )
-        kept: list[list[Phones]] = []
-        kept_words: list[str] = []
-        for names, sentence in zip(phonemized.words, sentences, strict=True):
-            said = [(n, inventory.apply(p)) for n, p in zip(names, sentence, strict=True) if p]
-            if said and all(phones is not None for _, phones in said):
-                kept.append([phones for _, phones in said if phones])
-                kept_words.append(" ".join(name for name, phones in said if phones))
-        pronunciations: dict[str, Counter[Phones]] = {}
-        for word, counts in phonemized.pronunciation_counts.items():
-            for phones, count in counts.items():
-                replaced = inventory.apply(self.fold_phones(phones))
-                if replaced:
-                    pronunciations.setdefault(word, Counter())[replaced] += count
-        write_phone_sentences(out / "phones.txt", kept)
-        (out / "words.txt").write_text("\n".join(kept_words) + "\n", "utf-8")
+        """Normalise and phonemize the lines of `text`; ValueError when nothing is left.
+
+        Lines pass one by one: memory grows with the vocabulary, not with the text.
+        """
+        dropped: Counter[str] = Counter()
+        tally, phone_counts = PhonemizeTally(), Counter[str]()
+        lines = self._normalizer.checked_stream(read_lines(text), dropped, source=str(text))
+        phonemized = EspeakPhonemizer(language=self.language).stream(lines, tally)
+        with TemporaryFile("w+", dir=out, encoding="utf-8") as waiting:  # for the inventory
+            for line in phonemized:
+                for word, spoken in zip(line.words, line.phones, strict=True):
+                    phones = self.fold_phones(spoken)
+                    phone_counts.update(phones)
+                    if phones:
+                        waiting.write(f"{word} {' '.join(phones)}\t")
+                waiting.write("\n")
+            inventory = choose_inventory(
+                phone_counts, min_count=self.min_phone_count, rare=self.rare
+            )
+            waiting.seek(0)
+            num_kept = _write_sentences(waiting, inventory, out)
         (out / "inventory.json").write_text(
             json.dumps({"phones": list(inventory.phones)}, ensure_ascii=False, indent=1), "utf-8"
         )
-        Lexicon.from_counts(pronunciations).write(out / "lexicon.tsv")
+        self._lexicon(tally, inventory).write(out / "lexicon.tsv")
         counts_of = {
-            "lines": asdict(dropped),
-            "phonemized": asdict(phonemized.counts),
-            "sentences_kept": len(kept),
-            "failed_words": phonemized.failed_words,
+            "lines": asdict(DroppedLines(**dropped)),
+            "phonemized": asdict(tally.counts),
+            "sentences_kept": num_kept,
+            "failed_words": dict(tally.failed_words),
             "merged_phones": {p: list(q) for p, q in inventory.merged.items()},
             "dropped_phones": inventory.dropped,
         }
@@ -88,10 +100,23 @@ class EspeakFrontEnd:
             json.dumps(counts_of, ensure_ascii=False, indent=1), "utf-8"
         )
 
+    def _lexicon(self, tally: PhonemizeTally, inventory: PhoneInventory) -> Lexicon:
+        """Pronunciations of each word in phones of the inventory."""
+        pronunciations: dict[str, Counter[Phones]] = {}
+        for word, counts in tally.pronunciations.items():
+            for phones, count in counts.items():
+                replaced = inventory.apply(self.fold_phones(phones))
+                if replaced:
+                    pronunciations.setdefault(word, Counter())[replaced] += count
+        return Lexicon.from_counts(pronunciations)
+
+    def normalize_words(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Words as they stand in the text that `prepare` wrote: lower case, no punctuation."""
+        return tuple(self._normalizer.normalize_line(" ".join(words)).split())
+
     def phonemize_references(self, words: Mapping[str, Sequence[str]]) -> dict[str, Phones]:
         """Phones of each utterance's words, said in their sentence and folded as the text is."""
-        normalizer = TextNormalizer(language=self.language)
-        lines = [normalizer.normalize_line(" ".join(spoken)) for spoken in words.values()]
+        lines = [self._normalizer.normalize_line(" ".join(said)) for said in words.values()]
         phonemized = EspeakPhonemizer(language=self.language).phonemize_sentences(lines)
         return {
             utterance_id: self.fold_phones([p for word in line for p in word])
@@ -102,3 +127,36 @@ class EspeakFrontEnd:
         """The phones with the recipe's fold applied."""
         fold = self.fold or {}
         return tuple(fold.get(phone, phone) for phone in phones)
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Lines of a text one by one; ValueError names one that is not UTF-8."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                yield from line.decode("utf-8").splitlines()
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{path}, line {number}: not UTF-8 ({error.reason}); convert the file"
+                ) from error
+
+
+def _write_sentences(waiting: Iterable[str], inventory: PhoneInventory, out: Path) -> int:
+    """`phones.txt` and `words.txt` of the sentences whose phones the inventory has; how many."""
+    replace = cache(lambda spoken: inventory.apply(spoken.split(" ")))
+    num_kept = 0
+    with (
+        (out / "phones.txt").open("w", encoding="utf-8") as phones_file,
+        (out / "words.txt").open("w", encoding="utf-8") as words_file,
+    ):
+        for line in waiting:
+            said = [part.split(" ", 1) for part in line.rstrip("\n").split("\t")[:-1]]
+            replaced = [replace(phones) for _, phones in said]
+            if not said or None in replaced:
+                continue
+            sentence = [phones for phones in replaced if phones]
+            phones_file.write(phone_sentence_line(sentence) + "\n")
+            names = [word for (word, _), phones in zip(said, replaced, strict=True) if phones]
+            words_file.write(" ".join(names) + "\n")
+            num_kept += 1
+    return num_kept

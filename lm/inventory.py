@@ -6,7 +6,7 @@ import json
 import logging
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,14 +80,20 @@ class PhoneInventory:
 def count_inventory(
     sentences: Iterable[Sequence[str]], *, min_count: int, rare: str
 ) -> PhoneInventory:
-    """Inventory of the sentences. What to do with phones below `min_count` is `rare`:
+    """Inventory of the sentences, as `choose_inventory` has it of their counts."""
+    counts = Counter(phone for sentence in sentences for phone in sentence)
+    return choose_inventory(counts, min_count=min_count, rare=rare)
+
+
+def choose_inventory(counts: Mapping[str, int], *, min_count: int, rare: str) -> PhoneInventory:
+    """Inventory of a text whose phones were counted. `rare` says what to do with phones below
+    `min_count`:
 
     "merge": into the phone without its marks (`ɑ̃` -> `ɑ`), else into its letters one by one
     (`ɔɪ` -> `ɔ ɪ`), else dropped; "drop": their sentences are dropped; "keep".
     """
     if rare not in RARE_RULES:
         raise ValueError(f"rare is {rare!r}; expected one of {RARE_RULES}")
-    counts = Counter(phone for sentence in sentences for phone in sentence)
     threshold = 0 if rare == "keep" else min_count
     ordered = sorted(counts, key=lambda phone: (-counts[phone], phone))
     kept = [phone for phone in ordered if counts[phone] >= threshold]

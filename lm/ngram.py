@@ -1,8 +1,8 @@
 """N-gram language models by interpolated modified Kneser-Ney, as KenLM's lmplz estimates them.
 
 Chen and Goodman 1998, section 3.4 and equation 26; Heafield et al. 2013 for counts at sentence
-begins and for pruning. Values equal `lmplz -o N --discount_fallback [--prune ...]`, but where the
-text has no more sentences than prune[0]: lmplz then gives </s> probability 1, this keeps it normal.
+begins and for pruning. Values equal `lmplz -o N --discount_fallback [--prune ...]`, oddities
+included: where the text has no more sentences than prune[0], </s> has probability 1.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from lm.arpa import ArpaModel, ArpaOrder, write_arpa
 from lm.ngram_counts import (
     BEGIN_ID,
+    END_ID,
+    UNKNOWN_ID,
     OrderCounts,
     TokenStream,
     count_ngrams,
@@ -70,7 +72,15 @@ class NgramEstimator:
         adjusted = _adjusted_counts(counts)
         thresholds = [*self.prune, *[self.prune[-1]] * (self.order - len(self.prune))]
         pruned = [c.count <= t for c, t in zip(counts, thresholds, strict=True)]
-        pruned[0][:3] = False
+        pruned[0][[UNKNOWN_ID, BEGIN_ID]] = False
+        if self.order == 1:
+            pruned[0][END_ID] = False  # lmplz spares it here only
+        if pruned[0][END_ID]:
+            logger.warning(
+                "the text has no more than %d sentences, the threshold for words: </s> has "
+                "probability 1, as from lmplz; prune[0]=0 keeps all words",
+                thresholds[0],
+            )
         discounts = _all_discounts(counts, adjusted, self.discount_fallback)
         return _interpolate(stream, counts, adjusted, pruned, discounts)
 
@@ -166,13 +176,17 @@ def _interpolate(
         lower = (adjusted[i] - discount) / total[prefix] + backoff[prefix] * mixed_in
         if i == 0:
             lower[BEGIN_ID] = 1.0
+            if pruned[0][END_ID]:
+                lower[END_ID] = 1.0
         else:
             backoffs.append(backoff)
         probabilities.append(lower)
     backoffs.append(np.ones(len(counts[-1].count)))
+    kept = [~is_pruned for is_pruned in pruned]
+    kept[0][END_ID] = True
     orders = [
         ArpaOrder(
-            _words_of(counts[: i + 1], rows := np.flatnonzero(~pruned[i])),
+            _words_of(counts[: i + 1], rows := np.flatnonzero(kept[i])),
             np.minimum(np.log10(probabilities[i][rows]), 0.0),
             np.log10(backoffs[i][rows]),
         )

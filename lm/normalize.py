@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
+from lm.other_languages import OtherLanguages
 from lm.scripts import script_of_letter, scripts_of_language
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ class DroppedLines:
     empty: int = 0
     wrong_script: int = 0
     digits: int = 0
+    other_language: int = 0
     too_short: int = 0
     too_long: int = 0
     duplicate: int = 0
@@ -47,7 +50,8 @@ class TextNormalizer:
     """Unicode NFC, lower case, punctuation to spaces; apostrophes stay inside words.
 
     `digits`: "speak" leaves numbers to the phonemizer, "drop" drops the line. A line with a letter
-    of a script that the language is not written in is dropped. Lengths are in words.
+    of a script that the language is not written in is dropped; so is one whose words are
+    more probable in one of `other_languages` (none: no such check). Lengths are in words.
     """
 
     language: str = "en-us"
@@ -55,9 +59,13 @@ class TextNormalizer:
     max_words: int = 200
     digits: str = "speak"
     drop_duplicates: bool = False
+    other_languages: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._characters = _CharacterMap()
+        self._others = (
+            OtherLanguages(self.language, self.other_languages) if self.other_languages else None
+        )
         if self.digits not in _DIGIT_RULES:
             raise ValueError(f"digits is {self.digits!r}; expected one of {_DIGIT_RULES}")
         if not 1 <= self.min_words <= self.max_words:
@@ -79,14 +87,14 @@ class TextNormalizer:
         Memory is flat unless `drop_duplicates`, which keeps a hash of each line.
         """
         scripts = frozenset(scripts_of_language(self.language))
-        seen: set[int] = set()
+        seen: set[bytes] = set()
         for line in lines:
             normalized = self.normalize_line(line)
             reason = self._reason_to_drop(normalized, scripts)
             if reason is None and self.drop_duplicates:
-                if hash(normalized) in seen:
-                    reason = "duplicate"
-                seen.add(hash(normalized))
+                digest = hashlib.blake2b(normalized.encode(), digest_size=8).digest()
+                reason = "duplicate" if digest in seen else None
+                seen.add(digest)
             counts[reason or "kept"] += 1
             if reason is None:
                 yield normalized
@@ -94,18 +102,21 @@ class TextNormalizer:
     def normalize_lines(
         self, lines: Iterable[str], *, source: str = "text"
     ) -> tuple[list[str], DroppedLines]:
-        """All normalised lines in order, and the counts; ValueError when none is left.
-
-        `source` names the text in messages.
-        """
+        """All normalised lines in order, and the counts; otherwise as `checked_stream`."""
         counts: Counter[str] = Counter()
+        kept = list(self.checked_stream(lines, counts, source=source))
+        return kept, DroppedLines(**counts)
+
+    def checked_stream(
+        self, lines: Iterable[str], counts: Counter[str], *, source: str
+    ) -> Iterator[str]:
+        """As `stream`; ValueError at the end when no line was kept. `source` names the text."""
         wrong: Counter[str] = Counter()
-        kept = list(self.stream(_watch_scripts(lines, wrong), counts))
+        yield from self.stream(_watch_scripts(lines, wrong), counts)
         dropped = DroppedLines(**counts)
-        if not kept:
+        if not dropped.kept:
             raise ValueError(self._nothing_left(source, dropped, wrong))
         logger.info("%s: %s", source, dropped)
-        return kept, dropped
 
     def _reason_to_drop(self, line: str, scripts: frozenset[str]) -> str | None:
         if not line:
@@ -115,7 +126,10 @@ class TextNormalizer:
             return "wrong_script"
         if self.digits == "drop" and any(c.isnumeric() and not c.isalpha() for c in characters):
             return "digits"
-        num_words = line.count(" ") + 1
+        words = line.split(" ")
+        num_words = len(words)
+        if self._others is not None and self._others.are_likelier(words):
+            return "other_language"
         if num_words < self.min_words:
             return "too_short"
         return "too_long" if num_words > self.max_words else None

@@ -7,10 +7,10 @@ so sentences are phonemized whole, and their phones divided among the words afte
 from __future__ import annotations
 
 import difflib
+import itertools
 import logging
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +19,7 @@ from phonemizer.backend import EspeakBackend
 from phonemizer.backend.espeak.wrapper import EspeakWrapper
 from phonemizer.separator import Separator
 
+from lm.phonemized import PhonemizedLine, PhonemizedText, PhonemizeTally
 from lm.word_division import Phones, divide_among_words
 from unsup_asr.phones import fold_espeak
 
@@ -28,40 +29,6 @@ _WORD_MARK = "|"
 _SEPARATOR = Separator(phone=" ", word=_WORD_MARK, syllable="")
 _LANGUAGE_FLAG = re.compile(r"\([a-z][^()]*\)")
 _BATCH_LINES = 4096
-
-
-@dataclass(frozen=True)
-class PhonemizeCounts:
-    """What happened to the lines and words of one text."""
-
-    num_lines: int = 0
-    num_redivided: int = 0  # lines whose groups were not one a word; their phones are all kept
-    num_doubtful: int = 0  # of these, lines whose division is a guess; not used for the lexicon
-    num_silent_lines: int = 0  # lines without a phone
-    num_switched: int = 0  # lines with words that espeak-ng says in another language
-    num_silent_words: int = 0  # running words without a phone
-
-
-@dataclass(frozen=True)
-class PhonemizedText:
-    """One entry a line: `words[i][j]` is said as `phones[i][j]`, which may be empty."""
-
-    words: list[list[str]]
-    phones: list[list[Phones]]
-    is_doubtful: list[bool]
-    counts: PhonemizeCounts
-    failed_words: dict[str, int]  # words that gave no phone, with how often
-
-    @property
-    def pronunciation_counts(self) -> dict[str, Counter[Phones]]:
-        """How often each word was said how, in lines divided without doubt."""
-        counted: dict[str, Counter[Phones]] = {}
-        for words, phones, doubtful in zip(self.words, self.phones, self.is_doubtful, strict=True):
-            if not doubtful:
-                for word, spoken in zip(words, phones, strict=True):
-                    if spoken:
-                        counted.setdefault(word, Counter())[spoken] += 1
-        return counted
 
 
 @dataclass(kw_only=True)
@@ -103,49 +70,39 @@ class EspeakPhonemizer:
         """Phones of each word of each line, said in its sentence; one list a line."""
         return self.phonemize_text(lines).phones
 
-    def phonemize_text(self, lines: Sequence[str]) -> PhonemizedText:
-        """As `phonemize_sentences`, with the words and all counts.
+    def phonemize_text(self, lines: Iterable[str]) -> PhonemizedText:
+        """As `stream`, all lines at once."""
+        tally = PhonemizeTally()
+        return PhonemizedText(list(self.stream(lines, tally)), tally)
 
-        `lines` are normalised: words with single spaces. ValueError when no line has a phone.
+    def stream(self, lines: Iterable[str], tally: PhonemizeTally) -> Iterator[PhonemizedLine]:
+        """Phones of each word of each line, one line after the other; `tally` grows with them.
+
+        `lines` are normalised: words with single spaces. ValueError at their end when no line has
+        a phone.
         """
-        words: list[list[str]] = []
-        phones: list[list[Phones]] = []
-        doubtful: list[bool] = []
-        counts: Counter[str] = Counter()
-        failed: Counter[str] = Counter()
-        for start in range(0, len(lines), _BATCH_LINES):
-            batch = list(lines[start : start + _BATCH_LINES])
+        for batch in _batches(lines, _BATCH_LINES):
             split = [line.split() for line in batch]
             self._learn([word for line in split for word in line])
-            for line_words, (groups, switched) in zip(split, self._groups(batch), strict=True):
-                divided, is_doubtful = self._divide(line_words, groups, counts)
-                silent = [w for w, p in zip(line_words, divided, strict=True) if not p]
-                failed.update(silent)
-                counts["num_lines"] += 1
-                counts["num_switched"] += switched
-                counts["num_silent_words"] += len(silent)
-                counts["num_silent_lines"] += len(silent) == len(line_words)
-                words.append(line_words)
-                phones.append(divided)
-                doubtful.append(is_doubtful)
-        text = PhonemizedText(words, phones, doubtful, PhonemizeCounts(**counts), dict(failed))
-        if text.counts.num_silent_lines == len(lines):
-            found = list(failed) or ["empty lines"]
-            raise ValueError(_nothing_phonemizable(f"{len(lines)} lines", found, self.language))
-        logger.info("phonemized: %s", text.counts)
-        return text
+            for words, (groups, switched) in zip(split, self._groups(batch), strict=True):
+                line, redivided = self._divide(words, groups)
+                tally.add(line, redivided=redivided, switched=switched)
+                yield line
+        counts = tally.counts
+        if counts.num_silent_lines == counts.num_lines:
+            found = list(tally.failed_words) or ["empty lines"]
+            raise ValueError(
+                _nothing_phonemizable(f"{counts.num_lines} lines", found, self.language)
+            )
+        logger.info("phonemized: %s", counts)
 
-    def _divide(
-        self, words: list[str], groups: list[Phones], counts: Counter[str]
-    ) -> tuple[list[Phones], bool]:
-        """Phones a word, and whether the division is doubtful."""
+    def _divide(self, words: list[str], groups: list[Phones]) -> tuple[PhonemizedLine, bool]:
+        """Words with their phones, and whether the groups were not one a word."""
         alone = [self._alone[word] for word in words]
         if len(groups) == len(words) and all(len(pronounced) == 1 for pronounced in alone):
-            return groups, False
+            return PhonemizedLine(words, groups, False), False
         phones, is_doubtful = divide_among_words(alone, groups)
-        counts["num_redivided"] += 1
-        counts["num_doubtful"] += is_doubtful
-        return phones, is_doubtful
+        return PhonemizedLine(words, phones, is_doubtful), True
 
     def _learn(self, words: Sequence[str]) -> None:
         """Phonemize, alone, the words that were not seen yet."""
@@ -160,6 +117,12 @@ class EspeakPhonemizer:
         spoken = self._backend.phonemize(lines, separator=_SEPARATOR, strip=True, njobs=1)
         assert len(spoken) == len(lines), "phonemizer returned another number of lines"
         return [_parse(line) for line in spoken]
+
+
+def _batches(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    remaining = iter(lines)
+    while batch := list(itertools.islice(remaining, size)):
+        yield batch
 
 
 def _parse(line: str) -> tuple[list[Phones], bool]:

@@ -45,6 +45,10 @@ class WordPath:
     words_T: Int64Array
     score: float
 
+    def has_words_of(self, other: WordPath) -> bool:
+        """Whether both are the same words, however they are said."""
+        return np.array_equal(self.words_T[self.words_T >= 0], other.words_T[other.words_T >= 0])
+
 
 @dataclass(frozen=True)
 class _Beam:
@@ -63,8 +67,9 @@ def search_words(
     *,
     beam: int,
     phones_a_frame: int,
-) -> list[WordPath]:
-    """The best path of each utterance (T, V); they are sorted from long to short."""
+    nbest: int = 1,
+) -> list[list[WordPath]]:
+    """Best paths of each utterance (T, V), best first; they are sorted from long to short."""
     lengths = [len(scores_TV) for scores_TV in log_posteriors]
     num_utterances, num_frames = len(lengths), lengths[0]
     scores_TBV = padded(log_posteriors)
@@ -76,7 +81,7 @@ def search_words(
         one_BK * NOTHING,
     )
     history = np.zeros((3, num_frames, num_utterances, beam), dtype=np.int32)
-    paths: list[WordPath | None] = [None] * num_utterances
+    paths: list[list[WordPath]] = [[] for _ in lengths]
     running = num_utterances
     for t in range(num_frames):
         now, parent_BK, word_BK = _step(space, now, scores_TBV[t, :running], beam, phones_a_frame)
@@ -84,9 +89,9 @@ def search_words(
             history[kept, t, :running, : values.shape[1]] = values.numpy()
         while running and lengths[running - 1] == t + 1:
             running -= 1
-            paths[running] = _finish(space, now, running, history[:, : t + 1, running])
+            paths[running] = _finish(space, now, running, history[:, : t + 1, running], nbest)
         now = now.first_rows(running)
-    return [path for path in paths if path is not None]
+    return paths
 
 
 def _step(
@@ -207,14 +212,29 @@ def _word_ends(
     )
 
 
-def _finish(space: WordSearchSpace, now: _Beam, b: int, history: np.ndarray) -> WordPath:
-    """The best path of one utterance, with </s>; inside a word only where nothing else is left."""
+def _finish(
+    space: WordSearchSpace, now: _Beam, b: int, history: np.ndarray, nbest: int
+) -> list[WordPath]:
+    """The best paths of one utterance with </s>, no two of the same words; one that ends inside a
+    word only where nothing else is left.
+    """
     ngram = space.ngram
     end = torch.full_like(now.state_BK[b], ngram.word_ids[END])
     final_K = now.score_BK[b] + space.lm_weight * ngram.look_up(now.state_BK[b], end)[0]
     final_K = torch.where(now.node_BK[b] == ROOT, final_K, final_K + _UNFINISHED)
-    position = int(final_K.argmax())
-    score = float(final_K[position])
+    order_K = final_K.argsort(descending=True, stable=True).tolist()
+    paths = [_trace_back(history, order_K[0], float(final_K[order_K[0]]))]
+    for k in order_K[1:]:
+        is_whole = now.node_BK[b, k] == ROOT and now.score_BK[b, k] > NEVER / 2
+        if len(paths) == nbest or not is_whole:
+            break
+        path = _trace_back(history, k, float(final_K[k]))
+        if not any(path.has_words_of(other) for other in paths):
+            paths.append(path)
+    return paths
+
+
+def _trace_back(history: np.ndarray, position: int, score: float) -> WordPath:
     num_frames = history.shape[1]
     symbols_T = np.empty(num_frames, dtype=np.int64)
     words_T = np.empty(num_frames, dtype=np.int64)

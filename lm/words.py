@@ -5,11 +5,12 @@ Axes: T frames, V phones.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import multiprocessing
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,7 @@ class WordDecoder:
     lm_weight: float = 1.0
     word_score: float = 0.0
     beam: int = 100
+    nbest: int = 1
     phones_a_frame: int = 16
     blank: str | None = None
     silence_token: str | None = None
@@ -69,6 +71,10 @@ class WordDecoder:
         if self.beam < 1 or self.phones_a_frame < 1:
             raise ValueError(
                 f"beam is {self.beam} and phones_a_frame {self.phones_a_frame}; expected >= 1"
+            )
+        if not 1 <= self.nbest <= self.beam:
+            raise ValueError(
+                f"nbest is {self.nbest} and beam {self.beam}; expected 1 <= nbest <= beam"
             )
         self._loaded: tuple[tuple[str, str, tuple[str, ...]], _Search] | None = None
 
@@ -83,8 +89,8 @@ class WordDecoder:
         *,
         num_workers: int = 1,
     ) -> list[list[DecodedSentence]]:
-        """As `BeamDecoder.decode_batch`, a list of the one best sentence for each utterance; in
-        `num_workers` processes (1: in this one), whose number changes no result.
+        """The best sentences of each utterance, at most `nbest`, best first; in `num_workers`
+        processes (1: in this one), whose number changes no result.
         """
         for i, scores_TV in enumerate(log_posteriors):
             check_posteriors(scores_TV, len(phones), i)
@@ -95,9 +101,9 @@ class WordDecoder:
         def take(batch: list[int]) -> list[Float32Array]:
             return [log_posteriors[i] for i in batch]
 
-        def collect(results: Iterable[list[DecodedSentence]]) -> list[list[DecodedSentence]]:
+        def collect(results: Iterable[list[list[DecodedSentence]]]) -> list[list[DecodedSentence]]:
             pairs = zip(by_length, itertools.chain.from_iterable(results), strict=True)
-            return [[sentence] for _, sentence in sorted(pairs, key=lambda pair: pair[0])]
+            return [sentences for _, sentences in sorted(pairs, key=lambda pair: pair[0])]
 
         if num_workers == 1:
             run = self._search(tuple(phones)).run
@@ -112,9 +118,20 @@ class WordDecoder:
         ) as pool:
             return collect(pool.map(_decode_in_worker, map(take, batches)))
 
+    def reweighted(self, lm_weight: float, word_score: float) -> WordDecoder:
+        """The same decoder with other weights; what is loaded is shared."""
+        other = replace(self, lm_weight=lm_weight, word_score=word_score)
+        if self._loaded is not None:
+            key, search = self._loaded
+            other._loaded = key, search.reweighted(lm_weight, word_score)
+        return other
+
     def _search(self, phones: tuple[str, ...]) -> _Search:
         """The search for these phones; built again when a file's bytes have changed."""
-        key = (file_digest(Path(self.lm_path)), file_digest(Path(self.lexicon_path)), phones)
+        lexicon = Path(self.lexicon_path)
+        if not lexicon.is_file():
+            raise ValueError(f"{lexicon}: no such lexicon; expected word, tab, phones on each line")
+        key = (file_digest(Path(self.lm_path)), file_digest(lexicon), phones)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = (key, _Search(self, phones))
         return self._loaded[1]
@@ -132,7 +149,7 @@ def _start_worker(options: WordDecoder, phones: tuple[str, ...]) -> None:
     _worker[:] = [options._search(phones)]
 
 
-def _decode_in_worker(log_posteriors: list[Float32Array]) -> list[DecodedSentence]:
+def _decode_in_worker(log_posteriors: list[Float32Array]) -> list[list[DecodedSentence]]:
     return _worker[0].run(log_posteriors)
 
 
@@ -167,15 +184,22 @@ class _Search:
             silence_score=options.silence_score,
         )
 
-    def run(self, log_posteriors: list[Float32Array]) -> list[DecodedSentence]:
-        """The best sentence of each utterance; they are sorted from long to short."""
+    def reweighted(self, lm_weight: float, word_score: float) -> _Search:
+        """The same space under other weights."""
+        other = copy.copy(self)
+        other._space = replace(self._space, lm_weight=lm_weight, word_score=word_score)
+        return other
+
+    def run(self, log_posteriors: list[Float32Array]) -> list[list[DecodedSentence]]:
+        """The best sentences of each utterance; they are sorted from long to short."""
         paths = search_words(
             self._space,
             log_posteriors,
             beam=self._options.beam,
             phones_a_frame=self._options.phones_a_frame,
+            nbest=self._options.nbest,
         )
-        return [self._sentence(path) for path in paths]
+        return [[self._sentence(path) for path in of_utterance] for of_utterance in paths]
 
     def _sentence(self, path: WordPath) -> DecodedSentence:
         symbols_T, words_T = path.symbols_T, path.words_T

@@ -118,11 +118,13 @@ def test_nothing_that_learns_may_read_references(demo_stages: list[Stage]) -> No
 def test_what_the_supervised_baselines_make_goes_nowhere_but_into_evaluate(
     demo_stages: list[Stage],
 ) -> None:
-    users = [s.name for s in demo_stages if {*SUPERVISED, "evaluate"} & set(s.inputs)]
-    assert set(users) <= {"evaluate"}
+    seeing = {*SUPERVISED, "supervised_words", "evaluate"}
+    users = [s.name for s in demo_stages if seeing & set(s.inputs)]
+    assert set(users) <= {"evaluate", "supervised_words"}
     names = {s.name for s in demo_stages}
-    assert stages_that_see_references(demo_stages) == names & {*SUPERVISED, "evaluate"}
-    unsupervised = [s for s in demo_stages if s.name not in (*SUPERVISED, "evaluate")]
+    assert stages_that_see_references(demo_stages) == names & seeing
+    unsupervised = [s for s in demo_stages if s.name not in seeing]
+    assert "words" in {s.name for s in unsupervised}
     for stage in unsupervised:
         assert all(not s.reads_references for s in leading_to(demo_stages, stage.name))
 

@@ -12,6 +12,7 @@ import unsup_asr.upstreams.kaldi_features
 from benchmarks.kill_resume import rates, run
 from unsup_asr.cli import main
 from unsup_asr.corpora.synthetic import SyntheticCorpus
+from unsup_asr.transcripts import read_hypotheses, read_word_hypotheses
 from unsup_asr.upstreams.kaldi_features import KaldiMFCC
 
 SMALL = [
@@ -30,6 +31,8 @@ SMALL = [
     "self_training.training.hidden=16",
     "self_training.training.epochs=2",
     "self_training.first_round.epochs=2",
+    "words.tuning.lm_weights=[0.1,1.0]",
+    "words.tuning.word_scores=[0.0,2.0]",
     "runtime.num_threads=1",
 ]
 
@@ -126,6 +129,67 @@ def test_runs_with_and_without_the_superb_recipe_compare(exp, superb_exp, capsys
     assert any(line.startswith("SUPERB PR, FBANK") for line in lines)
 
 
+def test_words_are_decoded_scored_and_tuned_without_labels(exp, capsys):
+    latest = exp / "toy" / "latest"
+    report = json.loads((latest / "evaluate" / "results.json").read_text("utf-8"))["words"]
+    assert list(report["rows"]) == ["self_training", "supervised", "self_training, dev"]
+    assert report["rows"]["self_training"]["num_utterances"] == 4
+    assert len(report["tuning"]) == 4
+    tuned = json.loads((latest / "words" / "tuning.json").read_text("utf-8"))
+    assert [pair["criterion"] for pair in tuned] == [t["criterion"] for t in report["tuning"]]
+    options = json.loads((latest / "words" / "words" / "decoder.json").read_text("utf-8"))
+    assert (options["lm_weight"], options["word_score"]) == (
+        tuned[0]["lm_weight"],
+        tuned[0]["word_score"],
+    )
+    found = read_word_hypotheses(latest / "words" / "words" / "test.tsv")
+    lexicon = (latest / "text" / "lexicon.tsv").read_text("utf-8")
+    known = {line.split("\t")[0] for line in lexicon.splitlines()}
+    assert {word for h in found for word in h.words} <= known
+    phones = {h.utterance_id: h for h in read_hypotheses(latest / "words" / "hypotheses/test.tsv")}
+    assert phones.keys() == {h.utterance_id for h in found}
+    assert all(set(h.starts_s) <= set(phones[h.utterance_id].starts_s) for h in found)
+    stage = json.loads((latest / "words" / "stage.json").read_text("utf-8"))
+    assert stage["reads_references"] is False
+    assert main(["report", "toy", "--exp", str(exp)]) == 0
+    assert "chosen without labels, WER" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["tsv", "txt", "json", "textgrid"])
+def test_the_model_writes_the_words_of_a_recording(exp, form, capsys):
+    latest = exp / "toy" / "latest"
+    hypotheses = read_word_hypotheses(latest / "words" / "words" / "test.tsv")
+    heard = max(hypotheses, key=lambda h: len(h.words))
+    audio = latest / "corpus" / "audio" / "test" / f"{heard.utterance_id}.flac"
+    command = ["transcribe", str(latest / "words"), str(audio), "--words", "--format", form]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    if form == "txt":
+        name, words = out.strip("\n").split("\t")
+        assert name == heard.utterance_id
+        assert len(words.split()) > 0
+    elif form == "tsv":
+        assert out.startswith("utterance_id\tword\tstart_s")
+    elif form == "json":
+        assert {"words", "phones"} < set(json.loads(out))
+    else:
+        assert out.index('name = "words"') < out.index('name = "phones"')
+    assert main(["transcribe", str(latest / "model"), str(audio), "--words"]) == 1
+    assert "latest/words" in capsys.readouterr().err
+
+
+def test_a_recipe_can_do_without_words(exp, tmp_path, capsys):
+    copied = tmp_path / "exp"
+    shutil.copytree(exp, copied, symlinks=True)
+    assert main(["run", "toy", "--exp", str(copied), *SMALL, "words=none"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines if "done before" not in line] == ["evaluate:"]
+    assert main(["report", "toy", "--exp", str(copied), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["unsupervised_wer"] is None
+    assert "self_training+words" not in report["per"]
+
+
 def test_wav2vec_u_2_plays_on_frames(exp, tmp_path):
     """Its own segments, stride and auxiliary classes, through the stage."""
     copied = tmp_path / "exp"
@@ -218,6 +282,7 @@ def test_a_run_can_start_from_the_text_spoken(exp, tmp_path, capsys):
         "spoken_model",
         "self_training_1",
         "self_training",
+        "self_training+words",
         "supervised",
     ]
     assert report["boundary_f1"] is None

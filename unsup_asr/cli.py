@@ -122,10 +122,16 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("recipe", metavar="RECIPE", help="the recipe's name")
     report.add_argument("--json", action="store_true", help="print one JSON object, write no HTML")
 
-    transcribe = verb("transcribe", "transcribe:transcribe", "Recognise the phones of audio files")
+    transcribe = verb(
+        "transcribe", "transcribe:transcribe", "Recognise the phones, or words, of audio files"
+    )
     transcribe.add_argument("model", metavar="MODEL", help="folder of a model")
     transcribe.add_argument("audio", metavar="AUDIO", nargs="+", help="audio files")
-    transcribe.add_argument("--format", choices=("tsv", "json", "textgrid"), default="tsv")
+    transcribe.add_argument(
+        "--words", action="store_true", help="words; MODEL is exp/<recipe>/latest/words then"
+    )
+    forms = ("tsv", "txt", "json", "textgrid")
+    transcribe.add_argument("--format", choices=forms, default="tsv", help="(%(default)s)")
     transcribe.add_argument("--out", metavar="DIR", help="one file for each audio file, in here")
 
     _language_model_verbs(verbs, common)
@@ -165,7 +171,7 @@ def _language_model_verbs(verbs, common: argparse.ArgumentParser) -> None:
     perplexity.add_argument("text", metavar="TEXT", help="tokens parted by spaces")
     perplexity.add_argument("--json", action="store_true", help="print one JSON object")
     posteriors = argparse.ArgumentParser(add_help=False)
-    posteriors.add_argument("model", metavar="ARPA", help="phone n-gram model")
+    posteriors.add_argument("model", metavar="ARPA", help="n-gram model")
     posteriors.add_argument(
         "posteriors",
         metavar="DIR",
@@ -178,9 +184,16 @@ def _language_model_verbs(verbs, common: argparse.ArgumentParser) -> None:
     posteriors.add_argument("--blank", metavar="PHONE", help="the CTC blank; none: repeats join")
     posteriors.add_argument("--silence", metavar="PHONE", help="a phone the model may not know")
     posteriors.add_argument("--silence-score", type=float, default=0.0, help="(%(default)s)")
-    decode = verb("decode", "Phones of log posteriors, by beam search with a model", posteriors)
+    decode = verb(
+        "decode", "Phones, or words, of log posteriors by beam search with a model", posteriors
+    )
     decode.add_argument("--lm-weight", type=float, default=1.0, help="(%(default)s)")
-    decode.add_argument("--insertion-score", type=float, default=0.0, help="a phone (%(default)s)")
+    decode.add_argument(
+        "--lexicon", metavar="TSV", help="word, tab, phones: words, with a model of words"
+    )
+    decode.add_argument(
+        "--insertion-score", type=float, default=0.0, help="a phone, or word (%(default)s)"
+    )
     decode.add_argument("--nbest", type=int, default=1, help="hypotheses of each (%(default)s)")
     tune = verb(
         "tune", "Weight and insertion score of a decoder, chosen without labels", posteriors

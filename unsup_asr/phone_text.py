@@ -17,9 +17,13 @@ Phones = tuple[str, ...]
 
 def write_phone_sentences(path: Path, sentences: Iterable[Sequence[Phones]]) -> None:
     """Write sentences of words of phones."""
-    joined = f" {_WORD_EDGE} "
-    lines = [joined.join(" ".join(word) for word in sentence) for sentence in sentences]
-    path.write_text("\n".join(lines) + "\n", "utf-8")
+    with path.open("w", encoding="utf-8") as lines:
+        lines.writelines(phone_sentence_line(sentence) + "\n" for sentence in sentences)
+
+
+def phone_sentence_line(sentence: Sequence[Phones]) -> str:
+    """One line of the file."""
+    return f" {_WORD_EDGE} ".join(" ".join(word) for word in sentence)
 
 
 def read_phone_sentences(path: Path) -> list[list[Phones]]:

@@ -19,6 +19,7 @@ from unsup_asr.steps.spoken import run_spoken_model, run_spoken_text
 from unsup_asr.steps.superb import run_superb
 from unsup_asr.steps.units import run_segments, run_units, run_units_again
 from unsup_asr.steps.upstream_features import run_upstream_features
+from unsup_asr.steps.words import run_supervised_words, run_words
 
 SUPERVISED = ("supervised", "superb")  # these learn from references, and go only into `evaluate`
 _SPOKEN = ("features", "text", "language_model")
@@ -61,6 +62,9 @@ def build_graph(config: DictConfig) -> list[Stage]:
             ("features", "self_training"),
         )
     )
+    words = ("words",) if config.words.decoder is not None else ()
+    if words:
+        stages.append(Stage("words", run_words, ("model", "features", "text"), ("words",)))
     if not has_references(config):
         return stages
     stages.append(
@@ -84,11 +88,18 @@ def build_graph(config: DictConfig) -> list[Stage]:
         )
     given = {stage.name for stage in stages}
     systems = [stage.name for stage in stages if stage.name.startswith(_SYSTEMS)]
+    if words:
+        inputs = ("supervised", "words", "features", "text")
+        stages.append(Stage("supervised_words", run_supervised_words, inputs, ("words",)))
+        words += ("supervised_words",)
     stages.append(
         Stage(
             "evaluate",
             partial(run_evaluate, systems=tuple(systems)),
-            ("corpus", *_SPOKEN, *sorted({"segments", "choice"} & given), "model", *systems),
+            (
+                *("corpus", *_SPOKEN, *sorted({"segments", "choice"} & set(given)), "model"),
+                *(*systems, *words),
+            ),
             ("text", "language_model", "gan", "recipe"),
             reads_references=True,
         )

@@ -3,66 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from unsup_asr.ragged import RaggedArray
-from unsup_asr.types import Float32Array, Int32Array, Seconds
-
-
-@dataclass(frozen=True)
-class UpstreamOutput:
-    """B batch, T frames, D dims. `layers_BTD` has one tensor a layer, `lengths_B` in frames."""
-
-    layers_BTD: list[Tensor]
-    lengths_B: Tensor
-
-
-@runtime_checkable
-class Upstream(Protocol):
-    """Waveforms to frame-level representations."""
-
-    @property
-    def sample_rate(self) -> int:
-        """Samples a second that `encode` expects."""
-        ...
-
-    @property
-    def frame_shift_samples(self) -> int:
-        """Samples from the centre of a frame to the next one's."""
-        ...
-
-    @property
-    def first_centre_s(self) -> Seconds:
-        """Time of the middle of the first frame's window, from the start of the audio."""
-        ...
-
-    @property
-    def num_layers(self) -> int:
-        """How many representations `encode` gives, the lowest first."""
-        ...
-
-    @property
-    def dim(self) -> int:
-        """Dimensions of a frame, the same in all layers."""
-        ...
-
-    def encode(self, waves_BN: Tensor, lengths_B: Tensor) -> UpstreamOutput:
-        """Representations of padded float32 waveforms in [-1, 1]; lengths in samples.
-
-        Computed on the device of the waveforms, as if each were alone: padding changes nothing.
-        ValueError for a waveform shorter than one frame.
-        """
-        ...
-
-    def fingerprint(self) -> str:
-        """A digest of all that decides the output (weights, options): enters the stage key."""
-        ...
+from unsup_asr.types import Float32Array, Int32Array
+from unsup_asr.upstream_contract import Upstream as Upstream
+from unsup_asr.upstream_contract import UpstreamOutput as UpstreamOutput
 
 
 @runtime_checkable
@@ -251,4 +201,64 @@ class PhoneDecoder(Protocol):
         self, log_posteriors: Sequence[Float32Array], phones: Sequence[str]
     ) -> Sequence[Sequence[DecodedPhones]]:
         """For each utterance its hypotheses, best first."""
+        ...
+
+
+class DecodedWord(Protocol):
+    """A word, the phones it was said with, and the frame where each phone starts."""
+
+    @property
+    def word(self) -> str: ...  # noqa: D102
+
+    @property
+    def start_frames(self) -> tuple[int, ...]: ...  # noqa: D102
+
+
+class DecodedWords(DecodedPhones, Protocol):
+    """As `DecodedPhones`, and the words that the phones belong to."""
+
+    @property
+    def words(self) -> Sequence[DecodedWord]: ...  # noqa: D102
+
+
+class WordDecoder(Protocol):
+    """Log posteriors to words of a lexicon with a language model of words."""
+
+    def decode_batch(
+        self, log_posteriors: Sequence[Float32Array], phones: Sequence[str]
+    ) -> Sequence[Sequence[DecodedWords]]:
+        """For each utterance its sentences, best first."""
+        ...
+
+
+class WordCandidate(Protocol):
+    """Options of a word decoder, their label-free criterion (lower is better), what they gave."""
+
+    @property
+    def lm_weight(self) -> float: ...  # noqa: D102
+
+    @property
+    def word_score(self) -> float: ...  # noqa: D102
+
+    @property
+    def criterion(self) -> float: ...  # noqa: D102
+
+    @property
+    def sentences(self) -> Sequence[tuple[str, ...]]: ...  # noqa: D102
+
+
+class WordTuning(Protocol):
+    """Weights of a word decoder, chosen without labels."""
+
+    num_utterances: int
+
+    def candidates(
+        self,
+        decoder: WordDecoder,
+        log_posteriors: Sequence[Float32Array],
+        phones: Sequence[str],
+        *,
+        phones_a_word: float,
+    ) -> Sequence[WordCandidate]:
+        """All candidates, the best first; `phones_a_word` is the mean in the text."""
         ...

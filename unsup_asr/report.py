@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from unsup_asr.report_assets import Assets
-from unsup_asr.results import SUPERB_ROW, SUPERVISED_ROW, Results, Row
+from unsup_asr.results import FINAL_ROW, SUPERB_ROW, SUPERVISED_ROW, Results, Row
 
 SUPERB_NOTE = (
     "supervised: the network of self-training, on references. SUPERB recipe: a linear CTC head on "
@@ -82,6 +82,7 @@ def report_json(results: Results) -> dict[str, object]:
         "num_train_speakers": results.num_train_speakers,
         "diagnosis": list(results.diagnosis),
         "population": results.population.to_json() if results.population else None,
+        **_words_json(results),
     }
 
 
@@ -93,6 +94,8 @@ def terminal_table(results: Results) -> str:
         parts.append(f"* chosen by the unsupervised criterion{name}: lower is better, no labels")
     if SUPERB_ROW in results.rows:
         parts.append(SUPERB_NOTE)
+    if results.words:
+        parts += ["", *aligned(*results.words.cells(), left={0, 1, 7})]
     if results.population:
         parts += ["", "The game's members, and whom each label-free rule takes:"]
         parts += aligned(*results.population.member_cells(), left=set())
@@ -135,6 +138,10 @@ def facts(results: Results) -> list[tuple[str, str]]:
         ranked = sorted(zip(weights.weights, weights.layers, strict=True), reverse=True)
         values = (f"{layer}: {weight:.3f}" for weight, layer in ranked[:4])
         facts.append(("layer weights", ", ".join(values)))
+    if results.words:
+        facts.append(("unknown words", results.words.unknown_summary()))
+        if results.words.tuning:
+            facts.append(("word weights", results.words.tuning_summary()))
     cost = f"{results.wall_s:.0f} s"
     if results.peak_rss_mb is not None:
         cost += f", {results.peak_rss_mb:.0f} MB at the most"
@@ -172,6 +179,20 @@ def aligned(header: list[str], cells: list[list[str]], *, left: set[int]) -> lis
         for line in [header, *cells]
     ]
     return [lines[0], "─" * max(len(line) for line in lines), *lines[1:]]
+
+
+def _words_json(results: Results) -> dict[str, object]:
+    """What the flat object says of words; nulls where the run has none."""
+    words = results.words
+    rows = words.rows if words else {}
+    return {
+        "wer": {name: row.wer for name, row in rows.items()},
+        "wer_interval": {name: [r.interval_low, r.interval_high] for name, r in rows.items()},
+        "unsupervised_wer": rows[FINAL_ROW].wer if FINAL_ROW in rows else None,
+        "supervised_wer": rows[SUPERVISED_ROW].wer if SUPERVISED_ROW in rows else None,
+        "unknown_word_rate": words.unknown_rate if words else None,
+        "unknown_words": dict(words.unknown_words) if words else None,
+    }
 
 
 def _system_lines(rows: dict[str, Row]) -> list[str]:

@@ -14,6 +14,7 @@ from unsup_asr.metrics import align
 from unsup_asr.report import SUPERB_NOTE, facts, headline, table_cells
 from unsup_asr.report_assets import Assets, CurveSet, SpectrogramExample
 from unsup_asr.results import SUPERB_ROW, Results, SampleTranscript
+from unsup_asr.word_results import WordResults
 
 _STYLE = """
 body { max-width: 58rem; margin: 2rem auto 4rem; padding: 0 1rem; background: #fff; color: #222;
@@ -35,10 +36,14 @@ img { max-width: 100%; height: auto; display: block; margin: .5rem 0; }
         margin-bottom: .5rem;
         font-family: "DejaVu Sans", "Noto Sans", sans-serif; line-height: 1.35; }
 .pair span { display: block; min-height: 1.35em; }
+.words .pair { padding: 0 .3rem; }
 .wrong span { background: #fbe3d6; }
 .inserted span { background: #f6e6f1; }
 .deleted span { background: #e4e4e4; }
 """
+
+
+_IPA = ' lang="und-fonipa"'
 
 
 def write_html(results: Results, assets: Assets, path: Path) -> None:
@@ -61,6 +66,8 @@ def _sections(results: Results, assets: Assets) -> Iterable[str]:
     for message in results.diagnosis:
         yield f'<div class="warning">{escape(message)}</div>'
     yield "<h2>Phone error rate</h2>" + _system_table(results)
+    if results.words:
+        yield "<h2>Word error rate</h2>" + _word_section(results.words)
     if results.population:
         yield "<h2>Members of the game</h2>" + _population_tables(results.population)
     if results.layer_weights and len(results.layer_weights.layers) > 1:
@@ -88,6 +95,16 @@ def _system_table(results: Results) -> str:
         f"bootstrap over utterances. * and shading: chosen by the unsupervised criterion{name}, "
         "which sees no labels; lower is better.</p>"
     ) + (f'<p class="note">{SUPERB_NOTE}.</p>' if SUPERB_ROW in results.rows else "")
+
+
+def _word_section(words: WordResults) -> str:
+    header, cells = words.cells()
+    lines = [_table_row("th", header), *(_table_row("td", line) for line in cells)]
+    return (
+        f'<div class="scroll"><table class="systems">{"".join(lines)}</table></div>'
+        f'<p class="note">{escape(words.unknown_summary())}</p>'
+        + _transcripts((SampleTranscript(*sample) for sample in words.samples), kind="words")
+    )
 
 
 def _population_tables(population: PopulationResult) -> str:
@@ -154,10 +171,10 @@ def _confusion_image(results: Results) -> str:
     return _image(image, alt="confusion matrix of phones, rows are references")
 
 
-def _transcripts(samples: Iterable[SampleTranscript]) -> str:
+def _transcripts(samples: Iterable[SampleTranscript], *, kind: str = "phones") -> str:
     lines = [
         f'<p class="note">{escape(sample.utterance_id)}: said above, recognised below</p>'
-        f'<div lang="und-fonipa">{"".join(_pairs(sample))}</div>'
+        f'<div class="{kind}"{_IPA if kind == "phones" else ""}>{"".join(_pairs(sample))}</div>'
         for sample in samples
     ]
     if not lines:

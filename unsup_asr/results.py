@@ -15,11 +15,13 @@ from unsup_asr.layer_weights import LayerWeights
 from unsup_asr.members import PopulationResult
 from unsup_asr.metrics import Confusions, bootstrap_interval
 from unsup_asr.types import ErrorCounts
+from unsup_asr.word_results import WordResults
 
 FINAL_ROW = "self_training"
 SUPERVISED_ROW = "supervised"  # the network of self-training, on references
 SUPERB_ROW = "supervised (SUPERB recipe)"  # a linear head on frozen layers, on references
 SUPERVISED_ROWS = (SUPERVISED_ROW, SUPERB_ROW)
+WORDS_ROW = f"{FINAL_ROW}+words"  # the phones of the words that the final system was decoded into
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +96,12 @@ class Results:
     """Everything a report shows of one run, pictures aside.
 
     `rows` keeps its order: 'matching', 'matching+lm', 'gan', 'gan+lm', 'self_training_1', ...,
-    'self_training' (the final unsupervised system), 'supervised', 'supervised (SUPERB recipe)'.
-    `test_digest` names the references of the test set (`metrics.reference_digest`), `audio_digest`
-    its recordings; `fold` says which phones count as one, `silence` whether silence counts: the
-    three are '' in results of older versions. `js_divergence` maps n to bits. `diagnosis` holds one
-    message for each reason why the run may have failed. Times in seconds, `peak_rss_mb` in 10^6
-    bytes.
+    'self_training' (the final unsupervised system), 'self_training+words', 'supervised',
+    'supervised (SUPERB recipe)'. `test_digest` names the references of the test set
+    (`metrics.reference_digest`), `audio_digest` its recordings; `fold` says which phones count as
+    one, `silence` whether silence counts: the three are '' in results of older versions.
+    `js_divergence` maps n to bits. `diagnosis` holds one message for each reason why the run may
+    have failed. Times in seconds, `peak_rss_mb` in 10^6 bytes.
     """
 
     recipe: str
@@ -121,6 +123,7 @@ class Results:
     audio_digest: str = ""
     fold: str = ""
     silence: str = ""
+    words: WordResults | None = None  # where the run decoded words and references are words
     wall_by_stage: dict[str, float]
     peak_rss_mb: float | None = None
 
@@ -146,6 +149,7 @@ class Results:
         data["js_divergence"] = {str(n): bits for n, bits in self.js_divergence.items()}
         data["population"] = self.population.to_json() if self.population else None
         data["layer_weights"] = self.layer_weights.to_json() if self.layer_weights else None
+        data["words"] = self.words.to_json() if self.words else None
         if self.confusion:
             labels, counts = list(self.confusion.labels), self.confusion.counts_RH.tolist()
             data["confusion"] = {"labels": labels, "counts_RH": counts}
@@ -193,7 +197,7 @@ class Results:
 
 def _required() -> set[str]:
     """Fields that every version has written."""
-    optional = {"layer_weights", "audio_digest", "fold", "silence"}
+    optional = {"layer_weights", "words", "audio_digest", "fold", "silence"}
     return {field.name for field in fields(Results)} - optional
 
 
@@ -217,6 +221,7 @@ def _nested(data: Mapping) -> dict[str, object]:
         "diagnosis": tuple(data["diagnosis"]),
         "population": PopulationResult.from_json(population) if population else None,
         "layer_weights": LayerWeights.from_json(weights) if weights else None,
+        "words": WordResults.from_json(data["words"]) if data.get("words") else None,
     }
 
 

@@ -1,22 +1,30 @@
-"""Recognised phones as a Praat TextGrid, long text format.
+"""Recognised phones, and words, as a Praat TextGrid, long text format.
 
 Source of the format: Praat's manual, "TextGrid file formats".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from unsup_asr.types import Hypothesis, Seconds
+from unsup_asr.types import Hypothesis, Seconds, WordHypothesis
 
 
-def textgrid(hypothesis: Hypothesis, *, duration_s: Seconds) -> str:
-    """The file's text: one tier, `phones`, whose intervals tile the recording.
+def textgrid(
+    hypothesis: Hypothesis, *, duration_s: Seconds, words: WordHypothesis | None = None
+) -> str:
+    """The file's text: a tier `phones`, above it one of `words`, whose intervals tile the
+    recording.
 
-    Stretches without a phone get an interval with an empty label. ValueError when the phones have
-    no times, overlap, or go beyond the recording.
+    Stretches without a label get an interval with an empty one. ValueError when there are no times,
+    or spans overlap or go beyond the recording.
     """
-    intervals = list(_tiled(hypothesis, duration_s))
+    h = hypothesis
+    tiers = [_Tier("phones", "phone", h.utterance_id, h.phones, h.starts_s, h.ends_s)]
+    if words is not None:
+        w = words
+        tiers.insert(0, _Tier("words", "word", w.utterance_id, w.words, w.starts_s, w.ends_s))
     lines = [
         'File type = "ooTextFile"',
         'Object class = "TextGrid"',
@@ -24,11 +32,29 @@ def textgrid(hypothesis: Hypothesis, *, duration_s: Seconds) -> str:
         "xmin = 0",
         f"xmax = {_number(duration_s)}",
         "tiers? <exists>",
-        "size = 1",
+        f"size = {len(tiers)}",
         "item []:",
-        "    item [1]:",
+    ]
+    for number, tier in enumerate(tiers, start=1):
+        lines += [f"    item [{number}]:", *_tier_lines(tier, duration_s)]
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class _Tier:
+    name: str
+    kind: str  # what one label is, in messages
+    utterance_id: str
+    labels: Sequence[str]
+    starts_s: Sequence[Seconds]
+    ends_s: Sequence[Seconds]
+
+
+def _tier_lines(tier: _Tier, duration_s: Seconds) -> list[str]:
+    intervals = list(_tiled(tier, duration_s))
+    lines = [
         '        class = "IntervalTier"',
-        '        name = "phones"',
+        f'        name = "{tier.name}"',
         "        xmin = 0",
         f"        xmax = {_number(duration_s)}",
         f"        intervals: size = {len(intervals)}",
@@ -40,31 +66,29 @@ def textgrid(hypothesis: Hypothesis, *, duration_s: Seconds) -> str:
             f"            xmax = {_number(end_s)}",
             f'            text = "{label.replace(chr(34), chr(34) * 2)}"',
         ]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
-def _tiled(hypothesis: Hypothesis, duration_s: Seconds) -> Iterator[tuple[Seconds, Seconds, str]]:
-    """(start, end, phone) from 0 to the end, gaps filled; times rounded to microseconds."""
-    name, end_of_all = hypothesis.utterance_id, round(duration_s, 6)
-    if not len(hypothesis.starts_s) == len(hypothesis.ends_s) == len(hypothesis.phones):
+def _tiled(tier: _Tier, duration_s: Seconds) -> Iterator[tuple[Seconds, Seconds, str]]:
+    """(start, end, label) from 0 to the end, gaps filled; times rounded to microseconds."""
+    name, end_of_all = tier.utterance_id, round(duration_s, 6)
+    if not len(tier.starts_s) == len(tier.ends_s) == len(tier.labels):
         raise ValueError(
-            f"utterance {name!r}: {len(hypothesis.phones)} phones, {len(hypothesis.starts_s)} "
-            f"starts and {len(hypothesis.ends_s)} ends; a TextGrid needs one of each"
+            f"utterance {name!r}: {len(tier.labels)} {tier.name}, {len(tier.starts_s)} "
+            f"starts and {len(tier.ends_s)} ends; a TextGrid needs one of each"
         )
     last = 0.0
-    for phone, start, end in zip(
-        hypothesis.phones, hypothesis.starts_s, hypothesis.ends_s, strict=True
-    ):
+    for label, start, end in zip(tier.labels, tier.starts_s, tier.ends_s, strict=True):
         start_s, end_s = round(start, 6), round(end, 6)
         if not last <= start_s < end_s <= end_of_all:
             raise ValueError(
-                f"utterance {name!r}: phone {phone!r} from {start_s} to {end_s} s; expected it "
-                f"between {last} s, where the one before ends, and {end_of_all} s, the recording's "
-                "end"
+                f"utterance {name!r}: {tier.kind} {label!r} from {start_s} to {end_s} s; expected "
+                f"it between {last} s, where the one before ends, and {end_of_all} s, the "
+                "recording's end"
             )
         if start_s > last:
             yield last, start_s, ""
-        yield start_s, end_s, phone
+        yield start_s, end_s, label
         last = end_s
     if last < end_of_all:
         yield last, end_of_all, ""

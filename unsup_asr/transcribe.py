@@ -1,8 +1,9 @@
-"""Phones of audio files with a trained model: what stage `model` of a run wrote.
+"""Phones or words of audio files with a trained model: what stages `model` and `words` wrote.
 
 A model is a folder: network, inventory, what the decoder reads (n-gram model, maybe a lexicon) and
-the options of features and decoder. Of MFCC, the recording is normalised by its own mean and
-variance, where training used those of its speaker.
+the options of features and decoder; that of stage `words` has a lexicon and a model of words too.
+Of MFCC, the recording is normalised by its own mean and variance, where training used those of its
+speaker.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from unsup_asr.audio import duration_s, read_audio
 from unsup_asr.config import instantiate
 from unsup_asr.frames import FIRST_CENTRE_S
 from unsup_asr.phone_text import read_inventory
-from unsup_asr.protocols import PhoneDecoder, Silence, Upstream
-from unsup_asr.steps.ctc import decode_utterances, with_files
+from unsup_asr.protocols import PhoneDecoder, Silence, Upstream, WordDecoder
+from unsup_asr.steps.ctc import BLANK, decode_utterances, with_files
 from unsup_asr.steps.data import trimmed_features
-from unsup_asr.types import Hypothesis
+from unsup_asr.steps.word_decoding import recognise_words
+from unsup_asr.steps.words import WORDS_FOLDER, load_word_decoder
+from unsup_asr.types import Float32Array, Hypothesis, Int32Array, WordHypothesis
 from unsup_asr.upstreams.normalise import SpeakerStatistics, read_statistics
 
 log = logging.getLogger(__name__)
@@ -48,6 +51,21 @@ class Model:
 
         ValueError when the file cannot be read or is shorter than 0.1 s.
         """
+        posteriors, kept, timing = self.listen(audio)
+        (hypothesis,) = decode_utterances(
+            self.decoder,
+            posteriors,
+            self.inventory,
+            stack=self.network.shape.stack,
+            kept=kept,
+            timing=timing,
+        )
+        return hypothesis
+
+    def listen(
+        self, audio: str | Path
+    ) -> tuple[dict[str, Float32Array], dict[str, Int32Array], dict[str, float]]:
+        """Log posteriors, original frames and timing of one file, by its id."""
         path = Path(audio).resolve()
         utterance_id = path.stem.replace(" ", "_")
         samples_N = read_audio(path, sample_rate=self.upstream.sample_rate)
@@ -61,15 +79,35 @@ class Model:
         features = of_one_speaker({utterance_id: static_TD}, self.statistics)
         posteriors = log_posteriors(self.network, features)
         shift_s = self.upstream.frame_shift_samples / self.upstream.sample_rate
-        (hypothesis,) = decode_utterances(
+        timing = {"frame_shift_s": shift_s, "first_centre_s": FIRST_CENTRE_S}
+        return posteriors, {utterance_id: np.asarray(kept)}, timing
+
+
+@dataclass(frozen=True)
+class WordModel:
+    """A model with a lexicon and a language model of words; `load_word_model` makes one."""
+
+    model: Model
+    decoder: WordDecoder
+
+    def transcribe(self, audio: str | Path) -> tuple[WordHypothesis, Hypothesis]:
+        """Words of one file, and their phones; otherwise as `Model.transcribe`."""
+        posteriors, kept, timing = self.model.listen(audio)
+        (found,) = recognise_words(
             self.decoder,
             posteriors,
-            self.inventory,
-            stack=self.network.shape.stack,
-            kept={utterance_id: np.asarray(kept)},
-            timing={"frame_shift_s": shift_s, "first_centre_s": FIRST_CENTRE_S},
+            [BLANK, *self.model.inventory],
+            stack=self.model.network.shape.stack,
+            kept=kept,
+            timing=timing,
         )
-        return hypothesis
+        return found
+
+
+def load_word_model(folder: str | Path) -> WordModel:
+    """The model in a folder (`exp/<recipe>/latest/words`); ValueError when a part is missing."""
+    decoder = load_word_decoder(Path(folder) / WORDS_FOLDER)
+    return WordModel(load_model(folder), decoder)
 
 
 def load_model(folder: str | Path) -> Model:

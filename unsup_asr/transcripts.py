@@ -1,7 +1,8 @@
 """References and hypotheses as TSV files with a header, one utterance a line.
 
 Values inside a column are separated by spaces; `starts_s` and `ends_s` may be empty, as may
-`confidences`. Word references have the columns `utterance_id` and `words`.
+`confidences`. Word references have the columns `utterance_id` and `words`, recognised words the
+same and times and confidences.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from unsup_asr.types import Hypothesis, Transcript
+from unsup_asr.types import Hypothesis, Transcript, WordHypothesis
 
 TRANSCRIPT_COLUMNS = ("utterance_id", "phones", "starts_s", "ends_s")
 HYPOTHESIS_COLUMNS = (*TRANSCRIPT_COLUMNS, "confidences")
 WORD_COLUMNS = ("utterance_id", "words")
+WORD_HYPOTHESIS_COLUMNS = (*WORD_COLUMNS, *HYPOTHESIS_COLUMNS[2:])
 
 
 def write_transcripts(path: Path, transcripts: Iterable[Transcript]) -> None:
@@ -47,21 +49,22 @@ def write_hypotheses(path: Path, hypotheses: Iterable[Hypothesis]) -> None:
 
 def read_hypotheses(path: Path) -> list[Hypothesis]:
     """Hypotheses in the order of the file; ValueError with the line for anything malformed."""
-    hypotheses = []
-    for number, row in _rows(path, HYPOTHESIS_COLUMNS):
-        phones = tuple(row[1].split())
-        values = [
-            _floats(path, number, column, text)
-            for column, text in zip(HYPOTHESIS_COLUMNS[2:], row[2:], strict=True)
-        ]
-        for column, value in zip(HYPOTHESIS_COLUMNS[2:], values, strict=True):
-            if value and len(value) != len(phones):
-                raise ValueError(
-                    f"{path}:{number}: utterance {row[0]!r} has {len(phones)} phones and "
-                    f"{len(value)} {column}; expected one a phone, or none"
-                )
-        hypotheses.append(Hypothesis(row[0], phones, *values))
-    return hypotheses
+    return [Hypothesis(*values) for values in _timed_rows(path, HYPOTHESIS_COLUMNS)]
+
+
+def write_word_hypotheses(path: Path, hypotheses: Iterable[WordHypothesis]) -> None:
+    """Write recognised words; ValueError for a repeated id."""
+    _write(
+        path,
+        WORD_HYPOTHESIS_COLUMNS,
+        ((h.utterance_id, " ".join(h.words), _times(h.starts_s), _times(h.ends_s),
+          _times(h.confidences)) for h in hypotheses),
+    )  # fmt: skip
+
+
+def read_word_hypotheses(path: Path) -> list[WordHypothesis]:
+    """Words in the order of the file; ValueError with the line for anything malformed."""
+    return [WordHypothesis(*values) for values in _timed_rows(path, WORD_HYPOTHESIS_COLUMNS)]
 
 
 def write_words(path: Path, words: Mapping[str, Sequence[str]]) -> None:
@@ -72,6 +75,26 @@ def write_words(path: Path, words: Mapping[str, Sequence[str]]) -> None:
 def read_words(path: Path) -> dict[str, tuple[str, ...]]:
     """Words by utterance id, in the order of the file."""
     return {row[0]: tuple(row[1].split()) for _, row in _rows(path, WORD_COLUMNS)}
+
+
+_Timed = tuple[str, tuple[str, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...]]
+
+
+def _timed_rows(path: Path, columns: Sequence[str]) -> Iterator[_Timed]:
+    """Id, tokens, starts, ends, confidences of each line."""
+    for number, row in _rows(path, columns):
+        tokens = tuple(row[1].split())
+        values = [
+            _floats(path, number, column, text)
+            for column, text in zip(columns[2:], row[2:], strict=True)
+        ]
+        for column, value in zip(columns[2:], values, strict=True):
+            if value and len(value) != len(tokens):
+                raise ValueError(
+                    f"{path}:{number}: utterance {row[0]!r} has {len(tokens)} {columns[1]} and "
+                    f"{len(value)} {column}; expected one a {columns[1][:-1]}, or none"
+                )
+        yield row[0], tokens, values[0], values[1], values[2]
 
 
 def _located(path: Path, number: int, make: type[Transcript], *values: object) -> Transcript:

@@ -83,6 +83,17 @@ class Hypothesis:
 
 
 @dataclass(frozen=True)
+class WordHypothesis:
+    """Recognised words of one utterance; times and confidences (0 to 1) where there are any."""
+
+    utterance_id: str
+    words: tuple[str, ...]
+    starts_s: tuple[Seconds, ...] = ()
+    ends_s: tuple[Seconds, ...] = ()
+    confidences: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class ErrorCounts:
     """Edit operations against a reference; `rate` is in percent."""
 

@@ -71,6 +71,16 @@ def test_silence_unknown_to_the_model_is_transparent_to_it(lm_path):
     assert decoder.decode(scores, symbols)[0].score == pytest.approx(best, abs=1e-3)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_hypotheses_of_an_nbest_list_differ_in_their_phones(lm_path, seed):
+    symbols = ["-", *PHONES]
+    scores = random_posteriors(5, 4, seed)
+    decoder = BeamDecoder(lm_path=lm_path, beam=200, nbest=5, blank="-")
+    found = decoder.decode(scores, symbols)
+    assert len({hypothesis.phones for hypothesis in found}) == 5
+    assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
+
+
 def test_without_weights_the_beam_is_greedy(lm_path):
     scores = random_posteriors(40, 3, 0)
     decoded = BeamDecoder(lm_path=lm_path, lm_weight=0.0).decode(scores, PHONES)[0]

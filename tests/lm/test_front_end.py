@@ -1,9 +1,12 @@
 import json
+import tracemalloc
 
 import pytest
 
 from lm.front_end import EspeakFrontEnd
 from lm.lexicon import Lexicon
+from lm.phonemize import EspeakPhonemizer
+from lm.phonemized import PhonemizeTally
 from unsup_asr.phone_text import read_phone_sentences
 
 TEXT = ["The cat sat on the mat.", "A cat and a dog sat.", "The dog is on the mat."] * 10
@@ -44,10 +47,57 @@ def test_a_rare_phone_takes_its_sentences_words_along(tmp_path) -> None:
     assert "θ" in counts["dropped_phones"]
 
 
+def test_a_text_passes_line_by_line(tmp_path, monkeypatch) -> None:
+    """Memory does not grow with the text, and a line is phonemized before the last is read."""
+    monkeypatch.setattr("lm.phonemize._BATCH_LINES", 50)
+    tally = PhonemizeTally()
+    read: list[int] = []
+    lines = (read.append(i) or f"the cat number {i % 7}" for i in range(500))
+    stream = EspeakPhonemizer().stream(lines, tally)
+    assert next(stream).words[:2] == ["the", "cat"]
+    assert len(read) == 50
+    peaks = []
+    for repeats in (20, 100):
+        (tmp_path / "text.txt").write_text("\n".join(TEXT * repeats) + "\n", "utf-8")
+        EspeakFrontEnd().prepare(tmp_path / "text.txt", tmp_path)  # caches
+        tracemalloc.start()
+        EspeakFrontEnd().prepare(tmp_path / "text.txt", tmp_path)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
+    assert len((tmp_path / "words.txt").read_text("utf-8").splitlines()) == 100 * len(TEXT)
+
+
+def test_lines_that_the_options_drop_are_counted(tmp_path) -> None:
+    lines = [*TEXT, "Die Katze sitzt auf der Matte", "cat 12", "cat"]
+    (tmp_path / "text.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    EspeakFrontEnd(
+        min_phone_count=1, min_words=2, digits="drop", drop_duplicates=True, other_languages=["de"]
+    ).prepare(tmp_path / "text.txt", tmp_path)
+    assert (tmp_path / "words.txt").read_text("utf-8").splitlines() == [
+        "the cat sat on the mat",
+        "a cat and a dog sat",
+        "the dog is on the mat",
+    ]
+    found = json.loads((tmp_path / "counts.json").read_text("utf-8"))["lines"]
+    assert (found["other_language"], found["digits"], found["too_short"]) == (1, 1, 1)
+    assert (found["duplicate"], found["kept"]) == (27, 3)
+
+
+def test_a_text_that_is_not_utf_8_is_named_with_its_line(tmp_path) -> None:
+    (tmp_path / "text.txt").write_bytes(b"the cat\nthe d\xf8g\n")
+    with pytest.raises(ValueError, match=r"text\.txt, line 2: not UTF-8"):
+        EspeakFrontEnd().prepare(tmp_path / "text.txt", tmp_path)
+
+
 def test_reduced_vowels_of_english_are_folded_unless_a_recipe_says_otherwise() -> None:
     assert EspeakFrontEnd().fold_phones(["ᵻ", "ɐ", "t"]) == ("ɪ", "ə", "t")
     assert EspeakFrontEnd(fold={}).fold_phones(["ᵻ", "ɐ"]) == ("ᵻ", "ɐ")
     assert EspeakFrontEnd(language="de").fold_phones(["ɐ"]) == ("ɐ",)
+
+
+def test_words_of_references_are_written_as_the_text_is() -> None:
+    assert EspeakFrontEnd().normalize_words(["A", "Cat,", "don’t"]) == ("a", "cat", "don't")
 
 
 def test_references_are_folded_as_the_text_is() -> None:

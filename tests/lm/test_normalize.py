@@ -48,6 +48,24 @@ def test_drops_are_counted_by_reason():
     assert dropped.dropped == 7
 
 
+@pytest.mark.parametrize(
+    ("language", "own", "foreign"),
+    [
+        ("en-us", "the cat sat on the mat", "le chat est sur la table"),
+        ("de", "die katze sitzt auf der matte", "the cat sat on the mat"),
+        ("es", "el gato está en la mesa", "die katze sitzt auf der matte"),
+        ("ru", "кошка сидит на столе", "кітка сидить на столі"),
+    ],
+)
+def test_sentences_of_other_languages_in_the_same_script_can_be_dropped(language, own, foreign):
+    others = {"en", "de", "fr", "uk"} - {language[:2]}
+    normalizer = TextNormalizer(language=language, other_languages=sorted(others))
+    lines, dropped = normalizer.normalize_lines([own, foreign, "qwrtz"])
+    assert lines[0] == own
+    assert foreign not in lines
+    assert dropped.other_language == 1
+
+
 def test_digits_are_left_to_the_phonemizer_by_default():
     assert TextNormalizer().normalize_lines(["room 12"])[0] == ["room 12"]
 
@@ -73,5 +91,7 @@ def test_text_without_words_is_an_error():
 def test_impossible_options_are_errors():
     with pytest.raises(ValueError, match="digits is 'spell'"):
         TextNormalizer(digits="spell")
+    with pytest.raises(ValueError, match=r"no word frequencies for language 'ky'.*en, "):
+        TextNormalizer(other_languages=["ky"])
     with pytest.raises(ValueError, match="min_words is 3 and max_words 2"):
         TextNormalizer(min_words=3, max_words=2)

@@ -1,4 +1,6 @@
+import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from omegaconf import OmegaConf
 
 from lm.lexicon import Lexicon
 from lm.ngram import NgramEstimator
+from lm.score import load
 from lm.words import WordDecoder
 
 PHONES = ["k", "æ", "t", "s", "ð", "ə", "ɹ", "ɛ", "d", "i", "<SIL>"]
@@ -94,15 +97,67 @@ def test_processes_change_nothing(options):
 
 def test_the_score_is_made_of_natural_logs(options):
     scores = posteriors("k æ t")
-    from pathlib import Path
-
-    from lm.score import load
-
     expected = scores.max(axis=1).sum() + 2.0 * math.log(10) * load(
         Path(options["lm_path"])
     ).log10_score(["cat"])
     decoded = WordDecoder(**options, lm_weight=2.0, word_score=0.5).decode(scores, PHONES)
     assert decoded.score == pytest.approx(expected + 0.5, abs=1e-3)
+
+
+def every_sentence(max_words: int) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Words and phones of all sentences of the lexicon up to a length."""
+    said = [(word, phones) for word, spoken in LEXICON.items() for phones in spoken]
+    return [
+        (tuple(word for word, _ in chosen), tuple(p for _, phones in chosen for p in phones))
+        for length in range(1, max_words + 1)
+        for chosen in itertools.product(said, repeat=length)
+    ]
+
+
+def best_alignment(scores: np.ndarray, phones: tuple[str, ...], symbols: list[str]) -> float:
+    """Viterbi score of saying the phones over all frames, with optional blanks `-`."""
+    states = ["-", *itertools.chain.from_iterable((p, "-") for p in phones)]
+    has_blank = "-" in symbols
+    best = dict.fromkeys(range(len(states)), -math.inf)
+    for t in range(len(scores)):
+        now = {}
+        for s, symbol in enumerate(states):
+            if symbol == "-" and not has_blank:
+                continue
+            before = [best[s], best.get(s - 1, -math.inf) if has_blank else -math.inf]
+            if s >= 2 and symbol != "-" and symbol != states[s - 2]:
+                before.append(best[s - 2])
+            if t == 0:
+                before = [0.0 if s <= 1 else -math.inf]
+            now[s] = max(before) + scores[t, symbols.index(symbol)]
+        best = dict.fromkeys(range(len(states)), -math.inf) | now
+    return max(best[len(states) - 2], best[len(states) - 1] if has_blank else -math.inf)
+
+
+@pytest.mark.parametrize("with_blank", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_wide_beam_finds_the_best_sentence_of_all(options, seed, with_blank):
+    symbols = [*(["-"] if with_blank else []), *PHONES[:-1]]
+    draws = np.random.default_rng(seed).dirichlet(np.full(len(symbols), 0.4), size=7)
+    scores = np.log(draws + 1e-4).astype(np.float32)
+    decoder = WordDecoder(
+        **options, lm_weight=0.8, word_score=0.4, beam=3000, phones_a_frame=99, nbest=3,
+        blank="-" if with_blank else None,
+    )  # fmt: skip
+    model = load(Path(options["lm_path"]))
+    totals: dict[tuple[str, ...], float] = {}
+    for words, phones in every_sentence(3):
+        score = best_alignment(scores, phones, symbols)
+        score += 0.8 * math.log(10) * model.log10_score(words) + 0.4 * len(words)
+        totals[words] = max(score, totals.get(words, -math.inf))
+    ordered = sorted(totals, key=lambda words: -totals[words])
+    found = decoder.decode_batch([scores], symbols)[0]
+    assert tuple(words_of(found[0])) == ordered[0]
+    assert found[0].score == pytest.approx(totals[ordered[0]], abs=1e-3)
+    assert len({tuple(words_of(sentence)) for sentence in found}) == len(found) == 3
+    assert [s.score for s in found] == sorted((s.score for s in found), reverse=True)
+    for sentence in found[1:]:
+        assert sentence.score <= totals[tuple(words_of(sentence))] + 1e-3
 
 
 def test_unspellable_pronunciations_are_counted(options, caplog):
@@ -120,6 +175,8 @@ def test_bad_input_is_named(options):
         WordDecoder(**options).decode(np.full((2, 11), np.nan, np.float32), PHONES)
     with pytest.raises(ValueError, match="blank '-' is not among"):
         WordDecoder(**options, blank="-").decode(posteriors("ð"), PHONES)
+    with pytest.raises(ValueError, match="nbest is 9 and beam 5"):
+        WordDecoder(**options, beam=5, nbest=9)
     with pytest.raises(ValueError, match="beam is 0"):
         WordDecoder(**options, beam=0)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from unsup_asr.report_assets import Assets
 from unsup_asr.results import Results, row_from_counts
 from unsup_asr.stages import Stage, StageContext
 from unsup_asr.transcripts import write_hypotheses, write_transcripts
-from unsup_asr.types import ErrorCounts, Hypothesis, Transcript
+from unsup_asr.types import ErrorCounts, Hypothesis, Transcript, WordHypothesis
 
 Printed = pytest.CaptureFixture[str]
 
@@ -443,16 +444,26 @@ class KnowsOneWord:
         return Hypothesis(path.stem, ("k", "æ"), (0.1, 0.2), (0.2, 0.3), (0.9, 0.5))
 
 
+class SaysOneWord:
+    """As KnowsOneWord, and it is a word."""
+
+    def transcribe(self, path: Path) -> tuple[WordHypothesis, Hypothesis]:
+        words = WordHypothesis(path.stem, ("ka",), (0.1,), (0.3,), (0.7,))
+        return words, KnowsOneWord().transcribe(path)
+
+
 @pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Arguments that name a model and two recordings of half a second."""
     module = types.ModuleType("unsup_asr.transcribe")
     module.load_model = lambda folder: KnowsOneWord()  # type: ignore[attr-defined]
+    module.load_word_model = lambda folder: SaysOneWord()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "unsup_asr.transcribe", module)
-    monkeypatch.delitem(sys.modules, "unsup_asr.commands.transcribe", raising=False)
+    sys.modules.pop("unsup_asr.commands.transcribe", None)
     Path("model").mkdir()
     add_audio(Path("audio"), 2)
-    return ["transcribe", "model", "audio/u0.wav", "audio/u1.wav"]
+    yield ["transcribe", "model", "audio/u0.wav", "audio/u1.wav"]
+    sys.modules.pop("unsup_asr.commands.transcribe", None)  # it holds the false module
 
 
 def test_transcribe_prints_one_phone_a_line(model: list[str], capsys: Printed) -> None:
@@ -469,6 +480,32 @@ def test_transcribe_to_json_is_one_object_a_file(model: list[str], capsys: Print
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert first["phones"][0] == {"phone": "k", "start_s": 0.1, "end_s": 0.2, "confidence": 0.9}
     assert second["utterance_id"] == "u1"
+
+
+def test_transcribe_to_words_in_every_format(model: list[str], capsys: Printed) -> None:
+    assert cli.main([*model, "--words"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "utterance_id\tword\tstart_s\tend_s\tconfidence",
+        "u0\tka\t0.1\t0.3\t0.7",
+    ]
+    assert cli.main([*model, "--words", "--format", "txt"]) == 0
+    assert capsys.readouterr().out == "u0\tka\nu1\tka\n"
+    assert cli.main([*model, "--words", "--format", "json"]) == 0
+    first = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert first["words"] == [{"word": "ka", "start_s": 0.1, "end_s": 0.3, "confidence": 0.7}]
+    assert [row["phone"] for row in first["phones"]] == ["k", "æ"]
+    for form in ("txt", "textgrid"):
+        assert cli.main([*model, "--words", "--format", form, "--out", "said"]) == 0
+    assert Path("said/u0.txt").read_text("utf-8") == "ka\n"
+    grid = Path("said/u0.TextGrid").read_text("utf-8")
+    assert grid.index('name = "words"') < grid.index('text = "ka"') < grid.index('name = "phones"')
+
+
+def test_transcribe_to_plain_text_without_words_is_phones(
+    model: list[str], capsys: Printed
+) -> None:
+    assert cli.main([*model, "--format", "txt"]) == 0
+    assert capsys.readouterr().out == "u0\tk æ\nu1\tk æ\n"
 
 
 def test_transcribe_writes_a_textgrid_for_each_recording(model: list[str]) -> None:

@@ -104,6 +104,29 @@ def test_nbest_and_blank(tmp_path: Path, arpa: Path, capsys: Printed) -> None:
     assert float(rows[0][2]) > float(rows[1][2])
 
 
+def test_decode_with_a_lexicon_writes_words(tmp_path: Path, phones: Path, capsys: Printed) -> None:
+    (tmp_path / "words.txt").write_text("ab ca\nca ab\nab\n" * 3, "utf-8")
+    model, lexicon = tmp_path / "words.arpa", tmp_path / "lexicon.tsv"
+    assert cli.main(["lm", "estimate", str(tmp_path / "words.txt"), "--out", str(model)]) == 0
+    lexicon.write_text("ab\ta b\nca\tc a\n", "utf-8")
+    folder = tmp_path / "posteriors"
+    folder.mkdir()
+    np.save(folder / "u.npy", log_posteriors("aabbcca"))
+    command = ["lm", "decode", str(model), str(folder), "--phones", str(phones)]
+    capsys.readouterr()
+    assert cli.main([*command, "--lexicon", str(lexicon), "--nbest", "2"]) == 0
+    header, best, second = capsys.readouterr().out.splitlines()
+    assert header == "utterance_id\trank\tscore\twords\tstart_frames\tphones"
+    assert best.split("\t")[3:] == ["ab ca", "0 4", "a b c a"]
+    assert second.split("\t")[1] == "2"
+    assert second.split("\t")[3] != "ab ca"
+    lexicon.write_text("ab\n", "utf-8")
+    assert cli.main([*command, "--lexicon", str(lexicon)]) == 1
+    assert "expected word, tab, phones" in capsys.readouterr().err
+    assert cli.main([*command, "--lexicon", str(tmp_path / "no.tsv")]) == 1
+    assert "no.tsv: no such lexicon" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -128,6 +151,10 @@ def test_missing_and_damaged_files_are_named(
     empty.mkdir()
     binary.write_bytes(b"a b\n\xff\xfe\n")
     twice.write_text("a b a", "utf-8")
+    no_phones, no_array = tmp_path / "inventory.json", tmp_path / "arrays"
+    no_phones.write_text("{}", "utf-8")
+    no_array.mkdir()
+    (no_array / "u.npy").write_text("junk", "utf-8")
     wrong = {
         ("estimate", str(tmp_path / "no.txt"), "--out", str(tmp_path / "x.arpa")): "no such file",
         ("estimate", str(binary), "--out", str(tmp_path / "x.arpa")): "line 2: not UTF-8",
@@ -136,6 +163,8 @@ def test_missing_and_damaged_files_are_named(
         ("decode", str(arpa), str(empty), "--phones", str(phones)): "no posteriors",
         ("decode", str(arpa), str(empty), "--phones", str(twice)): "phone 'a' twice",
         ("decode", str(arpa), str(empty), "--phones", str(empty / "p")): "no such file",
+        ("decode", str(arpa), str(empty), "--phones", str(no_phones)): "json: not an inventory",
+        ("decode", str(arpa), str(no_array), "--phones", str(phones)): "u.npy: not an array",
     }
     for arguments, message in wrong.items():
         assert cli.main(["lm", *arguments]) == 1
@@ -143,6 +172,7 @@ def test_missing_and_damaged_files_are_named(
     assert not (tmp_path / "x.arpa").exists()
     nowhere = ["lm", "estimate", str(text), "--out", str(tmp_path / "no" / "x.arpa")]
     assert cli.main(nowhere) == 2
+    assert cli.main(["lm", "estimate", str(text), "--out", str(empty)]) == 2
 
 
 def test_tuning_shows_its_choice_and_the_oracles(

@@ -18,6 +18,9 @@ from unsup_asr.report_assets import Assets, CurveSet, spectrogram_example
 from unsup_asr.report_html import write_html
 from unsup_asr.results import SUPERB_ROW, Results, SampleTranscript, row_from_counts
 from unsup_asr.types import ErrorCounts, Hypothesis, Transcript
+from unsup_asr.word_results import TunedWeights, word_results, word_row
+
+SAID = {"u1": ("the", "cat<"), "u2": ("the", "end")}
 
 
 @pytest.fixture
@@ -71,6 +74,18 @@ def results() -> Results:
         audio_digest="ba9876543210",
         fold="timit_39",
         silence="not counted",
+        words=word_results(
+            {
+                "self_training": word_row(SAID, {"u1": ("the", "bat")}, split="test", seed=0),
+                "supervised": word_row(SAID, SAID, split="test", seed=0),
+            },
+            SAID,
+            {"u1": ("the", "bat")},
+            {"the", "bat"},
+            num_samples=1,
+            tuning=(TunedWeights(lm_weight=0.3, word_score=0.0, criterion=0.2, wer=50.0),),
+            num_tuned=12,
+        ),
         wall_by_stage={"corpus": 2.0, "matching": 5.5},
         peak_rss_mb=512.0,
     )
@@ -349,6 +364,29 @@ def test_the_rules_of_a_population_are_held_against_the_oracle(results: Results)
     assert by_rule["two_steps"].endswith("38.5        the best")
     assert "(oracle)" in by_rule
     assert report_json(results)["population"]["members"][1]["weighted_perplexity"] == "inf"
+
+
+def test_words_have_a_table_unknown_words_and_their_weights(
+    results: Results, assets: Assets, tmp_path: Path
+) -> None:
+    lines = terminal_table(results).splitlines()
+    start = next(i for i, line in enumerate(lines) if "WER %" in line)
+    assert lines[start + 2].split()[:2] == ["self_training", "75.0"]
+    assert lines[start + 3].split()[:2] == ["supervised", "0.0"]
+    text = "\n".join(lines)
+    assert "50.0 % of the words said are not among the 2 of the lexicon (cat<, end)" in text
+    assert "lm_weight 0.3, word_score 0 chosen without labels, WER 50.0 % on 12" in text
+    report = report_json(results)
+    assert report["wer"] == {"self_training": 75.0, "supervised": 0.0}
+    assert (report["unsupervised_wer"], report["supervised_wer"]) == (75.0, 0.0)
+    assert report["unknown_words"] == {"cat<": 1, "end": 1}
+    write_html(results, assets, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text("utf-8")
+    assert "<h2>Word error rate</h2>" in html
+    assert "<span>cat&lt;</span><span>bat</span>" in html
+    bare = replace(results, words=None)
+    assert "WER" not in terminal_table(bare)
+    assert report_json(bare)["unsupervised_wer"] is None
 
 
 def test_html_shows_the_members_of_a_population(

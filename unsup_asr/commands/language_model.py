@@ -28,6 +28,8 @@ def estimate(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is not a folder; make it, or give another --out")
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder; --out names the file to write")
     partial = out.with_name(out.name + ".partial")
     estimator.estimate_to(partial, _sentences(Path(arguments.text)))
     partial.replace(out)
@@ -56,7 +58,11 @@ def perplexity(arguments: argparse.Namespace) -> int:
 
 
 def decode(arguments: argparse.Namespace) -> int:
-    """Print hypotheses as TSV: utterance, rank, score, phones, first frame of each phone."""
+    """Print hypotheses as TSV: utterance, rank, score, phones, first frame of each phone; with a
+    lexicon, words and the first frame of each.
+    """
+    if arguments.lexicon:
+        return _decode_words(arguments)
     phones = _phones(Path(arguments.phones))
     posteriors = _log_posteriors(Path(arguments.posteriors), len(phones))
     decoder = _decoder(
@@ -71,6 +77,32 @@ def decode(arguments: argparse.Namespace) -> int:
         for rank, found in enumerate(hypotheses, 1):
             starts = " ".join(map(str, found.start_frames))
             print(f"{utterance_id}\t{rank}\t{found.score:.4f}\t{' '.join(found.phones)}\t{starts}")
+    return 0
+
+
+def _decode_words(arguments: argparse.Namespace) -> int:
+    phones = _phones(Path(arguments.phones))
+    posteriors = _log_posteriors(Path(arguments.posteriors), len(phones))
+    decoder = _component(
+        "lm.words.WordDecoder",
+        lm_path=arguments.model,
+        lexicon_path=arguments.lexicon,
+        lm_weight=arguments.lm_weight,
+        word_score=arguments.insertion_score,
+        beam=arguments.beam,
+        nbest=arguments.nbest,
+        blank=arguments.blank,
+        silence_token=arguments.silence,
+        silence_score=arguments.silence_score,
+    )
+    decoded = decoder.decode_batch(list(posteriors.values()), phones)
+    print("utterance_id\trank\tscore\twords\tstart_frames\tphones")
+    for utterance_id, sentences in zip(posteriors, decoded, strict=True):
+        for rank, found in enumerate(sentences, 1):
+            words = " ".join(word.word for word in found.words)
+            starts = " ".join(str(word.start_frames[0]) for word in found.words)
+            said = " ".join(found.phones)
+            print(f"{utterance_id}\t{rank}\t{found.score:.4f}\t{words}\t{starts}\t{said}")
     return 0
 
 
@@ -139,15 +171,7 @@ def _component(target: str, **options: object) -> Any:
 
 
 def _sentences(path: Path) -> Iterator[list[str]]:
-    """Lines of tokens parted by spaces; ValueError for a missing file or one that is not text."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; expected text, one sentence a line")
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                yield line.decode("utf-8").split()
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not UTF-8 ({error.reason})") from error
+    return _component("lm.token_lines.read_token_lines", path=path)
 
 
 def _phones(path: Path) -> list[str]:
@@ -155,7 +179,12 @@ def _phones(path: Path) -> list[str]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected inventory.json, or one phone a line")
     text = path.read_text("utf-8")
-    phones = json.loads(text)["phones"] if path.suffix == ".json" else text.split()
+    try:
+        phones = json.loads(text)["phones"] if path.suffix == ".json" else text.split()
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: not an inventory ({error!r}); expected JSON with a list `phones`"
+        ) from error
     repeated = sorted({phone for phone in phones if phones.count(phone) > 1})
     if repeated or not phones:
         raise ValueError(
@@ -171,8 +200,7 @@ def _log_posteriors(folder: Path, num_phones: int) -> dict[str, Float32Array]:
         ragged = RaggedArray.open(folder)
         found = {i: np.array(ragged[i], dtype=np.float32) for i in ragged}
     else:
-        files = sorted(folder.glob("*.npy"))
-        found = {f.stem: np.load(f, allow_pickle=False).astype(np.float32) for f in files}
+        found = {file.stem: _array(file) for file in sorted(folder.glob("*.npy"))}
     if not found:
         raise ValueError(
             f"{folder}: no posteriors; expected values.npy with index.tsv, or <utterance>.npy files"
@@ -180,6 +208,13 @@ def _log_posteriors(folder: Path, num_phones: int) -> dict[str, Float32Array]:
     for utterance_id, scores_TV in found.items():
         _check(utterance_id, scores_TV, num_phones, folder)
     return found
+
+
+def _array(path: Path) -> Float32Array:
+    try:
+        return np.load(path, allow_pickle=False).astype(np.float32)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path}: not an array of numbers as numpy.save writes it") from error
 
 
 def _check(utterance_id: str, scores_TV: Float32Array, num_phones: int, folder: Path) -> None:

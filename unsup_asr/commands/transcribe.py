@@ -1,4 +1,4 @@
-"""`transcribe`: audio files to phones with start, end and confidence."""
+"""`transcribe`: audio files to phones, or words, with start, end and confidence."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from unsup_asr.audio import duration_s
 from unsup_asr.commands import UsageError
 from unsup_asr.progress import progress
 from unsup_asr.textgrid import textgrid
-from unsup_asr.transcribe import load_model
-from unsup_asr.types import Hypothesis
+from unsup_asr.transcribe import load_model, load_word_model
+from unsup_asr.types import Hypothesis, WordHypothesis
 
-_SUFFIXES = {"tsv": ".tsv", "json": ".json", "textgrid": ".TextGrid"}
-_COLUMNS = ("utterance_id", "phone", "start_s", "end_s", "confidence")
+_SUFFIXES = {"tsv": ".tsv", "txt": ".txt", "json": ".json", "textgrid": ".TextGrid"}
+_TIMES = ("start_s", "end_s", "confidence")
+_Heard = tuple[WordHypothesis | None, Hypothesis]
 
 
 def transcribe(arguments: argparse.Namespace) -> int:
     """Print what is said in each file, or write one file for each; 1 when some cannot be read."""
     audio = [Path(name) for name in arguments.audio]
     _check(arguments, audio)
-    model = load_model(Path(arguments.model))
-    header = "\t".join(_COLUMNS) if arguments.format == "tsv" else ""
+    listen = _listener(Path(arguments.model), in_words=arguments.words)
+    columns = ("utterance_id", "word" if arguments.words else "phone", *_TIMES)
+    header = "\t".join(columns) if arguments.format == "tsv" else ""
     out = None if arguments.out is None else Path(arguments.out)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -33,13 +36,15 @@ def transcribe(arguments: argparse.Namespace) -> int:
     num_failed = 0
     for path in progress(audio, "transcribe"):
         try:
-            text = _text(model.transcribe(path), path, arguments.format)
+            words, phones = listen(path)
+            text = _text(words, phones, path, arguments.format)
         except ValueError as error:
             print(f"unsup-asr transcribe: {error}", file=sys.stderr)
             num_failed += 1
             continue
         if out is None:
-            print(text, end="\n" if text else "", flush=True)
+            name = f"{phones.utterance_id}\t" if arguments.format == "txt" else ""
+            print(name + text, end="\n" if name or text else "", flush=True)
         else:
             target = out / (path.stem + _SUFFIXES[arguments.format])
             partial = target.with_name(target.name + ".partial")
@@ -48,6 +53,14 @@ def transcribe(arguments: argparse.Namespace) -> int:
     if out is not None:
         print(f"{len(audio) - num_failed} of {len(audio)} files transcribed into {out}")
     return int(num_failed > 0)
+
+
+def _listener(folder: Path, *, in_words: bool) -> Callable[[Path], _Heard]:
+    """What makes words, if they are wanted, and phones of a recording."""
+    if in_words:
+        return load_word_model(folder).transcribe
+    model = load_model(folder)
+    return lambda path: (None, model.transcribe(path))
 
 
 def _check(arguments: argparse.Namespace, audio: list[Path]) -> None:
@@ -62,22 +75,30 @@ def _check(arguments: argparse.Namespace, audio: list[Path]) -> None:
         raise UsageError(f"{count} files are named {stem!r}: they would overwrite one another")
 
 
-def _text(hypothesis: Hypothesis, path: Path, form: str) -> str:
+def _text(words: WordHypothesis | None, phones: Hypothesis, path: Path, form: str) -> str:
     """One recording in one of the formats, without a last line break."""
     if form == "textgrid":
-        return textgrid(hypothesis, duration_s=duration_s(path)).rstrip("\n")
-    rows = [
-        (phone, round(start, 4), round(end, 4), round(confidence, 4))
-        for phone, start, end, confidence in zip(
-            hypothesis.phones,
-            hypothesis.starts_s,
-            hypothesis.ends_s,
-            hypothesis.confidences,
-            strict=True,
+        return textgrid(phones, duration_s=duration_s(path), words=words).rstrip("\n")
+    if form == "txt":
+        return " ".join(phones.phones if words is None else words.words)
+    phone_rows = _rows(phones, phones.phones)
+    word_rows = [] if words is None else _rows(words, words.words)
+    if form == "json":
+        found: dict[str, object] = {"utterance_id": phones.utterance_id, "audio": str(path)}
+        if words is not None:
+            found["words"] = [dict(zip(("word", *_TIMES), row, strict=True)) for row in word_rows]
+        found["phones"] = [dict(zip(("phone", *_TIMES), row, strict=True)) for row in phone_rows]
+        return json.dumps(found, ensure_ascii=False)
+    rows = phone_rows if words is None else word_rows
+    return "\n".join("\t".join([phones.utterance_id, *map(str, row)]) for row in rows)
+
+
+def _rows(
+    timed: Hypothesis | WordHypothesis, labels: tuple[str, ...]
+) -> list[tuple[str, float, float, float]]:
+    return [
+        (label, round(start, 4), round(end, 4), round(confidence, 4))
+        for label, start, end, confidence in zip(
+            labels, timed.starts_s, timed.ends_s, timed.confidences, strict=True
         )
     ]
-    if form == "json":
-        phones = [dict(zip(_COLUMNS[1:], row, strict=True)) for row in rows]
-        found = {"utterance_id": hypothesis.utterance_id, "audio": str(path), "phones": phones}
-        return json.dumps(found, ensure_ascii=False)
-    return "\n".join("\t".join([hypothesis.utterance_id, *map(str, row)]) for row in rows)

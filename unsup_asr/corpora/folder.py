@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class FolderCorpus:
 
     def build(self, out: Path) -> None:
         """Check all the data, then write manifests, text and references into `out`."""
-        text = _read_text(Path(self.text))
+        num_sentences = _count_sentences(Path(self.text))
         files = _find_audio(Path(self.audio))
         references = None
         if self.references is not None:
@@ -57,10 +57,11 @@ class FolderCorpus:
         summary: dict[str, object] = {"language": self.language}
         for split in SPLITS:
             summary[split] = _write_split(out, split, splits[split], references)
-        summary["num_text_sentences"] = len(text)
+        summary["num_text_sentences"] = num_sentences
         summary["num_skipped"] = len(skipped)
         summary["skipped"] = skipped
-        (out / "text.txt").write_text("\n".join(text) + "\n", "utf-8")
+        with (out / "text.txt").open("w", encoding="utf-8") as copied:
+            copied.writelines(f"{line}\n" for line in _sentences(Path(self.text)))
         (out / "corpus.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False), "utf-8")
 
     def _check_references(self, references: References, files: dict[str, Path]) -> None:
@@ -144,18 +145,28 @@ def _find_audio(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _read_text(path: Path) -> list[str]:
-    """Non-empty lines."""
+def _count_sentences(path: Path) -> int:
+    """Non-empty lines; ValueError when there are none."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file; `text` names a text with one sentence a line")
-    try:
-        lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 (byte {error.start}); convert the file") from error
-    sentences = [line for line in lines if line]
-    if not sentences:
+    if not (count := sum(1 for _ in _sentences(path))):
         raise ValueError(f"{path}: no text; `text` needs one sentence a line")
-    return sentences
+    return count
+
+
+def _sentences(path: Path) -> Iterator[str]:
+    """Non-empty lines one by one: the text may be larger than memory."""
+    start = 0
+    with path.open("rb") as lines:
+        for raw in lines:
+            try:
+                decoded = raw.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{path}: not UTF-8 (byte {start + error.start}); convert the file"
+                ) from error
+            start += len(raw)
+            yield from (line.strip() for line in decoded.splitlines() if line.strip())
 
 
 def _speaker(key: str, path: Path, root: Path, references: References | None) -> str:

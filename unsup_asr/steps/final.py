@@ -31,6 +31,7 @@ from unsup_asr.results import (
     FINAL_ROW,
     SUPERB_ROW,
     SUPERVISED_ROW,
+    WORDS_ROW,
     Results,
     Row,
     SampleTranscript,
@@ -43,6 +44,7 @@ from unsup_asr.steps.curves import training_curves
 from unsup_asr.steps.data import open_split
 from unsup_asr.steps.references import read_references
 from unsup_asr.steps.scoring import boundary_times, read_criterion
+from unsup_asr.steps.word_scoring import score_words
 from unsup_asr.transcripts import read_hypotheses
 from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
 from unsup_asr.upstreams.kaldi_features import KaldiFbank
@@ -95,6 +97,9 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         if name.startswith(("matching", "gan")):
             with_lm = context.input(name).file("hypotheses_lm/test.tsv")
             hypotheses[f"{name}+lm"] = read_hypotheses(with_lm)
+    if "words" in context.artifacts:
+        with_words = context.input("words").file("hypotheses/test.tsv")
+        hypotheses[WORDS_ROW] = read_hypotheses(with_words)
     add_unheard(hypotheses, [reference.utterance_id for reference in references])
     found_edges = _found_edges(context)
     rows: dict[str, Row] = {}
@@ -110,8 +115,9 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
             decoding=decoded_with[name],
         )
     final = json.loads(context.input("model").file("choice.json").read_text("utf-8"))["chosen"]
-    supervised = {row: rows.pop(name) for name, row in _SUPERVISED.items() if name in rows}
-    rows |= {FINAL_ROW: rows[final], **supervised}
+    last = {WORDS_ROW: rows.pop(WORDS_ROW)} if WORDS_ROW in rows else {}
+    last |= {row: rows.pop(name) for name, row in _SUPERVISED.items() if name in rows}
+    rows |= {FINAL_ROW: rows[final], **last}
     by_id = {h.utterance_id: h.phones for h in hypotheses[final]}
     text = read_phone_sentences(context.input("text").file("phones.txt"))[:_TEXT_FOR_DIVERGENCE]
     flat = [flat_phones(sentence) for sentence in text]
@@ -137,6 +143,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         diagnosis=_diagnosis(context, final, flat, [h.phones for h in recognised], chosen),
         population=_population(context, references),
         layer_weights=_layer_weights(context),
+        words=score_words(context),
         wall_by_stage={},
         audio_digest=audio_digest(read_manifest(context.input("corpus").file("test.jsonl"))),
         fold=phone_fold(context),

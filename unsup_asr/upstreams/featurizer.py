@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unsup_asr.protocols import Upstream, UpstreamOutput
+from unsup_asr.types import Seconds
 
 
 def select_layer(layers_BTD: Sequence[Tensor], layer: int) -> Tensor:
@@ -78,6 +79,11 @@ class ChosenLayer:
         self.frame_shift_samples = upstream.frame_shift_samples
         self.num_layers = 1
         self.dim = upstream.dim
+
+    @property
+    def first_centre_s(self) -> Seconds:
+        """That of the upstream."""
+        return self._upstream.first_centre_s
 
     def encode(self, waves_BN: Tensor, lengths_B: Tensor) -> UpstreamOutput:
         """The chosen layer alone, in float32."""

@@ -1,0 +1,78 @@
+"""What `evaluate` says of words, where references are given as words."""
+
+from __future__ import annotations
+
+import json
+
+from unsup_asr.config import instantiate
+from unsup_asr.metrics import count_errors
+from unsup_asr.results import FINAL_ROW, SUPERVISED_ROW
+from unsup_asr.stages import StageContext
+from unsup_asr.steps.words import TUNING, WORDS_FOLDER
+from unsup_asr.transcripts import read_word_hypotheses, read_words
+from unsup_asr.types import ErrorCounts
+from unsup_asr.word_results import TunedWeights, WordResults, WordRow, word_results, word_row
+
+_SHOWN_SENTENCES = 8
+_Words = dict[str, tuple[str, ...]]
+
+
+def score_words(context: StageContext) -> WordResults | None:
+    """WER of the final system on test and dev, of the baseline on test; unknown words of test.
+
+    None where the run decoded no words, or references are phones alone.
+    """
+    corpus = context.input("corpus")
+    if "words" not in context.artifacts or not corpus.has("references/test.words.tsv"):
+        return None
+    said = {split: _references(context, split) for split in ("test", "dev")}
+    found = {split: _recognised(context, "words", split) for split in said}
+    rows: dict[str, WordRow] = {
+        FINAL_ROW: word_row(said["test"], found["test"], split="test", seed=context.seed),
+        SUPERVISED_ROW: word_row(
+            said["test"],
+            _recognised(context, "supervised_words", "test"),
+            split="test",
+            seed=context.seed,
+        ),
+        f"{FINAL_ROW}, dev": word_row(said["dev"], found["dev"], split="dev", seed=context.seed),
+    }
+    lexicon = context.input("words").file(f"{WORDS_FOLDER}/lexicon.tsv").read_text("utf-8")
+    known = {line.partition("\t")[0] for line in lexicon.splitlines()[1:]}
+    tuning, num_tuned = _tuning(context, said["dev"])
+    return word_results(
+        rows,
+        said["test"],
+        found["test"],
+        known,
+        num_samples=_SHOWN_SENTENCES,
+        tuning=tuning,
+        num_tuned=num_tuned,
+    )
+
+
+def _tuning(context: StageContext, said: _Words) -> tuple[tuple[TunedWeights, ...], int]:
+    """The pairs that were tried, with the WER of each; how many utterances they were tried on."""
+    words = context.input("words")
+    if not words.has(TUNING):
+        return (), 0
+    tried = json.loads(words.file(TUNING).read_text("utf-8"))
+    tuned = []
+    for pair in tried:
+        counts = [count_errors(said[i], found) for i, found in pair["words"].items()]
+        wer = sum(counts, ErrorCounts(0, 0, 0, 0)).rate
+        options = {name: pair[name] for name in ("lm_weight", "word_score", "criterion")}
+        tuned.append(TunedWeights(**options, wer=wer))
+    return tuple(tuned), len(tried[0]["words"])
+
+
+def _references(context: StageContext, split: str) -> _Words:
+    """Words as the text has them: lower case, without punctuation."""
+    front_end = instantiate(context.config.text.front_end)
+    path = context.input("corpus").file(f"references/{split}.words.tsv")
+    return {i: front_end.normalize_words(words) for i, words in read_words(path).items()}
+
+
+def _recognised(context: StageContext, stage: str, split: str) -> _Words:
+    path = context.input(stage).file(f"{WORDS_FOLDER}/{split}.tsv")
+    return {h.utterance_id: h.words for h in read_word_hypotheses(path)}

@@ -1,0 +1,134 @@
+"""Stages `words` and `supervised_words`: what the final system, and the baseline, hear in words.
+
+Both read the text's lexicon and a model of the text's words, which lie in the folder `words` of
+stage `words`. That stage is also a model folder, for `transcribe --words`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from unsup_asr.acoustic.network import load_network, log_posteriors
+from unsup_asr.config import instantiate
+from unsup_asr.phone_text import read_inventory, read_phone_sentences
+from unsup_asr.protocols import WordCandidate, WordDecoder, WordTuning
+from unsup_asr.stages import StageContext
+from unsup_asr.steps.ctc import BLANK, decoder_files, with_files
+from unsup_asr.steps.data import open_split
+from unsup_asr.steps.word_decoding import recognise_words
+from unsup_asr.transcripts import write_hypotheses, write_word_hypotheses
+from unsup_asr.types import Float32Array
+
+WORDS_FOLDER = "words"
+TUNING = "tuning.json"
+_DECODER = "decoder.json"
+_MODEL_FILES = ("model.json", "network.json", "network.safetensors", "inventory.json")
+
+
+def run_words(context: StageContext) -> None:
+    """Write the model of words, words and phones of dev and test, and a copy of the model."""
+    options = context.config.words
+    text, model = context.input("text"), context.input("model")
+    described = OmegaConf.create(json.loads(model.file("model.json").read_text("utf-8")))
+    assert isinstance(described, DictConfig)
+    for name in (*_MODEL_FILES, *decoder_files(described.decoder)):
+        (context.out / name).write_bytes(model.file(name).read_bytes())
+    folder = context.out / WORDS_FOLDER
+    folder.mkdir()
+    (folder / "lexicon.tsv").write_bytes(text.file("lexicon.tsv").read_bytes())
+    lines = text.file("words.txt").read_text("utf-8").split("\n")
+    sentences = (line.split() for line in lines if line)
+    instantiate(options.estimator).estimate_to(folder / "words.arpa", sentences)
+    _decode(context, "model", folder, ("dev", "test"))
+
+
+def run_supervised_words(context: StageContext) -> None:
+    """Words of the supervised baseline on test, by the same means."""
+    (context.out / WORDS_FOLDER).mkdir()
+    _decode(context, "supervised", context.input("words").file(WORDS_FOLDER), ("test",))
+
+
+def load_word_decoder(folder: Path) -> WordDecoder:
+    """The decoder that stage `words` described; ValueError when a file is missing."""
+    if not (folder / _DECODER).is_file():
+        raise ValueError(
+            f"{folder}: no {_DECODER}; words need the folder that stage `words` writes, such as "
+            "exp/<recipe>/latest/words"
+        )
+    return _decoder(json.loads((folder / _DECODER).read_text("utf-8")), folder)
+
+
+def _decoder(options: Mapping[str, Any], folder: Path) -> WordDecoder:
+    return instantiate(with_files(OmegaConf.create(dict(options)), lambda name: folder / name))
+
+
+def _decode(
+    context: StageContext, network_from: str, models: Path, splits: tuple[str, ...]
+) -> None:
+    """Tune; write the decoder's options, `words/<split>.tsv` and `hypotheses/<split>.tsv`, which
+    are the phones of the words. `models` holds the lexicon and the model of words.
+    """
+    network = load_network(context.input(network_from).file("network.json").parent)
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    symbols = [BLANK, *inventory]
+    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
+    posteriors = {
+        split: log_posteriors(network, open_split(context, "features", "acoustic", split))
+        for split in dict.fromkeys(("dev", *splits))
+    }
+    options = {str(key): value for key, value in context.config.words.decoder.items()}
+    if context.config.words.tuning is not None:
+        chosen = _tune(context, _decoder(options, models), posteriors["dev"], symbols)
+        options |= {"lm_weight": chosen.lm_weight, "word_score": chosen.word_score}
+    (context.out / WORDS_FOLDER / _DECODER).write_text(json.dumps(options, indent=1), "utf-8")
+    decoder = _decoder(options, models)
+    (context.out / "hypotheses").mkdir()
+    for split in splits:
+        found = recognise_words(
+            decoder,
+            posteriors[split],
+            symbols,
+            stack=network.shape.stack,
+            kept=open_split(context, "features", "kept", split),
+            timing=timing,
+        )
+        words = [words for words, _ in found]
+        write_word_hypotheses(context.out / WORDS_FOLDER / f"{split}.tsv", words)
+        write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", [p for _, p in found])
+
+
+def _tune(
+    context: StageContext,
+    decoder: WordDecoder,
+    posteriors: Mapping[str, Float32Array],
+    symbols: Sequence[str],
+) -> WordCandidate:
+    """The pair of weights of the best criterion; `tuning.json` keeps all, with what they gave."""
+    tuning: WordTuning = instantiate(context.config.words.tuning)
+    shuffled = np.random.default_rng(context.seed).permutation(sorted(posteriors)).tolist()
+    ids = sorted(shuffled[: tuning.num_utterances])
+    text = read_phone_sentences(context.input("text").file("phones.txt"))
+    num_phones = sum(len(word) for sentence in text for word in sentence)
+    candidates = tuning.candidates(
+        decoder,
+        [posteriors[i] for i in ids],
+        symbols,
+        phones_a_word=num_phones / sum(map(len, text)),
+    )
+    found = [
+        {
+            "lm_weight": c.lm_weight,
+            "word_score": c.word_score,
+            "criterion": c.criterion,
+            "words": dict(zip(ids, c.sentences, strict=True)),
+        }
+        for c in candidates
+    ]
+    (context.out / TUNING).write_text(json.dumps(found, ensure_ascii=False), "utf-8")
+    return candidates[0]
