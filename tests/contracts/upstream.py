@@ -91,6 +91,13 @@ class UpstreamContract:
         for x, y in states:
             assert _distance(x, y) <= self.tolerance, "weights are drawn, not loaded"
 
+    def test_it_draws_no_random_numbers(self) -> None:
+        """Else what is trained after it would depend on when it was loaded."""
+        before = torch.get_rng_state()
+        upstream = self.make()
+        _encoded(upstream, _waves(upstream))
+        assert torch.equal(torch.get_rng_state(), before), "torch's own generator has moved"
+
     def test_it_leaves_its_input_alone_and_keeps_no_graph(self, upstream: Upstream) -> None:
         waves_BN, lengths_B = _padded(_waves(upstream))
         before_BN = waves_BN.clone()

@@ -26,9 +26,8 @@ def optional_package(name: str, *, extra: str) -> ModuleType:
 
 
 def fingerprint(identity: Mapping[str, object], files: Sequence[Path]) -> str:
-    """Digest of options and of the files' names and contents; where the files lie is left out."""
-    contents = {path.name: digest for path, digest in zip(files, digest_files(files), strict=True)}
-    text = json.dumps({"identity": dict(identity), "files": contents}, sort_keys=True)
+    """Digest of options and of the files' contents, whatever the files are called."""
+    text = json.dumps({"identity": dict(identity), "files": digest_files(files)}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -21,7 +21,7 @@ from unsup_asr.upstreams.checkpoint import fingerprint
 from unsup_asr.upstreams.wave_batch import Framing, check_waves, padding_mask
 
 # Options that say where weights come from; what they are is in the files themselves.
-_WHERE = ("checkpoint", "model", "revision")
+_WHERE = ("checkpoint", "model", "model_config", "revision", "trust_checkpoint")
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -30,24 +30,14 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 class FrozenUpstream:
     """An upstream around a network; computes on the device of the waveforms it is given.
 
-    A subclass says how to load the network, what files that reads, and how to run it. Under
-    `dtype` bfloat16 or float16 the network runs in mixed precision and its states come in that
-    type. States are zero after an utterance's last frame.
+    A subclass says how to load the network, what files that reads, and how to run it. States are
+    zero after an utterance's last frame.
     """
 
     checkpoint: str | None = None
-    normalize_waveform: bool | None = None  # None: as the checkpoint was trained
-    dtype: str = "float32"
     sample_rate: int = field(init=False, default=16000)
-    num_layers: int = field(init=False)
-    dim: int = field(init=False)
-    _framing: Framing = field(init=False, repr=False)
     _network: nn.Module | None = field(init=False, repr=False, default=None)
     _fingerprint: str | None = field(init=False, repr=False, default=None)
-
-    def __post_init__(self) -> None:
-        if self.dtype not in PRECISIONS:
-            raise ValueError(f"dtype is {self.dtype!r}; expected one of {', '.join(PRECISIONS)}")
 
     @property
     def frame_shift_samples(self) -> int:
@@ -57,7 +47,7 @@ class FrozenUpstream:
     @property
     def first_centre_s(self) -> Seconds:
         """Time of the middle of the first frame's window, as far as convolutions look."""
-        return self._framing.window / 2 / self.sample_rate
+        return self._framing.first_centre / self.sample_rate
 
     def encode(self, waves_BN: Tensor, lengths_B: Tensor) -> UpstreamOutput:
         """All layers' states of padded waveforms, each as if it were alone."""
@@ -65,18 +55,19 @@ class FrozenUpstream:
             waves_BN, lengths_B, min_samples=self._framing.window, sample_rate=self.sample_rate
         )
         lengths_B = lengths_B.to(waves_BN.device)
-        precision = PRECISIONS[self.dtype]
+        precision = self._precision
         mixed = torch.autocast(
             waves_BN.device.type, precision, enabled=precision is not torch.float32
         )
         with torch.inference_mode(), mixed:
-            layers_BTD = self._states(self._on(waves_BN.device), waves_BN, lengths_B)
-        frames_B = self._framing.num_frames(lengths_B)
+            layers_BTD, frames_B = self._states(
+                self._loaded_on(waves_BN.device), waves_BN, lengths_B
+            )
         # Outside inference mode: these tensors may take part in training what comes after.
         is_padding_BT = padding_mask(frames_B, layers_BTD[0].shape[1])
         return UpstreamOutput(
             [x.to(precision).masked_fill(is_padding_BT[..., None], 0.0) for x in layers_BTD],
-            frames_B,
+            frames_B.clone(),
         )
 
     def fingerprint(self) -> str:
@@ -87,7 +78,7 @@ class FrozenUpstream:
                 for option in fields(self)
                 if option.name not in _WHERE and not option.name.startswith("_")
             }
-            identity = {"class": type(self).__name__, **self._versions(), "options": options}
+            identity = {"class": type(self).__name__, **self._code(), "options": options}
             self._fingerprint = fingerprint(identity, self.weight_files())
         return self._fingerprint
 
@@ -95,19 +86,60 @@ class FrozenUpstream:
         """Every file that decides what the network computes."""
         raise NotImplementedError
 
-    def _versions(self) -> dict[str, str]:
-        """Versions of the libraries whose code is run."""
+    @property
+    def _framing(self) -> Framing:
+        raise NotImplementedError
+
+    @property
+    def _precision(self) -> torch.dtype:
+        return torch.float32
+
+    def _code(self) -> dict[str, str]:
+        """What is run, where the weights do not tell: library, version, architecture."""
         raise NotImplementedError
 
     def _load(self) -> nn.Module:
         """The network with its weights; ValueError if they are damaged or another network's."""
         raise NotImplementedError
 
-    def _states(self, network: nn.Module, waves_BN: Tensor, lengths_B: Tensor) -> Sequence[Tensor]:
-        """States (B, T, D) of each layer."""
+    def _states(
+        self, network: nn.Module, waves_BN: Tensor, lengths_B: Tensor
+    ) -> tuple[Sequence[Tensor], Tensor]:
+        """States (B, T, D) of each layer, and the frames of each waveform."""
         raise NotImplementedError
 
-    def _on(self, device: torch.device) -> nn.Module:
+    def _loaded(self) -> nn.Module:
         if self._network is None:
-            self._network = self._load().eval().requires_grad_(False)
-        return self._network.to(device)
+            with torch.random.fork_rng(devices=[]):  # networks are drawn before they are loaded
+                self._network = self._load().eval().requires_grad_(False)
+        return self._network
+
+    def _loaded_on(self, device: torch.device) -> nn.Module:
+        return self._loaded().to(device)
+
+
+@dataclass(kw_only=True)
+class WaveTransformer(FrozenUpstream):
+    """Convolutions over the waveform, then a transformer: wav2vec 2.0 and its kin.
+
+    Under `dtype` bfloat16 or float16 the network runs in mixed precision and its states come in
+    that type.
+    """
+
+    normalize_waveform: bool | None = None  # None: as the checkpoint was trained
+    dtype: str = "float32"
+    num_layers: int = field(init=False)
+    dim: int = field(init=False)
+    _convolutions: Framing = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.dtype not in PRECISIONS:
+            raise ValueError(f"dtype is {self.dtype!r}; expected one of {', '.join(PRECISIONS)}")
+
+    @property
+    def _framing(self) -> Framing:
+        return self._convolutions
+
+    @property
+    def _precision(self) -> torch.dtype:
+        return PRECISIONS[self.dtype]

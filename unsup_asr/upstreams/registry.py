@@ -14,6 +14,7 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
 from unsup_asr.protocols import Upstream
+from unsup_asr.upstreams.s3prl_hub import EXPERTS
 from unsup_asr.upstreams.torchaudio_bundle import BUNDLES
 from unsup_asr.upstreams.transformers_hub import HUB_IDS
 
@@ -25,9 +26,12 @@ BUILT_IN = {
     "kaldi_fbank": f"{_ADAPTERS}.kaldi_features:KaldiFbank",
     **dict.fromkeys(HUB_IDS, f"{_ADAPTERS}.transformers_hub:TransformersUpstream"),
     **dict.fromkeys(BUNDLES, f"{_ADAPTERS}.torchaudio_bundle:TorchaudioUpstream"),
+    **dict.fromkeys(EXPERTS, f"{_ADAPTERS}.s3prl_hub:S3prlUpstream"),
 }
 # Options that a name stands for, beside its class.
-_PRESETS: dict[str, dict[str, str]] = {name: {"model": name} for name in (*HUB_IDS, *BUNDLES)}
+_PRESETS: dict[str, dict[str, str]] = {
+    name: {"model": name} for name in (*HUB_IDS, *BUNDLES, *EXPERTS)
+}
 
 
 def upstream_names() -> list[str]:

@@ -11,7 +11,7 @@ transformers and torchaudio's own `forward`.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from torchaudio import pipelines
 from torchaudio.models import wav2vec2_model, wavlm_model
 
 from unsup_asr.upstreams.checkpoint import first_line
-from unsup_asr.upstreams.frozen import FrozenUpstream
+from unsup_asr.upstreams.frozen import WaveTransformer
 from unsup_asr.upstreams.wave_batch import (
     Framing,
     each_at_its_length,
@@ -54,7 +54,7 @@ _EPSILON = 1e-5  # of the layer norm that the bundles put before the model
 
 
 @dataclass(kw_only=True)
-class TorchaudioUpstream(FrozenUpstream):
+class TorchaudioUpstream(WaveTransformer):
     """`model` names the bundle; `checkpoint` its state dict, if not in torch.hub's folder."""
 
     model: str
@@ -71,7 +71,7 @@ class TorchaudioUpstream(FrozenUpstream):
         self._bundle = getattr(pipelines, name)
         parameters = self._bundle._params
         convolutions = parameters["extractor_conv_layer_config"]
-        self._framing = Framing.of_convolutions(
+        self._convolutions = Framing.of_convolutions(
             [kernel for _, kernel, _ in convolutions], [stride for _, _, stride in convolutions]
         )
         self.num_layers = parameters["encoder_num_layers"] + 1
@@ -96,7 +96,7 @@ class TorchaudioUpstream(FrozenUpstream):
             )
         return [path]
 
-    def _versions(self) -> dict[str, str]:
+    def _code(self) -> dict[str, str]:
         # The parameters are the architecture, which the weights alone do not tell.
         return {"torchaudio": torchaudio.__version__, "bundle": repr(self._bundle._params)}
 
@@ -113,7 +113,9 @@ class TorchaudioUpstream(FrozenUpstream):
             ) from error
         return network
 
-    def _states(self, network: Any, waves_BN: Tensor, lengths_B: Tensor) -> Sequence[Tensor]:
+    def _states(
+        self, network: Any, waves_BN: Tensor, lengths_B: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
         if self.normalize_waveform:
             waves_BN = normalise_waves(waves_BN, lengths_B, epsilon=_EPSILON)
         if self._bundle._params["extractor_mode"] == "group_norm":  # over time: padding would leak
@@ -125,10 +127,11 @@ class TorchaudioUpstream(FrozenUpstream):
             )
         else:
             front_BTD, _ = network.feature_extractor(waves_BN, None)
-        is_padding_BT = padding_mask(self._framing.num_frames(lengths_B), front_BTD.shape[1])
+        frames_B = self._framing.num_frames(lengths_B)
+        is_padding_BT = padding_mask(frames_B, front_BTD.shape[1])
         x_BTD = network.encoder.feature_projection(front_BTD)
         x_BTD = x_BTD.masked_fill(is_padding_BT[..., None], 0.0)
-        return self._blocks(network.encoder.transformer, x_BTD, is_padding_BT)
+        return self._blocks(network.encoder.transformer, x_BTD, is_padding_BT), frames_B
 
     def _blocks(self, transformer: Any, x_BTD: Tensor, is_padding_BT: Tensor) -> list[Tensor]:
         """As torchaudio's Transformer runs them, keeping what goes into the first one too."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from unsup_asr.upstreams.checkpoint import first_line, optional_package
-from unsup_asr.upstreams.frozen import FrozenUpstream
+from unsup_asr.upstreams.frozen import WaveTransformer
 from unsup_asr.upstreams.wave_batch import EachAtItsLength, Framing, normalise_waves
 
 # Short names. Each is the checkpoint that its authors published.
@@ -64,7 +64,7 @@ _UNUSED = ("masked_spec_embed",)  # only read while training; some checkpoints l
 
 
 @dataclass(kw_only=True)
-class TransformersUpstream(FrozenUpstream):
+class TransformersUpstream(WaveTransformer):
     """`model` is a short name or a hub id; `checkpoint` a folder written by `save_pretrained`.
 
     At least one is needed. With both, the folder is read, and must hold the kind of model that
@@ -84,7 +84,7 @@ class TransformersUpstream(FrozenUpstream):
         self._config = config
         self.num_layers = config.num_hidden_layers + 1
         self.dim = config.hidden_size
-        self._framing = Framing.of_convolutions(config.conv_kernel, config.conv_stride)
+        self._convolutions = Framing.of_convolutions(config.conv_kernel, config.conv_stride)
         self.sample_rate, self.normalize_waveform = self._preprocessing(folder)
 
     def folder(self) -> Path:
@@ -150,7 +150,7 @@ class TransformersUpstream(FrozenUpstream):
             raise ValueError(f"{path}: sampling_rate is {rate!r}; expected a number of Hz")
         return rate, does_normalise
 
-    def _versions(self) -> dict[str, str]:
+    def _code(self) -> dict[str, str]:
         return {"transformers": optional_package("transformers", extra="transformers").__version__}
 
     def _load(self) -> nn.Module:
@@ -193,15 +193,18 @@ class TransformersUpstream(FrozenUpstream):
             )
         return network
 
-    def _states(self, network: nn.Module, waves_BN: Tensor, lengths_B: Tensor) -> Sequence[Tensor]:
+    def _states(
+        self, network: nn.Module, waves_BN: Tensor, lengths_B: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
         if self.normalize_waveform:
             waves_BN = normalise_waves(waves_BN, lengths_B, epsilon=_EPSILON)
+        frames_B = self._framing.num_frames(lengths_B)
         front_end = _submodule(network, "feature_extractor")
         if isinstance(front_end, EachAtItsLength):
             front_end.lengths_B = lengths_B
         positions = _submodule(_submodule(network, "encoder"), "pos_conv_embed")
         if isinstance(positions, EachAtItsLength):
-            positions.lengths_B = self._framing.num_frames(lengths_B)
+            positions.lengths_B = frames_B
         num_samples = waves_BN.shape[1]
         is_speech_BN = torch.arange(num_samples, device=waves_BN.device) < lengths_B[:, None]
         output = network(
@@ -211,7 +214,7 @@ class TransformersUpstream(FrozenUpstream):
         )
         # Whether the last of hidden_states has passed the encoder's final layer norm depends on
         # the version of transformers; last_hidden_state always has.
-        return [*output.hidden_states[:-1], output.last_hidden_state]
+        return [*output.hidden_states[:-1], output.last_hidden_state], frames_B
 
 
 def cached_folder(hub_id: str, revision: str = "main") -> Path:

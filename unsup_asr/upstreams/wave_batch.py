@@ -14,10 +14,15 @@ from torch.nn.functional import pad
 
 @dataclass(frozen=True)
 class Framing:
-    """Which samples a frame looks at: `window` of them, `shift` further for each next frame."""
+    """Which samples frames look at.
+
+    `window`: how many one frame needs at least; `shift`: from a frame to the next; `first_centre`:
+    the middle of the first frame, from the start of the audio.
+    """
 
     window: int
     shift: int
+    first_centre: float
 
     @classmethod
     def of_convolutions(cls, kernels: Sequence[int], strides: Sequence[int]) -> Framing:
@@ -26,7 +31,7 @@ class Framing:
         for kernel, stride in zip(kernels, strides, strict=True):
             window += (kernel - 1) * shift
             shift *= stride
-        return cls(window, shift)
+        return cls(window, shift, window / 2)
 
     def num_frames(self, lengths_B: Tensor) -> Tensor:
         """Frames of waveforms of these lengths; every whole window is one."""

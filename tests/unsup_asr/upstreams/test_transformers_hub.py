@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -240,7 +241,7 @@ def test_without_a_usable_name_the_short_names_are_listed():
 
 
 def test_without_the_package_the_pip_command_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
+    monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ValueError, match=r"pip install 'unsup-asr\[transformers\]'"):
         TransformersUpstream(model="wavlm_base")
 
