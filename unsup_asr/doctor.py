@@ -8,6 +8,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,8 @@ def examine() -> Iterator[Finding]:
     yield kenlm
     yield tried("espeak-ng", espeak_phonemizes, _INSTALL)
     yield tried("soundfile", soundfile_writes_flac, _INSTALL)
+    yield optional("transformers", transformers_runs_a_network)
+    yield optional("s3prl", s3prl_computes_features)
     for name in ("gcc", "cmake", "make"):
         yield compiler(name, is_needed=not kenlm.is_ok)
     yield tried("cores", enough_cores, "the demo will take longer than its README says")
@@ -74,6 +78,14 @@ def tried(name: str, check: Callable[[], str], remedy: str) -> Finding:
         return Finding(name, True, check())
     except Exception as error:  # noqa: BLE001  (a broken library can raise anything)
         return Finding(name, False, f"{type(error).__name__}: {error}", remedy)
+
+
+def optional(package: str, check: Callable[[], str]) -> Finding:
+    """The finding of a package that only some upstreams need; its absence is not bad."""
+    how = f"pip install 'unsup-asr[{package}]'"
+    if find_spec(package) is None:
+        return Finding(package, True, f"not installed; for upstreams that need it: {how}")
+    return tried(package, check, f"{how}, or leave out upstreams that need it")
 
 
 def python() -> str:
@@ -153,6 +165,34 @@ def soundfile_writes_flac() -> str:
         samples_N, rate = soundfile.read(path)
     _expect("samples read back", (len(samples_N), rate), (160, 16000))
     return f"{soundfile.__version__}, {soundfile.__libsndfile_version__}"
+
+
+def transformers_runs_a_network() -> str:
+    """HuBERT of one narrow layer on a tenth of a second: 4 frames."""
+    import torch
+    import transformers
+
+    config = transformers.HubertConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=1, intermediate_size=16
+    )
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        states_BTD = transformers.HubertModel(config).eval()(torch.zeros(1, 1600))[0]
+    _expect("shape of HuBERT's states", tuple(states_BTD.shape), (1, 4, 16))
+    return transformers.__version__
+
+
+def s3prl_computes_features() -> str:
+    """Its filter banks with deltas, of a tenth of a second: 8 frames of 240 dims."""
+    import torch
+
+    from unsup_asr.upstreams.s3prl_hub import S3prlUpstream
+
+    wave_1N = torch.linspace(-1, 1, 1600)[None]
+    (states_BTD,) = (
+        S3prlUpstream(model="s3prl_fbank").encode(wave_1N, torch.tensor([1600])).layers_BTD
+    )
+    _expect("shape of s3prl's filter banks", tuple(states_BTD.shape), (1, 8, 240))
+    return version("s3prl")
 
 
 def compiler(name: str, *, is_needed: bool) -> Finding:

@@ -9,7 +9,16 @@ import pytest
 from unsup_asr import doctor
 from unsup_asr.doctor import compiler, examine, tried
 
-LIBRARIES = {"torch", "torchaudio", "faiss", "kenlm", "espeak-ng", "soundfile"}
+LIBRARIES = {
+    "torch",
+    "torchaudio",
+    "faiss",
+    "kenlm",
+    "espeak-ng",
+    "soundfile",
+    "transformers",
+    "s3prl",
+}
 
 
 def test_the_libraries_work_here() -> None:
@@ -41,6 +50,24 @@ def test_a_library_that_answers_wrongly_is_bad(monkeypatch: pytest.MonkeyPatch) 
     finding = next(f for f in examine() if f.name == "kenlm")
     assert not finding.is_ok
     assert "expected -0.75" in finding.found
+
+
+def test_an_optional_package_that_is_missing_is_not_bad_and_the_pip_command_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+    finding = next(f for f in examine() if f.name == "s3prl")
+    assert finding.is_ok
+    assert "not installed" in finding.found
+    assert "pip install 'unsup-asr[s3prl]'" in finding.found
+
+
+def test_an_optional_package_that_is_broken_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    import transformers
+
+    monkeypatch.setattr(transformers, "HubertModel", None)
+    finding = next(f for f in examine() if f.name == "transformers")
+    assert not finding.is_ok
 
 
 def test_a_missing_compiler_is_bad_only_while_something_must_be_built(

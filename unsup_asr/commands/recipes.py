@@ -10,7 +10,7 @@ from pathlib import Path
 from unsup_asr.commands import UsageError
 from unsup_asr.config import CONFIG_NAME, GROUPS, RECIPES, list_recipes, load_recipe
 from unsup_asr.espeak import languages
-from unsup_asr.upstreams.registry import upstream_names
+from unsup_asr.upstreams.registry import describe_upstream, upstream_names
 
 _CONFIG = """\
 # One's own data: a folder of audio and a text that do not belong together.
@@ -59,7 +59,7 @@ def show_list(arguments: argparse.Namespace) -> int:
         print(f"  {name:<20} {_first_comment(RECIPES / name / CONFIG_NAME)}".rstrip())
     print("upstreams")
     for name in upstream_names():
-        print(f"  {name}")
+        print(f"  {name:<31} {describe_upstream(name)}")
     print("groups (RECIPE group=choice)")
     for folder in sorted(path for path in GROUPS.iterdir() if path.is_dir()):
         choices = sorted(path.stem for path in folder.glob("*.yaml"))

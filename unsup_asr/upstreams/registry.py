@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 
 from unsup_asr.protocols import Upstream
 from unsup_asr.upstreams.s3prl_hub import EXPERTS
@@ -28,10 +29,8 @@ BUILT_IN = {
     **dict.fromkeys(BUNDLES, f"{_ADAPTERS}.torchaudio_bundle:TorchaudioUpstream"),
     **dict.fromkeys(EXPERTS, f"{_ADAPTERS}.s3prl_hub:S3prlUpstream"),
 }
-# Options that a name stands for, beside its class.
-_PRESETS: dict[str, dict[str, str]] = {
-    name: {"model": name} for name in (*HUB_IDS, *BUNDLES, *EXPERTS)
-}
+# Names that stand for a class with this `model`.
+_MODELS = {*HUB_IDS, *BUNDLES, *EXPERTS}
 
 
 def upstream_names() -> list[str]:
@@ -49,7 +48,28 @@ def upstream_by_name(name: str) -> Callable[..., Upstream]:
             "a recipe can name any class by upstream._target_"
         )
     found = installed[name].load()
-    return partial(found, **_PRESETS[name]) if name in _PRESETS else found
+    return partial(found, model=name) if name in _MODELS else found
+
+
+def describe_upstream(name: str) -> str:
+    """Where an upstream's weights come from and, where a package is missing, how to get it."""
+    if name in HUB_IDS:
+        return _read_by("transformers", HUB_IDS[name])
+    if name in BUNDLES:
+        return f"torchaudio.pipelines.{BUNDLES[name]}"
+    if name == "pase_plus" and find_spec("pase") is None:
+        return "s3prl.upstream.pase; needs the package pase (docs/add-an-upstream.md)"
+    if name in EXPERTS:
+        return _read_by("s3prl", f"s3prl.upstream.{EXPERTS[name].module}")
+    if name in BUILT_IN:
+        return "built in"
+    return _installed()[name].value
+
+
+def _read_by(package: str, origin: str) -> str:
+    if find_spec(package) is None:
+        return f"{origin}; needs pip install 'unsup-asr[{package}]'"
+    return origin
 
 
 def _installed() -> dict[str, EntryPoint]:
