@@ -6,7 +6,6 @@ from unsup_asr.protocols import Upstream
 from unsup_asr.types import FrameIndex, Seconds
 
 FRAME_S = 0.025  # of audio in one frame: Kaldi's usual window, wav2vec 2.0's receptive field
-FIRST_CENTRE_S = FRAME_S / 2
 MIN_FRAMES = 4  # of an utterance: shorter ones are left out
 
 

@@ -20,7 +20,6 @@ from unsup_asr.acoustic.network import AcousticNetwork, load_network, log_poster
 from unsup_asr.acoustic_frames import STATISTICS, acoustic_upstream, of_one_speaker
 from unsup_asr.audio import duration_s, read_audio
 from unsup_asr.config import instantiate
-from unsup_asr.frames import FIRST_CENTRE_S
 from unsup_asr.phone_text import read_inventory
 from unsup_asr.protocols import PhoneDecoder, Silence, Upstream, WordDecoder
 from unsup_asr.steps.ctc import BLANK, decode_utterances, with_files
@@ -79,7 +78,7 @@ class Model:
         features = of_one_speaker({utterance_id: static_TD}, self.statistics)
         posteriors = log_posteriors(self.network, features)
         shift_s = self.upstream.frame_shift_samples / self.upstream.sample_rate
-        timing = {"frame_shift_s": shift_s, "first_centre_s": FIRST_CENTRE_S}
+        timing = {"frame_shift_s": shift_s, "first_centre_s": self.upstream.first_centre_s}
         return posteriors, {utterance_id: np.asarray(kept)}, timing
 
 

@@ -1,3 +1,7 @@
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +9,7 @@ import torchaudio
 
 from unsup_asr.frames import frame_boundary, frame_centre, nearest_frame
 from unsup_asr.protocols import Upstream
+from unsup_asr.steps.data import write_timing
 from unsup_asr.upstreams.featurizer import select_layer, weighted_sum
 from unsup_asr.upstreams.kaldi_features import KaldiFbank, KaldiMFCC
 from unsup_asr.upstreams.normalise import (
@@ -69,6 +74,12 @@ def test_a_boundary_lies_between_two_centres_and_not_before_the_audio():
     assert frame_boundary(0, shift_s=0.1, first_centre_s=0.0125) == 0.0
     assert nearest_frame(9.0, **times, num_frames=5) == 4
     assert nearest_frame(0.0, **times, num_frames=5) == 0
+
+
+def test_stages_are_told_when_the_frames_of_their_upstream_are(tmp_path: Path):
+    write_timing(SimpleNamespace(out=tmp_path), KaldiMFCC(frame_length_ms=32.0))  # type: ignore
+    timing = json.loads((tmp_path / "timing.json").read_text("utf-8"))
+    assert timing == {"frame_shift_s": 0.01, "first_centre_s": 0.016}
 
 
 def test_the_upstreams_keep_the_contract():

@@ -28,6 +28,7 @@ class TinyUpstream:
     dies_at: int = -1
     sample_rate: int = 16000
     frame_shift_samples: int = SHIFT
+    first_centre_s: float = WINDOW / 2 / 16000
     num_layers: int = 3
     dim: int = 16
     num_batches: int = field(init=False, default=0)

@@ -15,7 +15,7 @@ import torch
 
 from unsup_asr.audio import read_audio
 from unsup_asr.config import instantiate
-from unsup_asr.frames import FIRST_CENTRE_S, MIN_FRAMES, frame_samples, shortest_samples
+from unsup_asr.frames import MIN_FRAMES, frame_samples, shortest_samples
 from unsup_asr.lookahead import map_ahead
 from unsup_asr.manifest import read_manifest
 from unsup_asr.phone_text import read_phone_sentences
@@ -141,7 +141,7 @@ def report_short(split: str, *, num_kept: int, num_utterances: int) -> None:
 def write_timing(context: StageContext, upstream: Upstream) -> None:
     """Where frames lie in time, for all stages that speak of seconds."""
     shift_s = upstream.frame_shift_samples / upstream.sample_rate
-    timing = {"frame_shift_s": shift_s, "first_centre_s": FIRST_CENTRE_S}
+    timing = {"frame_shift_s": shift_s, "first_centre_s": upstream.first_centre_s}
     (context.out / "timing.json").write_text(json.dumps(timing), "utf-8")
 
 

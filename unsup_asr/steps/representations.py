@@ -15,7 +15,6 @@ from omegaconf import OmegaConf
 from unsup_asr.config import instantiate
 from unsup_asr.extraction import Extraction, extract, plan_shards
 from unsup_asr.extraction_worker import chosen_layers
-from unsup_asr.frames import FIRST_CENTRE_S
 from unsup_asr.manifest import read_manifest
 from unsup_asr.protocols import Launcher, Upstream
 from unsup_asr.sharded import ShardedArray, read_index, write_index
@@ -61,7 +60,7 @@ def run_representations(context: StageContext) -> None:
         "dim": upstream.dim,
         "upstream": upstream.fingerprint(),
         "frame_shift_s": upstream.frame_shift_samples / upstream.sample_rate,
-        "first_centre_s": FIRST_CENTRE_S,
+        "first_centre_s": upstream.first_centre_s,
     }
     (context.out / "representations.json").write_text(json.dumps(description, indent=1), "utf-8")
 
