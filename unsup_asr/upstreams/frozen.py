@@ -59,7 +59,8 @@ class FrozenUpstream:
         mixed = torch.autocast(
             waves_BN.device.type, precision, enabled=precision is not torch.float32
         )
-        with torch.inference_mode(), mixed:
+        # transformers before 5 draws numbers for its layer drop, though it drops none.
+        with torch.inference_mode(), mixed, torch.random.fork_rng(devices=[]):
             layers_BTD, frames_B = self._states(
                 self._loaded_on(waves_BN.device), waves_BN, lengths_B
             )
