@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+
+_NO_LETTERS = re.compile(r"[\W_]+")
 
 
 def read_text(path: Path) -> Iterator[str]:
@@ -51,7 +54,7 @@ def at_most(lines: Iterable[str], max_lines: int | None, *, seed: int) -> Iterab
 
 def letters(sentence: str) -> str:
     """Letters and digits alone, case folded: what makes two sentences the same."""
-    return "".join(c for c in sentence.casefold() if c.isalnum())
+    return _NO_LETTERS.sub("", sentence.casefold())
 
 
 def _sample(lines: Iterable[str], size: int, generator: np.random.Generator) -> list[str]:
