@@ -168,9 +168,12 @@ def test_lower_case_copies_read_the_same(tmp_path: Path) -> None:
 
 
 def test_all_test_has_every_test_speaker_and_sa(root: Path, tmp_path: Path) -> None:
-    summary = build(root, tmp_path, test_set="all_test")
-    assert summary["test"]["num_utterances"] == 30
-    assert summary["test"]["kinds"]["SA"] == 6
+    for options in ({"test_set": "all_test"}, {"setup": "unmatched"}):  # there it is the usual one
+        summary = build(root, tmp_path, **options)
+        assert summary["test"]["num_utterances"] == 30
+        assert summary["test"]["kinds"]["SA"] == 6
+    summary = build(root, tmp_path, setup="unmatched", test_set="core_test")
+    assert summary["test"]["kinds"] == {"SI": 3, "SX": 5}
 
 
 def test_lists_decide_the_split(root: Path, tmp_path: Path) -> None:

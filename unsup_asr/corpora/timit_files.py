@@ -77,7 +77,7 @@ def read_labels(path: Path) -> list[Labelled]:
         cells = line.split()
         if len(cells) != 3 or not (cells[0].isdecimal() and cells[1].isdecimal()):
             raise ValueError(f"{path}:{number}: {line!r}; expected two sample numbers and a label")
-        label = Labelled(int(cells[0]), int(cells[1]), cells[2].lower())
+        label = Labelled(int(cells[0]), int(cells[1]), cells[2])
         if label.end < label.start or (found and label.start < found[-1].start):
             raise ValueError(f"{path}:{number}: {line!r} ends or begins too early; copy it again")
         found.append(label)
