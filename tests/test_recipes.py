@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.unsup_asr.fake_corpora import write_common_voice, write_librispeech, write_mls
 from unsup_asr.cli import main
 from unsup_asr.config import load_recipe
 from unsup_asr.pipeline import build_graph
@@ -78,3 +80,34 @@ def test_data_that_is_not_there_is_named_before_a_run(
     assert main(["run", str(ROOT / "recipes" / name), "--exp", str(tmp_path / "exp"),
                  f"corpus.root={missing}", "--until", "corpus"]) == 1  # fmt: skip
     assert str(missing) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "line"),
+    [
+        ("librispeech_100", write_librispeech, "the cat sat on the mat by the other dog"),
+        ("mls", write_mls, "der hund und die katze schlafen am ofen"),
+        ("common_voice", write_common_voice, "der hund und die katze schlafen am ofen"),
+    ],
+)
+def test_data_that_is_there_validates_and_runs_until_the_language_model(
+    name: str,
+    write: Callable[[Path], None],
+    line: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write(tmp_path / "data")
+    (tmp_path / "text.txt").write_text(f"{line}\n" * 40, "utf-8")
+    recipe = str(ROOT / "recipes" / name)
+    options = [f"corpus.root={tmp_path / 'data'}", f"corpus.text={tmp_path / 'text.txt'}"]
+    assert main(["validate", recipe, *options]) == 0
+    assert "BAD" not in capsys.readouterr().out
+    exp = str(tmp_path / "exp")
+    assert main(["run", recipe, "--exp", exp, "--until", "language_model", *options]) == 0
+    words = (tmp_path / "exp" / name / "latest" / "text" / "words.txt").read_text("utf-8")
+    assert words.splitlines() == [line] * 40
+    (tmp_path / "text.txt").write_text(f"{line}\n" * 41, "utf-8")  # other text, another corpus
+    capsys.readouterr()
+    assert main(["status", recipe, "--exp", exp, *options]) == 0
+    assert "stale" in capsys.readouterr().out.splitlines()[0]
