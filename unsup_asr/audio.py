@@ -26,17 +26,14 @@ def read_audio(path: str | Path, *, sample_rate: int = 16000) -> Float32Array:
 
     ValueError for a file that is missing, unreadable, empty, or holds NaN.
     """
-    path = _existing(path)
-    try:
-        channels, source_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise ValueError(_unreadable(path, error)) from error
-    samples = channels.mean(axis=1, dtype=np.float32)
-    if len(samples) == 0:
-        raise ValueError(f"{path}: no samples; remove the file or record it again")
-    if not np.isfinite(samples).all():
-        raise ValueError(f"{path}: holds NaN or infinite samples; convert the file again")
+    samples, source_rate = _decoded(path)
     return resample(samples, source_rate, sample_rate)
+
+
+def check_audio(path: str | Path) -> Seconds:
+    """Length of a file that was decoded from end to end, > 0; ValueError as for `read_audio`."""
+    samples, source_rate = _decoded(path)
+    return len(samples) / source_rate
 
 
 def duration_s(path: str | Path) -> Seconds:
@@ -75,6 +72,21 @@ def _low_pass(ratio: int) -> Float32Array:
     positions = (np.arange(num_taps) - num_taps // 2) * _ROLL_OFF / ratio
     taps = np.sinc(positions) * np.kaiser(num_taps, _KAISER_BETA)
     return (taps / taps.sum()).astype(np.float32)
+
+
+def _decoded(path: str | Path) -> tuple[Float32Array, int]:
+    """Mono samples (N,) at the file's own rate, and that rate."""
+    path = _existing(path)
+    try:
+        channels, source_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise ValueError(_unreadable(path, error)) from error
+    samples = channels.mean(axis=1, dtype=np.float32)
+    if len(samples) == 0:
+        raise ValueError(f"{path}: no samples; remove the file or record it again")
+    if not np.isfinite(samples).all():
+        raise ValueError(f"{path}: holds NaN or infinite samples; convert the file again")
+    return samples, source_rate
 
 
 def _existing(path: str | Path) -> Path:

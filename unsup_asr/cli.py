@@ -119,8 +119,13 @@ def _parser() -> argparse.ArgumentParser:
         help="corpus of the published results below (%(default)s)",
     )
     report = verb("report", "scoring:report", "Show a recipe's results; write report.html", exp)
-    report.add_argument("recipe", metavar="RECIPE", help="the recipe's name")
+    report.add_argument(
+        "recipes", metavar="RECIPE", nargs="+", help="the recipe's name; several for --results"
+    )
     report.add_argument("--json", action="store_true", help="print one JSON object, write no HTML")
+    report.add_argument(
+        "--results", metavar="FILE", help="write this RESULTS.md instead: one line a recipe named"
+    )
 
     transcribe = verb(
         "transcribe", "transcribe:transcribe", "Recognise the phones, or words, of audio files"

@@ -247,4 +247,4 @@ def _check_type(target: Any, option: dataclasses.Field[Any], value: object, wher
 
 def _first_lines(error: Exception) -> str:
     text = str(error).partition("Config search path")[0].partition("See https://")[0]
-    return "; ".join([line.strip() for line in text.splitlines() if line.strip()][:6])
+    return "; ".join([line.strip() for line in text.splitlines() if line.strip()][:20])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from unsup_asr.config import instantiate
 from unsup_asr.stages import Stage
 from unsup_asr.steps.adversarial import run_gan
 from unsup_asr.steps.ctc import run_self_training, run_supervised
@@ -220,6 +221,12 @@ def has_references(config: DictConfig) -> bool:
 
 
 def _user_files(config: DictConfig) -> list[Path]:
-    """Files that the user gave, whose content decides what the corpus is."""
+    """Files that the user gave, whose content decides what the corpus is.
+
+    A corpus names them itself (`source_files`), or has options that are called as they are here.
+    """
+    source_files = getattr(instantiate(config.corpus), "source_files", None)
+    if source_files is not None:
+        return list(source_files())
     names = [config.corpus.get(key) for key in ("audio", "text", "references", "text_path")]
     return [Path(name) for name in names if name]

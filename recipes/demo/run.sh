@@ -5,3 +5,4 @@ cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
 unsup-asr run demo "$@"
 unsup-asr report demo
+unsup-asr report demo --results recipes/demo/RESULTS.md

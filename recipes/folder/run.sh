@@ -8,3 +8,4 @@ cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
 unsup-asr run folder "corpus.audio='$audio'" "corpus.text='$text'" "$@"
 unsup-asr report folder
+unsup-asr report folder --results recipes/folder/RESULTS.md

@@ -5,3 +5,4 @@ cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
 unsup-asr run toy "$@"
 unsup-asr report toy
+unsup-asr report toy --results recipes/toy/RESULTS.md

@@ -22,6 +22,7 @@ from unsup_asr import cli
 from unsup_asr.boundary_metrics import BoundaryScores
 from unsup_asr.report_assets import Assets
 from unsup_asr.results import Results, row_from_counts
+from unsup_asr.run_record import RunRecord, keep_record, read_record_of_run
 from unsup_asr.stages import Stage, StageContext
 from unsup_asr.transcripts import write_hypotheses, write_transcripts
 from unsup_asr.types import ErrorCounts, Hypothesis, Transcript, WordHypothesis
@@ -265,7 +266,7 @@ def own_data(text: str = "the cat sat on the mat\n" * 40) -> list[str]:
 def test_a_new_recipe_runs_and_validates(capsys: Printed) -> None:
     assert cli.main(["new-recipe", "own", *own_data()]) == 0
     written = {path.name for path in Path("recipes/own").iterdir()}
-    assert written == {"config.yaml", "run.sh", "README.md"}
+    assert written == {"config.yaml", "run.sh", "README.md", "RESULTS.md"}
     assert os.access("recipes/own/run.sh", os.X_OK)
     capsys.readouterr()
     assert cli.main(["validate", "own"]) == 0
@@ -328,7 +329,7 @@ def test_list_names_recipes_upstreams_and_choices(capsys: Printed) -> None:
     found = capsys.readouterr().out
     assert "  mine" in found
     assert "  kaldi_mfcc" in found
-    assert "corpus               folder, synthetic" in found
+    assert "corpus               common_voice, folder, librispeech, mls, synthetic, timit" in found
 
 
 # evaluate, compare, report
@@ -411,6 +412,62 @@ def test_report_before_the_run_says_to_run(capsys: Printed) -> None:
     assert "Run `unsup-asr run mine` to its end first" in capsys.readouterr().err
     assert cli.main(["report", "none_such"]) == 2
     assert "no recipe named 'none_such'" in capsys.readouterr().err
+
+
+def finish_evaluate(recipe: str) -> Path:
+    """The folder of `evaluate` as a run leaves it: a link with a key, and its record."""
+    latest = Path("exp") / recipe / "latest" / "evaluate"
+    key = latest.parents[1] / "evaluate" / "0123456789ab"
+    key.parent.mkdir()
+    latest.rename(key)
+    latest.symlink_to(Path("..") / "evaluate" / key.name)
+    (key / "stage.json").write_text('{"wall_s": 5, "peak_rss_mb": 100}')
+    return key
+
+
+def test_report_writes_results_md_with_the_command_of_each_run(capsys: Printed) -> None:
+    write_results("mine", seed=2)
+    record = RunRecord("unsup-asr run mine", "abc+", "2026-01-02", 0.0)
+    keep_record(Path("exp/mine"), finish_evaluate("mine"), record)
+    argv = ["report", "mine", "other", "--results", "recipes/mine/RESULTS.md"]
+    assert cli.main(argv) == 0
+    assert capsys.readouterr().out == "recipes/mine/RESULTS.md\n"
+    text = Path("recipes/mine/RESULTS.md").read_text("utf-8")
+    (mine,) = [line for line in text.splitlines() if line.startswith("| mine |")]
+    for cell in ("| 30.0 (30.0 to 30.0) |", "| 0.762 |", "| 2 | 2026-01-02 | abc+ | 5 | 100 |"):
+        assert cell in mine
+    assert "40 phones" in mine
+    assert "| other | not run |" in text
+    assert "- mine: `unsup-asr run mine`" in text
+    assert not Path("exp/mine/report.html").exists()
+
+
+def test_report_of_several_recipes_needs_a_file(capsys: Printed) -> None:
+    assert cli.main(["report", "mine", "other"]) == 2
+    assert "several with --results" in capsys.readouterr().err
+
+
+def test_a_run_keeps_its_command_until_another_run_makes_new_results() -> None:
+    def command(stage: str = "double") -> str | None:
+        key = Path("exp/mine/latest", stage).resolve().name
+        record = read_record_of_run(Path("exp/mine"), key)
+        return record.command if record else None
+
+    cli.main(["run", "mine", "seed=1"])
+    assert command() == "unsup-asr run mine seed=1"
+    cli.main(["run", "mine", "seed=1", "runtime.num_threads=2"])  # nothing to do
+    assert command() == "unsup-asr run mine seed=1"
+    cli.main(["run", "mine", "seed=1", "runtime.num_threads=2", "--force", "double"])
+    assert command() == "unsup-asr run mine seed=1 runtime.num_threads=2"
+    cli.main(["run", "mine", "seed=3", "--until", "count"])
+    assert command("count") is None
+
+
+def test_a_damaged_record_of_runs_is_named(capsys: Printed) -> None:
+    cli.main(["run", "mine"])
+    Path("exp/mine/runs.json").write_text("{")
+    assert cli.main(["run", "mine", "seed=1"]) == 1
+    assert "exp/mine/runs.json: damaged" in capsys.readouterr().err
 
 
 def test_report_needs_no_paths_of_the_data(capsys: Printed) -> None:

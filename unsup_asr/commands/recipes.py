@@ -10,6 +10,7 @@ from pathlib import Path
 from unsup_asr.commands import UsageError
 from unsup_asr.config import CONFIG_NAME, GROUPS, RECIPES, list_recipes, load_recipe
 from unsup_asr.espeak import languages
+from unsup_asr.results_markdown import results_markdown
 from unsup_asr.upstreams.registry import describe_upstream, upstream_names
 
 _CONFIG = """\
@@ -37,6 +38,7 @@ cd "$(dirname "$0")/../.."
 .venv/bin/unsup-asr validate {name} "$@"
 .venv/bin/unsup-asr run {name} "$@"
 .venv/bin/unsup-asr report {name}
+.venv/bin/unsup-asr report {name} --results recipes/{name}/RESULTS.md
 """
 
 _README = """\
@@ -47,7 +49,7 @@ Audio in `{audio}`, text in `{text}`, language `{language}`.
 
     recipes/{name}/run.sh
 
-Write here what the data is, where it comes from, and on what terms; results go into RESULTS.md.
+Write here what the data is, where it comes from, and on what terms; `run.sh` writes RESULTS.md.
 """
 
 
@@ -91,6 +93,7 @@ def new_recipe(arguments: argparse.Namespace) -> int:
     (folder / "run.sh").write_text(_RUN.format(**values), "utf-8")
     (folder / "run.sh").chmod(0o755)
     (folder / "README.md").write_text(_README.format(**values), "utf-8")
+    (folder / "RESULTS.md").write_text(results_markdown([name], Path("exp")), "utf-8")
     load_recipe(str(folder))
     print(f"{folder}/ written. Next: unsup-asr validate {name}, then {folder}/run.sh")
     return 0

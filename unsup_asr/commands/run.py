@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from unsup_asr.commands import UsageError
 from unsup_asr.config import RecipeError, load_recipe
 from unsup_asr.pipeline import build_graph
+from unsup_asr.run_record import keep_record, record_of
 from unsup_asr.stage_status import status as stage_status
 from unsup_asr.stages import UnknownStageError, run_stages
 
@@ -23,8 +24,9 @@ def run(arguments: argparse.Namespace) -> int:
     config = recipe_of(arguments)
     set_threads(config.runtime.num_threads)
     root = Path(arguments.exp) / config.recipe
+    record = record_of(arguments.recipe, arguments.overrides)
     try:
-        run_stages(
+        folders = run_stages(
             build_graph(config),
             config,
             root,
@@ -34,6 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     except UnknownStageError as error:
         raise UsageError(str(error)) from error
+    if arguments.until is None:
+        keep_record(root, list(folders.values())[-1], record)
     return 0
 
 

@@ -23,6 +23,7 @@ from unsup_asr.report import (
     terminal_table,
 )
 from unsup_asr.results import row_from_counts
+from unsup_asr.results_markdown import results_markdown
 from unsup_asr.transcripts import read_hypotheses, read_transcripts
 from unsup_asr.types import Hypothesis, Transcript
 
@@ -63,8 +64,18 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Print the results of a recipe and write its report.html."""
-    folder = _experiment(arguments.recipe, Path(arguments.exp))
+    """Print the results of a recipe and write its report.html; or write RESULTS.md of several."""
+    exp = Path(arguments.exp)
+    if arguments.results:
+        path = Path(arguments.results)
+        path.write_text(results_markdown(arguments.recipes, exp), "utf-8")
+        print(path)
+        return 0
+    if len(arguments.recipes) > 1:
+        raise UsageError(
+            f"one recipe at a time (found {' '.join(arguments.recipes)}); several with --results"
+        )
+    folder = _experiment(arguments.recipes[0], exp)
     results = load_results(folder)
     if arguments.json:
         print(json.dumps(report_json(results), ensure_ascii=False, indent=1))

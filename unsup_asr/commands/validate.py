@@ -32,10 +32,20 @@ def _checks(config: DictConfig) -> Iterator[tuple[str, Callable[[], str]]]:
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "corpus"
         corpus.mkdir()
-        if "audio" in config.corpus:  # the user's own; others are made by the first stage
+        if _is_recorded(config):
             yield "data", lambda: _read_data(config, corpus)
             if (corpus / "text.txt").is_file():
                 yield "text", lambda: _phonemize_sample(config, corpus / "text.txt")
+
+
+def _is_recorded(config: DictConfig) -> bool:
+    """Whether the corpus is data that lies somewhere; others are made by the first stage."""
+    if "audio" in config.corpus:
+        return True
+    try:
+        return hasattr(instantiate(config.corpus), "source_files")
+    except ValueError:
+        return False  # the check of the options has said so
 
 
 def _report(name: str, check: Callable[[], str]) -> int:

@@ -7,22 +7,23 @@ optionally `speaker`. Given as words they are written as words, for the text's o
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
-from unsup_asr.audio import AUDIO_SUFFIXES, duration_s, read_audio
+from unsup_asr.audio import AUDIO_SUFFIXES
 from unsup_asr.corpora.folder_references import References, read_references
+from unsup_asr.corpora.layout import (
+    write_phone_references,
+    write_split,
+    write_summary,
+    write_text,
+    write_word_references,
+)
+from unsup_asr.corpora.recordings import Recording, measure
 from unsup_asr.corpora.speaker_split import SPLITS, split_by_speaker
-from unsup_asr.manifest import write_manifest
-from unsup_asr.transcripts import write_transcripts, write_words
+from unsup_asr.corpora.text_lines import read_text
 from unsup_asr.types import Transcript, Utterance
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -46,23 +47,32 @@ class FolderCorpus:
 
     def build(self, out: Path) -> None:
         """Check all the data, then write manifests, text and references into `out`."""
-        num_sentences = _count_sentences(Path(self.text))
+        if next(read_text(Path(self.text)), None) is None:
+            raise ValueError(f"{self.text}: no text; `text` needs one sentence a line")
         files = _find_audio(Path(self.audio))
         references = None
         if self.references is not None:
             references = read_references(Path(self.references), kind=self.reference_kind)
             self._check_references(references, files)
-        utterances, skipped = self._measure(files, references)
-        splits = self._split(utterances, references)
+        recordings = [
+            Recording(key, path, _speaker(key, path, Path(self.audio), references))
+            for key, path in files.items()
+        ]
+        measured = measure(recordings, source=self.audio, skip_unreadable=self.skip_unreadable)
+        splits = self._split(measured.utterances, references)
         summary: dict[str, object] = {"language": self.language}
         for split in SPLITS:
-            summary[split] = _write_split(out, split, splits[split], references)
-        summary["num_text_sentences"] = num_sentences
-        summary["num_skipped"] = len(skipped)
-        summary["skipped"] = skipped
-        with (out / "text.txt").open("w", encoding="utf-8") as copied:
-            copied.writelines(f"{line}\n" for line in _sentences(Path(self.text)))
-        (out / "corpus.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False), "utf-8")
+            summary[split] = write_split(out, split, splits[split])
+            if references is not None:
+                _write_references(out, split, splits[split], references)
+        summary["num_text_sentences"] = write_text(out, read_text(Path(self.text)))
+        summary["num_skipped"] = len(measured.skipped)
+        summary["skipped"] = measured.skipped
+        write_summary(out, summary)
+
+    def source_files(self) -> list[Path]:
+        """What is read: its content decides what the corpus is."""
+        return [Path(name) for name in (self.audio, self.text, self.references) if name]
 
     def _check_references(self, references: References, files: dict[str, Path]) -> None:
         unknown = [key for key in references.tokens if key not in files]
@@ -79,31 +89,6 @@ class FolderCorpus:
                 f"(first: {missing[0]!r}, {files[missing[0]]}). Add them, or set "
                 "allow_unreferenced=true to train on these without one"
             )
-
-    def _measure(
-        self, files: dict[str, Path], references: References | None
-    ) -> tuple[list[Utterance], list[dict[str, str]]]:
-        """Utterances whose audio reads from end to end, and the files skipped with why."""
-        utterances: list[Utterance] = []
-        skipped: list[dict[str, str]] = []
-        for key, path in tqdm(files.items(), desc="check audio", disable=None):
-            try:
-                read_audio(path)
-            except ValueError as error:
-                if not self.skip_unreadable:
-                    raise ValueError(
-                        f"{error}. skip_unreadable=true leaves such files out"
-                    ) from error
-                logger.warning("skipped: %s", error)
-                skipped.append({"file": str(path), "why": str(error)})
-                continue
-            speaker = _speaker(key, path, Path(self.audio), references)
-            utterances.append(Utterance(key, str(path.resolve()), speaker, duration_s(path)))
-        if skipped:
-            logger.warning("%d of %d audio files skipped", len(skipped), len(files))
-        if not utterances:
-            raise ValueError(f"{self.audio}: none of its {len(files)} audio files can be read")
-        return utterances, skipped
 
     def _split(
         self, utterances: Sequence[Utterance], references: References | None
@@ -145,50 +130,17 @@ def _find_audio(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _count_sentences(path: Path) -> int:
-    """Non-empty lines; ValueError when there are none."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; `text` names a text with one sentence a line")
-    if not (count := sum(1 for _ in _sentences(path))):
-        raise ValueError(f"{path}: no text; `text` needs one sentence a line")
-    return count
-
-
-def _sentences(path: Path) -> Iterator[str]:
-    """Non-empty lines one by one: the text may be larger than memory."""
-    start = 0
-    with path.open("rb") as lines:
-        for raw in lines:
-            try:
-                decoded = raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path}: not UTF-8 (byte {start + error.start}); convert the file"
-                ) from error
-            start += len(raw)
-            yield from (line.strip() for line in decoded.splitlines() if line.strip())
-
-
 def _speaker(key: str, path: Path, root: Path, references: References | None) -> str:
     if references is not None and key in references.speakers:
         return references.speakers[key]
     return path.parent.name if path.parent != root else key
 
 
-def _write_split(
-    out: Path, split: str, utterances: Sequence[Utterance], references: References | None
-) -> dict[str, object]:
-    """Manifest and references of one split; what corpus.json says about it."""
-    write_manifest(out / f"{split}.jsonl", utterances)
-    if references is not None:
-        tokens = {u.id: references.tokens[u.id] for u in utterances if u.id in references.tokens}
-        if references.kind == "words":
-            write_words(out / "references" / f"{split}.words.tsv", tokens)
-        else:
-            transcripts = [Transcript(key, phones) for key, phones in tokens.items()]
-            write_transcripts(out / "references" / f"{split}.tsv", transcripts)
-    return {
-        "num_utterances": len(utterances),
-        "hours": sum(u.duration_s for u in utterances) / 3600,
-        "num_speakers": len({u.speaker for u in utterances}),
-    }
+def _write_references(
+    out: Path, split: str, utterances: Sequence[Utterance], references: References
+) -> None:
+    if references.kind == "words":
+        write_word_references(out, split, utterances, references.tokens)
+        return
+    phones = {key: Transcript(key, tokens) for key, tokens in references.tokens.items()}
+    write_phone_references(out, split, utterances, phones)

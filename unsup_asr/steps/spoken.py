@@ -27,7 +27,9 @@ def run_spoken_text(context: StageContext) -> None:
     text = context.input("text")
     inventory = read_inventory(text.file("inventory.json"))
     phones = read_phone_sentences(text.file("phones.txt"))
-    sentences = text.file("words.txt").read_text("utf-8").splitlines()
+    lines = text.file("words.txt").read_text("utf-8").splitlines()
+    # a word in angle brackets is not said: the silence of a text of phones
+    sentences = [" ".join(w for w in line.split() if w[0] != "<") for line in lines]
     spoken_text = instantiate(context.config.start.spoken_text)
     upstream = acoustic_upstream(context.config.features)
     statistics = (

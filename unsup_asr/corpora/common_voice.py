@@ -1,0 +1,129 @@
+"""Common Voice as it is released: `<root>/<locale>/{clips/*.mp3, train.tsv, dev.tsv, test.tsv}`.
+
+`root` is a release, `cv-corpus-...`. Speakers are `client_id`. Without a text file, the text is the
+sentences of `validated.tsv` that nobody says in the three splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from unsup_asr.corpora.languages import common_voice_locale
+from unsup_asr.corpora.recordings import Recording
+from unsup_asr.corpora.speaker_split import SPLITS
+from unsup_asr.corpora.text_lines import read_text
+from unsup_asr.corpora.transcribed import Limits, Transcribed, write_corpus
+
+_COLUMNS = ("client_id", "path", "sentence")
+
+
+@dataclass(kw_only=True)
+class CommonVoiceCorpus:
+    """Options of Common Voice. `language` is espeak-ng's code, `locale` the release's folder where
+    that does not follow from it. The caps draw at random; test is never cut.
+    """
+
+    root: str
+    language: str = "de"
+    locale: str | None = None
+    text: str | None = None
+    max_text_lines: int | None = None
+    max_train_hours: float | None = None
+    max_dev_hours: float | None = None
+    skip_unreadable: bool = False
+    seed: int = 0
+
+    def source_files(self) -> list[Path]:
+        """What is read, audio aside: the tables name all of it."""
+        folder = self._folder()
+        tables = [folder / f"{split}.tsv" for split in SPLITS]
+        return [*tables, Path(self.text) if self.text else folder / "validated.tsv"]
+
+    def build(self, out: Path) -> None:
+        """Check the corpus, then write manifests, text and references into `out`."""
+        folder = self._folder()
+        clips = {path.name for path in (folder / "clips").glob("*")}
+        if not clips:
+            raise ValueError(f"{folder}: no clips/*.mp3; unpack the release again")
+        write_corpus(
+            out,
+            {split: _read_split(folder, split, clips) for split in SPLITS},
+            read_text(Path(self.text)) if self.text else _validated(folder),
+            limits=Limits(
+                train_hours=self.max_train_hours,
+                dev_hours=self.max_dev_hours,
+                text_lines=self.max_text_lines,
+                seed=self.seed,
+            ),
+            skip_unreadable=self.skip_unreadable,
+            summary={"language": self.language, "locale": folder.name},
+        )
+
+    def _folder(self) -> Path:
+        root = Path(self.root)
+        locale = self.locale or common_voice_locale(self.language)
+        if (root / locale).is_dir():
+            return root / locale
+        there = sorted(path.parent.name for path in root.glob("*/validated.tsv"))
+        releases = sorted(path.name for path in root.glob("cv-corpus-*"))
+        hint = f" {root} holds releases ({', '.join(releases)}): name one." if releases else ""
+        raise ValueError(
+            f"{root}: no folder {locale} for language {self.language!r} (locales there: "
+            f"{', '.join(there) or 'none'}).{hint} Correct corpus.root or language, or set "
+            "corpus.locale"
+        )
+
+
+def _validated(folder: Path) -> Iterator[str]:
+    """Each sentence of the release once."""
+    rows = _rows(folder / "validated.tsv")
+    return iter(
+        dict.fromkeys(row["sentence"].strip() for _, row in rows if row["sentence"].strip())
+    )
+
+
+def _read_split(folder: Path, split: str, clips: Set[str]) -> Transcribed:
+    table = folder / f"{split}.tsv"
+    recordings: list[Recording] = []
+    sentences: dict[str, str] = {}
+    missing: list[str] = []
+    for number, row in _rows(table):
+        name = row["path"] if "." in row["path"] else f"{row['path']}.mp3"  # as early releases have
+        key = Path(name).stem
+        if key in sentences:
+            raise ValueError(f"{table}:{number}: clip {name!r} again; expected each once")
+        if not row["sentence"].strip():
+            raise ValueError(f"{table}:{number}: clip {name!r} has no sentence; remove the line")
+        if name not in clips:
+            missing.append(name)
+        recordings.append(Recording(key, folder / "clips" / name, row["client_id"]))
+        sentences[key] = row["sentence"]
+    if missing:
+        raise ValueError(
+            f"{table}: {len(missing)} of {len(sentences)} clips are not in {folder / 'clips'} "
+            f"(first: {missing[0]}). Unpack the release again"
+        )
+    if not recordings:
+        raise ValueError(f"{table}: a header and no clips; this language has no such split yet")
+    return Transcribed(recordings, sentences)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells by column; the tables quote nothing."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such table; expected Common Voice as it is released")
+    lines = path.read_text("utf-8").split("\n")
+    columns = lines[0].rstrip("\r").split("\t")
+    if lacking := [column for column in _COLUMNS if column not in columns]:
+        raise ValueError(f"{path}:1: no column {lacking[0]!r} in {columns}; expected {_COLUMNS}")
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
+        cells = line.rstrip("\r").split("\t")
+        if len(cells) != len(columns):
+            raise ValueError(
+                f"{path}:{number}: {len(cells)} columns; the header has {len(columns)}"
+            )
+        yield number, dict(zip(columns, cells, strict=True))

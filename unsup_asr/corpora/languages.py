@@ -1,0 +1,58 @@
+"""One key for a language everywhere: espeak-ng's code; and what corpora call the same language."""
+
+from __future__ import annotations
+
+from unsup_asr.espeak import languages
+
+# Folder names of Multilingual LibriSpeech by the primary part of espeak-ng's code.
+MLS_NAMES = {
+    "en": "english",
+    "de": "german",
+    "nl": "dutch",
+    "fr": "french",
+    "es": "spanish",
+    "it": "italian",
+    "pt": "portuguese",
+    "pl": "polish",
+}
+# Common Voice's locales where they are not the primary part of espeak-ng's code.
+_COMMON_VOICE_LOCALES = {
+    "cmn": "zh-CN",
+    "ga": "ga-IE",
+    "hy": "hy-AM",
+    "nb": "nb-NO",
+    "ne": "ne-NP",
+    "pa": "pa-IN",
+    "sv": "sv-SE",
+}
+
+
+def check_language(code: str) -> None:
+    """ValueError, with near codes, where espeak-ng has no such language."""
+    known = languages()
+    if code in known:
+        return
+    primary = code.replace("_", "-").split("-")[0].lower()
+    near = sorted(name for name in known if name.split("-")[0] == primary)
+    hint = f" Did you mean {', '.join(near)}?" if near else ""
+    raise ValueError(
+        f"espeak-ng has no language {code!r}.{hint} `language` is espeak-ng's code: "
+        f"{', '.join(sorted(known))}"
+    )
+
+
+def mls_name(code: str) -> str:
+    """The language as MLS names its folders (`de` -> `german`); ValueError for one it lacks."""
+    check_language(code)
+    name = MLS_NAMES.get(code.split("-")[0])
+    if name is None:
+        offered = ", ".join(f"{primary} ({name})" for primary, name in MLS_NAMES.items())
+        raise ValueError(f"MLS has no language {code!r}; it has {offered}")
+    return name
+
+
+def common_voice_locale(code: str) -> str:
+    """The language as Common Voice names its folders: `en-us` -> `en`, `cmn` -> `zh-CN`."""
+    check_language(code)
+    primary = code.split("-")[0]
+    return _COMMON_VOICE_LOCALES.get(primary, primary)

@@ -1,0 +1,138 @@
+"""LibriSpeech (SLR12) as it was published: `<root>/train-clean-100/<speaker>/<chapter>/*.flac`.
+
+Beside the audio of each chapter lies `<speaker>-<chapter>.trans.txt`, one `<id> <SENTENCE>` a line.
+The text is a file (the corpus's own librispeech-lm-norm.txt.gz, SLR11, or any other), or the
+transcripts of other subsets; never those of the speech.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unsup_asr.corpora.recordings import Recording
+from unsup_asr.corpora.speaker_split import SPLITS
+from unsup_asr.corpora.text_lines import read_text
+from unsup_asr.corpora.transcribed import Limits, Transcribed, pair, write_corpus
+
+_REMEDY = "Unpack the subset's archive again"
+
+
+@dataclass(kw_only=True)
+class LibriSpeechCorpus:
+    """Options of LibriSpeech. Exactly one of `text` and `text_subsets` says where the text is from.
+
+    Of more than `max_text_lines`, so many are drawn at random. The caps on hours draw utterances
+    at random too; the test subset is never cut.
+    """
+
+    root: str
+    text: str | None = None
+    text_subsets: list[str] = field(default_factory=list)
+    train_subset: str = "train-clean-100"
+    dev_subset: str = "dev-clean"
+    test_subset: str = "test-clean"
+    max_text_lines: int | None = None
+    max_train_hours: float | None = None
+    max_dev_hours: float | None = None
+    skip_unreadable: bool = False
+    language: str = "en-us"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.text is None) == (not self.text_subsets):
+            raise ValueError(
+                f"text is {self.text!r} and text_subsets {self.text_subsets}; expected exactly one "
+                "of them: a text file, or subsets whose transcripts are the text"
+            )
+        heard = self._subsets()
+        if len(set(heard.values())) != len(heard):
+            raise ValueError(f"train, dev and test are {heard}; expected three subsets")
+        if shared := sorted(set(heard.values()) & set(self.text_subsets)):
+            raise ValueError(
+                f"text_subsets has {shared}, which are heard in training, dev or test: their "
+                "transcripts must not be the text. Take others, such as train-clean-360"
+            )
+
+    def source_files(self) -> list[Path]:
+        """What is read, audio aside: the transcripts name all of it."""
+        transcripts = [
+            path
+            for subset in [*self._subsets().values(), *self.text_subsets]
+            for path in _transcript_files(Path(self.root), subset)
+        ]
+        return [*transcripts, *([Path(self.text)] if self.text else [])]
+
+    def build(self, out: Path) -> None:
+        """Check the corpus, then write manifests, text and references into `out`."""
+        root = Path(self.root)
+        write_corpus(
+            out,
+            {split: _read_subset(root, name) for split, name in self._subsets().items()},
+            read_text(Path(self.text)) if self.text else self._other_transcripts(),
+            limits=Limits(
+                train_hours=self.max_train_hours,
+                dev_hours=self.max_dev_hours,
+                text_lines=self.max_text_lines,
+                seed=self.seed,
+            ),
+            skip_unreadable=self.skip_unreadable,
+            summary={"language": self.language, "subsets": self._subsets()},
+        )
+
+    def _subsets(self) -> dict[str, str]:
+        names = (self.train_subset, self.dev_subset, self.test_subset)
+        return dict(zip(SPLITS, names, strict=True))
+
+    def _other_transcripts(self) -> Iterator[str]:
+        for subset in self.text_subsets:
+            for _, sentence in _sentences(Path(self.root), subset):
+                yield sentence
+
+
+def _read_subset(root: Path, subset: str) -> Transcribed:
+    folder = _subset_folder(root, subset)
+    audio = {
+        path.stem: Recording(path.stem, path, path.parent.parent.name)
+        for path in sorted(folder.glob("*/*/*.flac"))
+    }
+    return pair(audio, dict(_sentences(root, subset)), source=str(folder), remedy=_REMEDY)
+
+
+def _sentences(root: Path, subset: str) -> Iterator[tuple[str, str]]:
+    """Utterance id and sentence, chapter after chapter."""
+    seen: set[str] = set()
+    for path in _transcript_files(root, subset):
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+            key, _, sentence = line.strip().partition(" ")
+            if not sentence or key in seen:
+                raise ValueError(
+                    f"{path}:{number}: {line!r}; expected an utterance id of its own, a space and "
+                    f"a sentence. {_REMEDY}"
+                )
+            seen.add(key)
+            yield key, sentence
+
+
+def _transcript_files(root: Path, subset: str) -> list[Path]:
+    folder = _subset_folder(root, subset)
+    files = sorted(folder.glob("*/*/*.trans.txt"))
+    if not files:
+        raise ValueError(
+            f"{folder}: no <speaker>/<chapter>/*.trans.txt; expected LibriSpeech as published. "
+            f"{_REMEDY}"
+        )
+    return files
+
+
+def _subset_folder(root: Path, subset: str) -> Path:
+    if (root / subset).is_dir():
+        return root / subset
+    if (root / "LibriSpeech" / subset).is_dir():
+        raise ValueError(f"{root}: no folder {subset}; set corpus.root to {root / 'LibriSpeech'}")
+    there = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    raise ValueError(
+        f"{root}: no folder {subset} (there are: {', '.join(there) or 'none'}); unpack "
+        f"{subset}.tar.gz so that {root / subset} exists, or correct corpus.root"
+    )

@@ -1,0 +1,98 @@
+"""Recordings that a corpus names: can they be read, how long are they, how many are taken."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from unsup_asr.audio import check_audio
+from unsup_asr.types import Seconds, Utterance
+
+log = logging.getLogger(__name__)
+
+_BATCH = 256  # files decoded at once; a cap on the hours is looked at after each batch
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One audio file and who speaks in it."""
+
+    utterance_id: str
+    path: Path
+    speaker: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Recordings that read from end to end, in the order given, and files left out with why."""
+
+    utterances: list[Utterance]
+    skipped: list[dict[str, str]]
+
+
+def measure(
+    recordings: Sequence[Recording],
+    *,
+    source: str,
+    skip_unreadable: bool = False,
+    max_hours: float | None = None,
+    seed: int = 0,
+) -> Measured:
+    """Decode every recording; with `max_hours`, only as many as last so long, drawn at random.
+
+    ValueError for a file that cannot be read, unless such files are to be skipped, and where
+    nothing is left. `source` names the recordings in messages.
+    """
+    if max_hours is not None and not max_hours > 0:
+        raise ValueError(f"{source}: a cap of {max_hours} hours; expected more than 0, or null")
+    order = np.arange(len(recordings))
+    if max_hours is not None:
+        order = np.random.default_rng(seed).permutation(len(recordings))
+    found: dict[int, Utterance] = {}
+    skipped: list[dict[str, str]] = []
+    left_s = float("inf") if max_hours is None else 3600 * max_hours
+    progress = tqdm(total=len(recordings), desc=f"check audio {source}", disable=None)
+    with ThreadPoolExecutor(os.cpu_count()) as pool, progress:
+        for start in range(0, len(order), _BATCH):
+            numbers = order[start : start + _BATCH].tolist()
+            lengths = pool.map(lambda number: _length(recordings[number]), numbers)
+            for number, length in zip(numbers, lengths, strict=True):
+                recording = recordings[number]
+                progress.update()
+                if isinstance(length, ValueError):
+                    if not skip_unreadable:
+                        raise ValueError(
+                            f"{length}. skip_unreadable=true leaves such files out"
+                        ) from length
+                    log.warning("skipped: %s", length)
+                    skipped.append({"file": str(recording.path), "why": str(length)})
+                    continue
+                left_s -= length
+                if left_s < 0:
+                    break
+                path = str(recording.path.resolve())
+                found[number] = Utterance(recording.utterance_id, path, recording.speaker, length)
+            if left_s < 0:
+                break
+    if skipped:
+        log.warning("%s: %d of %d audio files skipped", source, len(skipped), len(recordings))
+    if not found:
+        why = f"none of its {len(recordings)} audio files can be read"
+        if left_s < 0:
+            why = f"the first recording drawn is longer than the cap of {max_hours} hours"
+        raise ValueError(f"{source}: {why}")
+    return Measured([found[number] for number in sorted(found)], skipped)
+
+
+def _length(recording: Recording) -> Seconds | ValueError:
+    try:
+        return check_audio(recording.path)
+    except ValueError as error:
+        return error

@@ -1,0 +1,107 @@
+"""What corpora of transcribed recordings with published splits share: how they are written.
+
+A reader names recordings and what was said in each; transcripts are sealed as references, and no
+line of the text that equals one of them stays in it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from unsup_asr.corpora.layout import (
+    write_split,
+    write_summary,
+    write_text,
+    write_word_references,
+)
+from unsup_asr.corpora.recordings import Recording, measure
+from unsup_asr.corpora.speaker_split import SPLITS
+from unsup_asr.corpora.text_lines import UnsaidLines, at_most
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Transcribed:
+    """One split of a corpus: its recordings, and what was said by utterance id.
+
+    There may be sentences of recordings that are not taken; they must not be text either.
+    """
+
+    recordings: list[Recording]
+    sentences: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much of a corpus is taken: None is all. What is left is drawn with `seed`; test stays."""
+
+    train_hours: float | None
+    dev_hours: float | None
+    text_lines: int | None
+    seed: int
+
+    def hours(self, split: str) -> float | None:
+        """The cap of a split."""
+        return {"train": self.train_hours, "dev": self.dev_hours}.get(split)
+
+
+def pair(
+    audio: Mapping[str, Recording], sentences: Mapping[str, str], *, source: str, remedy: str
+) -> Transcribed:
+    """Recordings and transcripts of the same ids; ValueError where one side lacks any."""
+    lacking = sorted(set(sentences) - set(audio))
+    if lacking:
+        raise ValueError(
+            f"{source}: {len(lacking)} of {len(sentences)} transcripts have no audio (first: "
+            f"{lacking[0]}). {remedy}"
+        )
+    silent = sorted(set(audio) - set(sentences))
+    if silent:
+        raise ValueError(
+            f"{source}: {len(silent)} of {len(audio)} audio files have no transcript (first: "
+            f"{audio[silent[0]].path}). {remedy}"
+        )
+    return Transcribed([audio[key] for key in sorted(audio)], dict(sentences))
+
+
+def write_corpus(
+    out: Path,
+    splits: Mapping[str, Transcribed],
+    text: Iterable[str],
+    *,
+    limits: Limits,
+    skip_unreadable: bool,
+    summary: Mapping[str, object],
+) -> None:
+    """Write text, manifests, references and corpus.json; decode what is taken of each split."""
+    facts: dict[str, object] = dict(summary)
+    said = (sentence for split in splits.values() for sentence in split.sentences.values())
+    unsaid = UnsaidLines(text, said)
+    num_lines = write_text(out, at_most(unsaid, limits.text_lines, seed=limits.seed))
+    if num_lines == 0:
+        raise ValueError(
+            f"no line of the text is left ({unsaid.num_said} are said in train, dev or test); give "
+            "another text (corpus.text)"
+        )
+    if unsaid.num_said:
+        log.info("left out %d lines of text that are transcripts of the audio", unsaid.num_said)
+    facts |= {"num_text_sentences": num_lines, "num_text_lines_said": unsaid.num_said}
+    skipped: list[dict[str, str]] = []
+    for split in SPLITS:
+        measured = measure(
+            splits[split].recordings,
+            source=split,
+            skip_unreadable=skip_unreadable,
+            max_hours=limits.hours(split),
+            seed=limits.seed,
+        )
+        skipped += measured.skipped
+        facts[split] = write_split(out, split, measured.utterances)
+        words = {u.id: splits[split].sentences[u.id].split() for u in measured.utterances}
+        write_word_references(out, split, measured.utterances, words)
+    facts |= {"num_skipped": len(skipped), "skipped": skipped}
+    write_summary(out, facts)
