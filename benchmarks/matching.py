@@ -36,7 +36,7 @@ def main() -> None:
         [np.array(clusters[i]) for i in clusters], centroids_KD, text, num_phones=len(inventory)
     )
     seconds = time.perf_counter() - start
-    steps = matcher.restarts * matcher.iterations
+    steps = matcher.restarts * matcher.iterations + matcher.finalists * matcher.final_iterations
     print(
         f"{len(clusters)} utterances, {len(text)} sentences, {len(centroids_KD)} clusters: "
         f"{seconds:.1f} s, {1000 * seconds / steps:.2f} ms an iteration of a restart, "

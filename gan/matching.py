@@ -6,8 +6,10 @@ would equal those of phones k places apart in text, once the cipher Q is undone:
     Q^T N_k Q  =  T_k      for every lag k = 1..L
 
 N_k (K x K) and T_k (V x V) are computed once, so the cost does not depend on the hours of audio.
-All restarts are solved side by side in one batch of matrices, from *small* random weights (large
-ones fall into poor minima), and the restart with the lowest loss is taken: no label is needed.
+All restarts are solved side by side in one batch of matrices. From small random weights they all
+fall into one basin, which is the true one for some languages and a spurious one for others; from
+larger ones some find the true one, and their loss tells, without a label. So restarts begin
+unalike, in scale and in smoothing; the best go on, and the lowest loss is taken.
 
 Axes: R restarts, L lags, K clusters, V phones.
 """
@@ -15,7 +17,7 @@ Axes: R restarts, L lags, K clusters, V phones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -26,29 +28,52 @@ from unsup_asr.types import Float32Array, Int32Array
 
 @dataclass(frozen=True)
 class Matching:
-    """The chosen table, rows summing to 1, and what the other restarts reached."""
+    """The chosen table, rows summing to 1, and what the finalists among the restarts reached."""
 
     table_KV: Float32Array
     tables_RKV: Float32Array
     losses_R: list[float]
     chosen: int
-    curves_RI: list[list[float]]  # loss of each restart, every few iterations
+    curves_RI: list[list[float]]  # loss of each finalist, every few iterations from its start
 
 
 @dataclass(frozen=True, kw_only=True)
 class SkipBigramMatching:
-    """Options of the search; the defaults were chosen on the synthetic development voices."""
+    """Options of the search; the defaults were chosen on synthetic development voices.
 
-    num_lags: int = 8
-    restarts: int = 6
-    iterations: int = 800
+    Restart r draws its weights with `init_scales[r % n]` and smooths over clusters with
+    `kernel_starts[r // n % m]` at first, of n scales and m kernels; all end at `kernel_end`. After
+    `iterations` the best `finalists` go on for `final_iterations` under that last kernel.
+    """
+
+    num_lags: int = 6
+    restarts: int = 18
+    iterations: int = 250
+    finalists: int = 6
+    final_iterations: int = 300
     learning_rate: float = 0.1
-    init_scale: float = 0.03
-    kernel_start: float = 1.0  # of smoothing over clusters, in nearest-neighbour distances
-    kernel_end: float = 0.4
+    init_scales: list[float] = field(default_factory=lambda: [0.1, 0.3, 1.0])
+    kernel_starts: list[float] = field(default_factory=lambda: [0.6, 0.8])
+    kernel_end: float = 0.6  # of smoothing over clusters, in nearest-neighbour distances
     anneal_fraction: float = 0.7
     decay_fraction: float = 0.6  # the learning rate falls linearly to 0 after this part
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.finalists <= self.restarts:
+            raise ValueError(
+                f"finalists is {self.finalists} of {self.restarts} restarts; expected 1 to restarts"
+            )
+        if not self.init_scales or not self.kernel_starts:
+            raise ValueError(
+                "init_scales and kernel_starts need at least one value each; found "
+                f"{self.init_scales} and {self.kernel_starts}"
+            )
+
+    @property
+    def num_steps(self) -> int:
+        """Iterations of the search, the finalists' included."""
+        return self.iterations + self.final_iterations
 
     def match(
         self,
@@ -65,42 +90,88 @@ class SkipBigramMatching:
         `clusters` are segment cluster ids of each utterance, `text` phone ids of each sentence.
         """
         num_clusters = len(centroids_KD)
-        speech_LKK = _as_tensor(
-            skip_bigrams(clusters, num_clusters, num_lags=self.num_lags), device
+        search = _Search(
+            self,
+            _as_tensor(skip_bigrams(clusters, num_clusters, num_lags=self.num_lags), device),
+            _as_tensor(skip_bigrams(text, num_phones, num_lags=self.num_lags), device),
+            _squared_distances(_as_tensor(centroids_KD, device)),
         )
-        text_LVV = _as_tensor(skip_bigrams(text, num_phones, num_lags=self.num_lags), device)
-        distances_KK = _squared_distances(_as_tensor(centroids_KD, device))
         generator = torch.Generator().manual_seed(self.seed)
         weights_RKV = torch.randn(self.restarts, num_clusters, num_phones, generator=generator)
-        weights_RKV = (weights_RKV * self.init_scale).to(device).requires_grad_()
-        optimizer = torch.optim.Adam([weights_RKV], lr=self.learning_rate, betas=(0.9, 0.98))
-        curves: list[list[float]] = [[] for _ in range(self.restarts)]
-        for iteration in range(self.iterations):
-            done = iteration / self.iterations
-            optimizer.param_groups[0]["lr"] = self.learning_rate * min(
-                1.0, (1.0 - done) / (1.0 - self.decay_fraction)
+        scales_R = [self.init_scales[r % len(self.init_scales)] for r in range(self.restarts)]
+        kernels_R = [
+            self.kernel_starts[r // len(self.init_scales) % len(self.kernel_starts)]
+            for r in range(self.restarts)
+        ]
+        weights_RKV = (weights_RKV * torch.tensor(scales_R)[:, None, None]).to(device)
+        weights_RKV, curves = search.run(weights_RKV, kernels_R, self.iterations, progress)
+        best = search.losses(weights_RKV)[1].argsort()[: self.finalists].tolist()
+        weights_RKV, last_curves = search.run(
+            weights_RKV[best], [self.kernel_end] * len(best), self.final_iterations, progress
+        )
+        tables_RKV, losses_R = search.losses(weights_RKV)
+        chosen = int(losses_R.argmin())
+        tables = tables_RKV.cpu().numpy()
+        return Matching(
+            tables[chosen],
+            tables,
+            losses_R.tolist(),
+            chosen,
+            [curves[r] + last for r, last in zip(best, last_curves, strict=True)],
+        )
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Gradient descent on the tables' weights, all restarts in one batch."""
+
+    options: SkipBigramMatching
+    speech_LKK: Tensor
+    text_LVV: Tensor
+    distances_KK: Tensor
+
+    def run(
+        self,
+        weights_RKV: Tensor,
+        kernels_R: Sequence[float],
+        iterations: int,
+        progress: Callable[[], None],
+    ) -> tuple[Tensor, list[list[float]]]:
+        """Weights after so many iterations, and the losses on the way."""
+        options = self.options
+        weights_RKV = weights_RKV.clone().requires_grad_()
+        optimizer = torch.optim.Adam([weights_RKV], lr=options.learning_rate, betas=(0.9, 0.98))
+        curves: list[list[float]] = [[] for _ in kernels_R]
+        for iteration in range(iterations):
+            done = iteration / iterations
+            optimizer.param_groups[0]["lr"] = options.learning_rate * min(
+                1.0, (1.0 - done) / (1.0 - options.decay_fraction)
             )
-            smoothing_KK = similarity_kernel(distances_KK, self._kernel_width(done))
-            tables_RKV = torch.softmax(smoothing_KK @ weights_RKV, dim=-1)
-            losses_R = statistics_distance(tables_RKV, speech_LKK, text_LVV)
+            part = min(1.0, done / options.anneal_fraction)
+            widths_R = [start + (options.kernel_end - start) * part for start in kernels_R]
+            losses_R = statistics_distance(
+                self._tables(weights_RKV, widths_R), self.speech_LKK, self.text_LVV
+            )
             optimizer.zero_grad(set_to_none=True)
             losses_R.sum().backward()
             optimizer.step()
-            if iteration % 20 == 0 or iteration == self.iterations - 1:
+            if iteration % 20 == 0 or iteration == iterations - 1:
                 for curve, loss in zip(curves, losses_R.tolist(), strict=True):
                     curve.append(loss)
             progress()
-        with torch.no_grad():
-            smoothing_KK = similarity_kernel(distances_KK, self.kernel_end)
-            tables_RKV = torch.softmax(smoothing_KK @ weights_RKV, dim=-1)
-            losses = statistics_distance(tables_RKV, speech_LKK, text_LVV).tolist()
-        chosen = int(np.argmin(losses))
-        tables = tables_RKV.cpu().numpy()
-        return Matching(tables[chosen], tables, losses, chosen, curves)
+        return weights_RKV.detach(), curves
 
-    def _kernel_width(self, done: float) -> float:
-        part = min(1.0, done / self.anneal_fraction)
-        return self.kernel_start + (self.kernel_end - self.kernel_start) * part
+    @torch.no_grad()
+    def losses(self, weights_RKV: Tensor) -> tuple[Tensor, Tensor]:
+        """Tables under the last kernel, and the loss of each."""
+        tables_RKV = self._tables(weights_RKV, [self.options.kernel_end] * len(weights_RKV))
+        return tables_RKV, statistics_distance(tables_RKV, self.speech_LKK, self.text_LVV)
+
+    def _tables(self, weights_RKV: Tensor, widths_R: Sequence[float]) -> Tensor:
+        """softmax(kernel W) of each restart; kernels of one width are computed once."""
+        kernels = {w: similarity_kernel(self.distances_KK, w) for w in set(widths_R)}
+        smoothed = [kernels[w] @ x_KV for w, x_KV in zip(widths_R, weights_RKV, strict=True)]
+        return torch.softmax(torch.stack(smoothed), dim=-1)
 
 
 def skip_bigrams(

@@ -152,6 +152,7 @@ def _from_matching(config: DictConfig) -> list[Stage]:
             partial(run_matching, units="units"),
             ("features", "segments", "units", "text", "language_model"),
             ("matching", "language_model"),
+            version=2,
         ),
         Stage(
             "gan",
@@ -211,6 +212,7 @@ def _matching_again(network_from: str) -> list[Stage]:
             partial(run_matching, units="units_2"),
             inputs,
             ("matching", "language_model"),
+            version=2,
         ),
     ]
 

@@ -126,8 +126,10 @@ class MatchingResult(Protocol):
 class Matcher(Protocol):
     """Cluster sequences and phone text to a table, without labels."""
 
-    restarts: int
-    iterations: int
+    @property
+    def num_steps(self) -> int:
+        """How often `match` calls `progress`."""
+        ...
 
     def match(
         self,

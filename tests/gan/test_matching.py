@@ -29,11 +29,13 @@ def test_a_pure_cipher_is_solved_without_labels():
     spoken = _markov(rng, transitions, 300, 30)
     cipher = rng.permutation(8).astype(np.int32)
     far_apart = np.eye(8, dtype=np.float32) * 10
-    found = SkipBigramMatching(restarts=8, iterations=800, num_lags=3).match(
+    found = SkipBigramMatching(num_lags=3).match(
         [cipher[s] for s in spoken], far_apart, text, num_phones=8
     )
     np.testing.assert_array_equal(found.table_KV.argmax(axis=1)[cipher], np.arange(8))
     assert found.losses_R[found.chosen] == min(found.losses_R)
+    assert len(found.losses_R) == len(found.curves_RI) == 6
+    assert len({len(curve) for curve in found.curves_RI}) == 1
     np.testing.assert_allclose(found.table_KV.sum(axis=1), 1.0, rtol=1e-5)
 
 
@@ -65,3 +67,41 @@ def test_kernel_rows_sum_to_one_and_a_narrow_one_is_the_identity():
     squared = torch.cdist(points, points).square()
     torch.testing.assert_close(similarity_kernel(squared, 1.0).sum(dim=1), torch.ones(3))
     torch.testing.assert_close(similarity_kernel(squared, 0.1), torch.eye(3))
+
+
+def test_restarts_begin_unalike_and_only_the_best_go_on():
+    """Small equal starts all end in one basin; scales and kernels must differ between restarts."""
+    rng = np.random.default_rng(1)
+    text = _markov(rng, rng.dirichlet(np.full(5, 0.3), size=5), 100, 20)
+    points = np.eye(5, dtype=np.float32) * 10
+    matcher = SkipBigramMatching(
+        num_lags=2,
+        restarts=4,
+        finalists=4,
+        iterations=1,
+        final_iterations=1,
+        init_scales=[0.01, 3.0],
+        kernel_starts=[0.6, 5.0],
+    )
+    ticks = []
+    found = matcher.match(text, points, text, num_phones=5, progress=lambda: ticks.append(1))
+    assert len(ticks) == matcher.num_steps == 2
+    first = sorted(curve[0] for curve in found.curves_RI)
+    # near-uniform tables of the small scale are alike, those of the large one are not
+    assert first[3] - first[0] > 0.1
+    fewer = SkipBigramMatching(num_lags=2, restarts=4, finalists=1, iterations=5).match(
+        text, points, text, num_phones=5
+    )
+    assert len(fewer.losses_R) == len(fewer.tables_RKV) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"restarts": 2}, "finalists is 6 of 2 restarts"),
+        ({"init_scales": []}, "need at least one value"),
+    ],
+)
+def test_options_that_cannot_be_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        SkipBigramMatching(**options)

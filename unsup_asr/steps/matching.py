@@ -32,13 +32,15 @@ def run_matching(context: StageContext, *, units: str) -> None:
     text, inventory = read_text_ids(context.input("text"))
     clusters = open_split(context, units, "clusters", "train")
     merged = [merge_repeats(np.array(clusters[i])) for i in clusters]
+    # A long consonant that the text writes twice is one sound, and one segment.
+    text = [merge_repeats(sentence) for sentence in text]
     rate = np.mean([len(c) for c in merged]) / np.mean([len(s) for s in text])
     rng = np.random.default_rng(context.seed)
     if options.duplicate_text:
         text = [duplicate_phones(s, max(0.0, float(rate) - 1.0), rng) for s in text]
     matcher: Matcher = instantiate(options.matcher)
     centroids_KD = np.load(context.input(units).file("centroids.npy"))
-    with progress_bar(matcher.iterations, "matching") as tick:
+    with progress_bar(matcher.num_steps, "matching") as tick:
         found = matcher.match(merged, centroids_KD, text, num_phones=len(inventory), progress=tick)
     log.info("losses of the restarts: %s", [round(x, 3) for x in found.losses_R])
     np.save(context.out / "table.npy", found.table_KV, allow_pickle=False)
