@@ -1,0 +1,281 @@
+"""Monophone GMM-HMM: one state a phone, three for silence, trained on labels of frames.
+
+What Chen et al. 2019 do with Kaldi between two games, and wav2vec-U before its self-training: one
+state with a self-loop a phone (Baevski et al. 2021, appendix), diagonal Gaussians, Viterbi
+training. Features are those of the acoustic networks.
+
+Axes: B batch, T frames, D dims, S states, V phones, N places in the chain of a transcript.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from unsup_asr.acoustic.mixtures import DiagonalMixtures, first_mixtures
+from unsup_asr.types import Float32Array, Int32Array
+
+log = logging.getLogger(__name__)
+
+_NEVER = -1e30
+_SILENCE_STATES = 3
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class StateMap:
+    """Which states a phone passes through, in order."""
+
+    states_of_phone: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, phones: Sequence[str], *, silence: Sequence[str] = ()) -> StateMap:
+        """One state a phone, three for those that are silence."""
+        states: list[tuple[int, ...]] = []
+        for phone in phones:
+            first = sum(map(len, states))
+            states.append(tuple(range(first, first + (_SILENCE_STATES if phone in silence else 1))))
+        return cls(tuple(states))
+
+    @property
+    def num_states(self) -> int:
+        """Of all phones together."""
+        return sum(map(len, self.states_of_phone))
+
+    def chain(self, phone_ids: Sequence[int]) -> tuple[Int32Array, Int32Array]:
+        """States of a transcript, and for each the index of its phone in the transcript."""
+        pairs = [(s, n) for n, p in enumerate(phone_ids) for s in self.states_of_phone[int(p)]]
+        array = np.array(pairs, dtype=np.int32).reshape(-1, 2)
+        return array[:, 0], array[:, 1]
+
+
+@dataclass(frozen=True)
+class PhoneHMM:
+    """A trained model."""
+
+    map: StateMap
+    mixtures: DiagonalMixtures
+    log_stay_S: Float32Array  # of the self-loop; leaving takes the rest
+
+    def phone_scores(self, features: Mapping[str, Float32Array]) -> dict[str, Float32Array]:
+        """log p(frame | phone), (T, V), of the phone's best state."""
+        found: dict[str, Float32Array] = {}
+        for utterance_id, x_TD in features.items():
+            log_TS = self._log_density(x_TD, utterance_id)
+            columns = [log_TS[:, list(s)].max(axis=1) for s in self.map.states_of_phone]
+            found[utterance_id] = np.stack(columns, axis=1)
+        return found
+
+    def align(
+        self, features: Mapping[str, Float32Array], transcripts: Mapping[str, Int32Array]
+    ) -> dict[str, Int32Array]:
+        """First frame of each phone of a transcript: forced alignment by Viterbi.
+
+        ValueError for an utterance with fewer frames than its transcript has states.
+        """
+        state_paths = self.state_paths(features, transcripts)
+        starts: dict[str, Int32Array] = {}
+        for utterance_id, path_T in state_paths.items():
+            _, phone_N = self.map.chain(transcripts[utterance_id])
+            phone_T = phone_N[path_T]
+            is_first_T = np.concatenate([[True], phone_T[1:] != phone_T[:-1]])
+            starts[utterance_id] = np.flatnonzero(is_first_T).astype(np.int32)
+        return starts
+
+    def state_paths(
+        self, features: Mapping[str, Float32Array], transcripts: Mapping[str, Int32Array]
+    ) -> dict[str, Int32Array]:
+        """Place in the transcript's chain of states at every frame, (T,): the likeliest path."""
+        for utterance_id, phones in transcripts.items():
+            places = sum(len(self.map.states_of_phone[int(p)]) for p in phones)
+            if not 0 < places <= len(features[utterance_id]):
+                raise ValueError(
+                    f"utterance {utterance_id!r}: a transcript of {len(phones)} phones, "
+                    f"{places} states, cannot lie in {len(features[utterance_id])} frames; "
+                    "expected at least one phone and one frame a state"
+                )
+        found: dict[str, Int32Array] = {}
+        ids = sorted(transcripts, key=lambda i: len(features[i]))
+        for first in range(0, len(ids), _BATCH):
+            batch = ids[first : first + _BATCH]
+            chains = [self.map.chain(transcripts[i])[0] for i in batch]
+            scores = [self._log_density(features[i], i) for i in batch]
+            found |= zip(batch, _best_paths(scores, chains, self.log_stay_S), strict=True)
+        return {i: found[i] for i in transcripts}
+
+    def save(self, folder: Path) -> None:
+        """Write `hmm.safetensors` and `hmm.json`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            "weight": self.mixtures.weight_SC.contiguous(),
+            "mean": self.mixtures.mean_SCD.contiguous(),
+            "variance": self.mixtures.variance_SCD.contiguous(),
+            "log_stay": torch.from_numpy(self.log_stay_S),
+        }
+        save_file(tensors, folder / "hmm.safetensors")
+        states = {"states_of_phone": [list(s) for s in self.map.states_of_phone]}
+        (folder / "hmm.json").write_text(json.dumps(states), "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> PhoneHMM:
+        """Read what `save` wrote; ValueError when it is not there."""
+        for name in ("hmm.safetensors", "hmm.json"):
+            if not (folder / name).is_file():
+                raise ValueError(
+                    f"{folder / name} does not exist; expected what PhoneHMM.save wrote"
+                )
+        tensors = load_file(folder / "hmm.safetensors")
+        states = json.loads((folder / "hmm.json").read_text("utf-8"))["states_of_phone"]
+        return cls(
+            StateMap(tuple(tuple(s) for s in states)),
+            DiagonalMixtures(tensors["weight"], tensors["mean"], tensors["variance"]),
+            tensors["log_stay"].numpy(),
+        )
+
+    def _log_density(self, x_TD: Float32Array, utterance_id: str) -> Float32Array:
+        frames_TD = torch.from_numpy(np.array(x_TD, dtype=np.float32))
+        if not bool(torch.isfinite(frames_TD).all()):
+            raise ValueError(
+                f"utterance {utterance_id!r}: features are not finite; look at its audio and at "
+                "the upstream"
+            )
+        return self.mixtures.log_density(frames_TD).numpy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HMMTraining:
+    """Sizes and schedule: components double from one to `num_components`."""
+
+    num_components: int = 8
+    steps: int = 3  # of EM at each size
+    realign_steps: int = 1  # Viterbi alignments of each transcript to the model, at the last size
+    variance_floor: float = 0.01  # of the variance of all frames
+    silence: list[str] = field(default_factory=lambda: ["sil", "<SIL>"])
+
+    def __post_init__(self) -> None:
+        if self.num_components < 1 or self.num_components & (self.num_components - 1):
+            raise ValueError(
+                f"num_components is {self.num_components}; expected a power of two, since "
+                "components are doubled"
+            )
+
+    def train(
+        self,
+        features: Mapping[str, Float32Array],
+        labels: Mapping[str, Int32Array],
+        *,
+        phones: Sequence[str],
+    ) -> tuple[PhoneHMM, list[float]]:
+        """A model, and the mean log likelihood of a frame in its state after each step.
+
+        `labels` have one phone id a frame. Phones never seen keep the density of all frames, and
+        are counted in the log. ValueError when no utterance has a frame.
+        """
+        state_map = StateMap.of(phones, silence=self.silence)
+        used = [i for i in labels if len(labels[i])]
+        if not used:
+            raise ValueError(f"none of {len(labels)} utterances has a labelled frame to train on")
+        frames_TD = torch.from_numpy(
+            np.concatenate([np.asarray(features[i], dtype=np.float32) for i in used])
+        )
+        if not bool(torch.isfinite(frames_TD).all()):
+            bad = next(i for i in used if not np.isfinite(features[i]).all())
+            raise ValueError(f"utterance {bad!r}: features are not finite; look at its audio")
+        transcripts = {i: _runs(np.asarray(labels[i])) for i in used}
+        places = {i: _spread(np.asarray(labels[i]), state_map) for i in used}
+        missing = set(range(len(phones))) - {int(p) for t in transcripts.values() for p in t}
+        if missing:
+            log.warning(
+                "%d of %d phones have no frame to learn from: %s",
+                len(missing),
+                len(phones),
+                " ".join(phones[p] for p in sorted(missing)),
+            )
+        floor_D = self.variance_floor * frames_TD.var(0, unbiased=False)
+        mixtures = first_mixtures(frames_TD, num_states=state_map.num_states)
+        curve: list[float] = []
+
+        def fit(steps: int) -> None:
+            nonlocal mixtures
+            state_T = torch.from_numpy(np.concatenate(list(places.values())).astype(np.int64))
+            for _ in range(steps):
+                mixtures = mixtures.fitted(frames_TD, state_T, floor_D=floor_D)
+                own_T = mixtures.log_density(frames_TD)[torch.arange(len(state_T)), state_T]
+                curve.append(float(own_T.mean()))
+
+        fit(1)
+        while mixtures.weight_SC.shape[1] < self.num_components:
+            mixtures = mixtures.split()
+            fit(self.steps)
+        for _ in range(self.realign_steps):
+            model = PhoneHMM(state_map, mixtures, _log_stay(places, state_map.num_states))
+            paths = model.state_paths({i: features[i] for i in used}, transcripts)
+            places = {i: state_map.chain(transcripts[i])[0][paths[i]] for i in used}
+            fit(1)
+        return PhoneHMM(state_map, mixtures, _log_stay(places, state_map.num_states)), curve
+
+
+def _runs(labels_T: Int32Array) -> Int32Array:
+    return labels_T[np.concatenate([[True], labels_T[1:] != labels_T[:-1]])]
+
+
+def _spread(labels_T: Int32Array, state_map: StateMap) -> Int32Array:
+    """The state at every frame: a run of a phone is shared out evenly among its states."""
+    edges = np.concatenate(
+        [[0], np.flatnonzero(labels_T[1:] != labels_T[:-1]) + 1, [len(labels_T)]]
+    )
+    state_T = np.empty(len(labels_T), dtype=np.int32)
+    for start, end in pairwise(edges.tolist()):
+        states = state_map.states_of_phone[int(labels_T[start])]
+        state_T[start:end] = [states[k * len(states) // (end - start)] for k in range(end - start)]
+    return state_T
+
+
+def _log_stay(states: Mapping[str, Int32Array], num_states: int) -> Float32Array:
+    """log of the self-loops: frames of a state that another of it follows, one added to each."""
+    stayed_S, all_S = np.ones(num_states), np.full(num_states, 2.0)
+    for state_T in states.values():
+        np.add.at(all_S, state_T, 1)
+        np.add.at(stayed_S, state_T[:-1][state_T[1:] == state_T[:-1]], 1)
+    return np.log(stayed_S / all_S).astype(np.float32)
+
+
+def _best_paths(
+    scores: Sequence[Float32Array], chains: Sequence[Int32Array], log_stay_S: Float32Array
+) -> list[Int32Array]:
+    """Viterbi through chains of states, every frame one step or none; a batch side by side."""
+    lengths = [len(s) for s in scores]
+    widths = [len(c) for c in chains]
+    frames, places, batch = max(lengths), max(widths), len(scores)
+    emission_TBN = np.full((frames, batch, places), _NEVER, dtype=np.float32)
+    stay_BN = np.full((batch, places), _NEVER, dtype=np.float32)
+    for b, (score_TS, chain) in enumerate(zip(scores, chains, strict=True)):
+        emission_TBN[: lengths[b], b, : widths[b]] = score_TS[:, chain]
+        stay_BN[b, : widths[b]] = log_stay_S[chain]
+    leave_BN = np.log1p(-np.exp(np.minimum(stay_BN, -1e-6)))
+    best_BN = np.full((batch, places), _NEVER, dtype=np.float32)
+    best_BN[:, 0] = emission_TBN[0, :, 0]
+    is_step_TBN = np.zeros((frames, batch, places), dtype=bool)
+    for t in range(1, frames):
+        stayed_BN = best_BN + stay_BN
+        came_BN = np.full_like(best_BN, _NEVER)
+        came_BN[:, 1:] = best_BN[:, :-1] + leave_BN[:, :-1]
+        is_step_TBN[t] = came_BN > stayed_BN
+        best_BN = np.maximum(np.maximum(stayed_BN, came_BN) + emission_TBN[t], _NEVER)
+    paths = []
+    for b, (length, width) in enumerate(zip(lengths, widths, strict=True)):
+        path_T = np.empty(length, dtype=np.int32)
+        place = width - 1
+        for t in range(length - 1, -1, -1):
+            path_T[t] = place
+            place -= int(is_step_TBN[t, b, place])
+        paths.append(path_T)
+    return paths
