@@ -50,7 +50,7 @@ class StateMap:
         """Of all phones together."""
         return sum(map(len, self.states_of_phone))
 
-    def chain(self, phone_ids: Sequence[int]) -> tuple[Int32Array, Int32Array]:
+    def chain(self, phone_ids: Sequence[int] | Int32Array) -> tuple[Int32Array, Int32Array]:
         """States of a transcript, and for each the index of its phone in the transcript."""
         pairs = [(s, n) for n, p in enumerate(phone_ids) for s in self.states_of_phone[int(p)]]
         array = np.array(pairs, dtype=np.int32).reshape(-1, 2)
