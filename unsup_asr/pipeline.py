@@ -13,6 +13,7 @@ from unsup_asr.steps.adversarial import run_gan
 from unsup_asr.steps.ctc import run_self_training, run_supervised
 from unsup_asr.steps.data import run_corpus, run_features, run_language_model, run_text
 from unsup_asr.steps.final import run_evaluate, run_model
+from unsup_asr.steps.hmm import run_hmm
 from unsup_asr.steps.matching import run_choice, run_matching
 from unsup_asr.steps.realign import run_realign
 from unsup_asr.steps.representations import run_representations
@@ -24,7 +25,7 @@ from unsup_asr.steps.words import run_supervised_words, run_words
 
 SUPERVISED = ("supervised", "superb")  # these learn from references, and go only into `evaluate`
 _SPOKEN = ("features", "text", "language_model")
-_SYSTEMS = ("matching", "gan", "realign_", "spoken_model", "self_training_", *SUPERVISED)
+_SYSTEMS = ("matching", "gan", "realign_", "hmm_", "spoken_model", "self_training_", *SUPERVISED)
 
 
 def build_graph(config: DictConfig) -> list[Stage]:
@@ -143,26 +144,13 @@ def _features(config: DictConfig) -> list[Stage]:
 
 
 def _from_matching(config: DictConfig) -> list[Stage]:
-    """Segments matched with text, the better of that and the game, rounds of realignment."""
+    """Segments matched with text, the better of that and the game, and what corrects that."""
     stages = [
         Stage("segments", run_segments, ("features", "text"), ("segmentation",)),
-        Stage("units", run_units, ("features", "segments"), ("segmentation",)),
-        Stage(
-            "matching",
-            partial(run_matching, units="units"),
-            ("features", "segments", "units", "text", "language_model"),
-            ("matching", "language_model"),
-            version=2,
-        ),
-        Stage(
-            "gan",
-            run_gan,
-            ("features", "segments", "units", "matching", "text", "language_model"),
-            ("gan", "language_model"),
-            resumable=True,
-        ),
-        Stage("choice", run_choice, ("matching", "gan", "segments")),
+        *_game("segments", ""),
     ]
+    if "num_iterations" in config.realign:
+        return stages + _hmm_loop(config.realign.num_iterations)
     labels_from = "choice"
     for number in range(1, config.realign.num_rounds + 1):
         name = f"realign_{number}"
@@ -179,6 +167,58 @@ def _from_matching(config: DictConfig) -> list[Stage]:
             again = _matching_again(name)
             labels_from = again[-1].name
             stages += again
+    return stages
+
+
+def _game(segments: str, suffix: str) -> list[Stage]:
+    """Units of a stage's boundaries, matched and played; the better of the two goes on."""
+    units, matching, gan = (f"{name}{suffix}" for name in ("units", "matching", "gan"))
+    read_as = {segments: "segments", units: "units", matching: "matching", gan: "gan"}
+    matched = ("features", segments, units, "text", "language_model")
+    return [
+        Stage(
+            units,
+            run_units,
+            ("features", segments),
+            ("segmentation",),
+            stands_for=read_as,
+        ),
+        Stage(
+            matching,
+            partial(run_matching, units="units"),
+            matched,
+            ("matching", "language_model"),
+            version=2,
+            stands_for=read_as,
+        ),
+        Stage(
+            gan,
+            run_gan,
+            ("features", segments, units, matching, "text", "language_model"),
+            ("gan", "language_model"),
+            resumable=True,
+            stands_for=read_as,
+        ),
+        Stage(f"choice{suffix}", run_choice, (matching, gan, segments), stands_for=read_as),
+    ]
+
+
+def _hmm_loop(num_iterations: int) -> list[Stage]:
+    """An HMM of what the game has named, a game on the HMM's boundaries, and so on."""
+    stages: list[Stage] = []
+    for number in range(1, num_iterations + 1):
+        suffix = "" if number == 1 else f"_{number}"
+        if number > 1:
+            stages += _game(f"hmm_{number - 1}", suffix)
+        stages.append(
+            Stage(
+                f"hmm_{number}",
+                run_hmm,
+                (f"choice{suffix}", *_SPOKEN),
+                ("realign", "language_model"),
+                stands_for={f"choice{suffix}": "choice"},
+            )
+        )
     return stages
 
 

@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+from unsup_asr.iterations import iteration_cells
 from unsup_asr.report_assets import Assets
 from unsup_asr.results import FINAL_ROW, SUPERB_ROW, SUPERVISED_ROW, Results, Row
 
@@ -100,6 +101,9 @@ def terminal_table(results: Results) -> str:
         parts += ["", "The game's members, and whom each label-free rule takes:"]
         parts += aligned(*results.population.member_cells(), left=set())
         parts += ["", *aligned(*results.population.rule_cells(), left={0, 1})]
+    if results.iterations:
+        parts += ["", "Game, HMM, new boundaries (PER % on test):"]
+        parts += aligned(*iteration_cells(results.iterations), left=set())
     parts += ["", *(f"{name:<20}{value}" for name, value in facts(results))]
     if results.diagnosis:
         parts += ["", "Why this run may fail:", *(f"  ! {line}" for line in results.diagnosis)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
 from unsup_asr import plots
+from unsup_asr.iterations import iteration_cells
 from unsup_asr.layer_weights import LayerWeights
 from unsup_asr.members import PopulationResult
 from unsup_asr.metrics import align
@@ -70,6 +71,8 @@ def _sections(results: Results, assets: Assets) -> Iterable[str]:
         yield "<h2>Word error rate</h2>" + _word_section(results.words)
     if results.population:
         yield "<h2>Members of the game</h2>" + _population_tables(results.population)
+    if results.iterations:
+        yield "<h2>Game, HMM, new boundaries</h2>" + _table(*iteration_cells(results.iterations))
     if results.layer_weights and len(results.layer_weights.layers) > 1:
         yield "<h2>Layer weights</h2>" + _layer_weights(results.layer_weights)
     yield "<h2>Training curves</h2>" + _curve_images(assets.curves)
@@ -107,11 +110,15 @@ def _word_section(words: WordResults) -> str:
     )
 
 
+def _table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    lines = [_table_row("th", header), *(_table_row("td", line) for line in cells)]
+    return f'<div class="scroll"><table>{"".join(lines)}</table></div>'
+
+
 def _population_tables(population: PopulationResult) -> str:
     tables = []
     for header, cells in (population.member_cells(), population.rule_cells()):
-        lines = [_table_row("th", header), *(_table_row("td", line) for line in cells)]
-        tables.append(f'<div class="scroll"><table>{"".join(lines)}</table></div>')
+        tables.append(_table(header, cells))
     note = "* the rule that the run followed; no rule sees labels, the oracle does"
     return "\n".join([*tables, f'<p class="note">{note}</p>'])
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unsup_asr.boundary_metrics import BoundaryScores
+from unsup_asr.iterations import Iteration
 from unsup_asr.layer_weights import LayerWeights
 from unsup_asr.members import PopulationResult
 from unsup_asr.metrics import Confusions, bootstrap_interval
@@ -124,6 +125,7 @@ class Results:
     fold: str = ""
     silence: str = ""
     words: WordResults | None = None  # where the run decoded words and references are words
+    iterations: tuple[Iteration, ...] = ()  # where the run alternated between game and HMM
     wall_by_stage: dict[str, float]
     peak_rss_mb: float | None = None
 
@@ -197,7 +199,7 @@ class Results:
 
 def _required() -> set[str]:
     """Fields that every version has written."""
-    optional = {"layer_weights", "words", "audio_digest", "fold", "silence"}
+    optional = {"iterations", "layer_weights", "words", "audio_digest", "fold", "silence"}
     return {field.name for field in fields(Results)} - optional
 
 
@@ -221,6 +223,7 @@ def _nested(data: Mapping) -> dict[str, object]:
         "diagnosis": tuple(data["diagnosis"]),
         "population": PopulationResult.from_json(population) if population else None,
         "layer_weights": LayerWeights.from_json(weights) if weights else None,
+        "iterations": tuple(Iteration(**turn) for turn in data.get("iterations", ())),
         "words": WordResults.from_json(data["words"]) if data.get("words") else None,
     }
 

@@ -52,6 +52,7 @@ class Stage:
     version: int = 1
     reads_references: bool = False
     resumable: bool = False  # finds its own checkpoints in a partial folder
+    stands_for: Mapping[str, str] = field(default_factory=dict)  # input, by the name it is read as
     external_files: Callable[[DictConfig], Sequence[Path]] = field(default=lambda _: ())
     upstreams: tuple[str, ...] = ()
 
@@ -193,7 +194,8 @@ def _run_one(
         config=visible_config(config, stage.config_keys),
         seed=int(config.seed),
         artifacts={
-            name: Artifact(name, folders[name], stage.reads_references) for name in stage.inputs
+            stage.stands_for.get(name, name): Artifact(name, folders[name], stage.reads_references)
+            for name in stage.inputs
         },
     )
     started = time.monotonic()

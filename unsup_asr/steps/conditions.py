@@ -51,7 +51,7 @@ def _decoding(context: StageContext, row: str) -> str:
         return PHONE_LM
     if row.startswith(("matching", "gan", "superb")):
         return NO_LM
-    if row.startswith("realign_") or row.endswith("+words"):
+    if row.startswith(("realign_", "hmm_")) or row.endswith("+words"):
         return WORDS  # of the text's lexicon
     if not row.startswith(("self_training", "spoken_model", "supervised")):
         return ""

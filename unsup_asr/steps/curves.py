@@ -36,8 +36,9 @@ def training_curves(context: StageContext, systems: Sequence[str]) -> tuple[Curv
             )
         )
     for title, prefixes in (
-        ("Realignment", ("realign_",)),
-        ("CTC", ("spoken_model", "self_training_", "supervised")),
+        ("Realignment: loss of each epoch", ("realign_",)),
+        ("HMM: log likelihood of a frame after each step", ("hmm_",)),
+        ("CTC: loss of each epoch", ("spoken_model", "self_training_", "supervised")),
     ):
         names = [name for name in systems if name.startswith(prefixes)]
         if not names:
@@ -46,7 +47,7 @@ def training_curves(context: StageContext, systems: Sequence[str]) -> tuple[Curv
             name: json.loads(context.input(name).file("curve.json").read_text("utf-8"))
             for name in names
         }
-        curves.append(CurveSet(f"{title}: loss of each epoch", series, x_label="epoch"))
+        curves.append(CurveSet(title, series, x_label="epoch"))
     if "superb" in systems:
         superb = json.loads(context.input("superb").file("superb.json").read_text("utf-8"))
         curves.append(

@@ -7,13 +7,11 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from omegaconf import OmegaConf
 
 from unsup_asr.acoustic_frames import STATISTICS
 from unsup_asr.audio import read_audio
-from unsup_asr.boundary_metrics import BoundaryScores, boundary_scores, phone_boundaries
 from unsup_asr.config import instantiate
 from unsup_asr.layer_weights import LayerWeights
 from unsup_asr.manifest import read_manifest
@@ -38,12 +36,12 @@ from unsup_asr.results import (
     row_from_counts,
 )
 from unsup_asr.stages import StageContext
+from unsup_asr.steps.boundary_scoring import boundaries_of, found_edges_of, iterations_of
 from unsup_asr.steps.conditions import audio_digest, decodings, phone_fold, silence_policy
 from unsup_asr.steps.ctc import decoder_file, decoder_files
 from unsup_asr.steps.curves import training_curves
-from unsup_asr.steps.data import open_split
 from unsup_asr.steps.references import read_references
-from unsup_asr.steps.scoring import boundary_times, read_criterion
+from unsup_asr.steps.scoring import read_criterion
 from unsup_asr.steps.word_scoring import score_words
 from unsup_asr.transcripts import read_hypotheses
 from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
@@ -101,7 +99,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         with_words = context.input("words").file("hypotheses/test.tsv")
         hypotheses[WORDS_ROW] = read_hypotheses(with_words)
     add_unheard(hypotheses, [reference.utterance_id for reference in references])
-    found_edges = _found_edges(context)
+    found_edges = found_edges_of(context)
     rows: dict[str, Row] = {}
     decoded_with = decodings(context, hypotheses)
     for name, found in hypotheses.items():
@@ -133,7 +131,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         train_hours=sum(u.duration_s for u in train) / 3600,
         num_train_speakers=len({u.speaker for u in train}),
         criterion_name="weighted perplexity",
-        boundaries=_boundaries(found_edges, references),
+        boundaries=boundaries_of(found_edges, references),
         js_divergence=divergences(flat, [h.phones for h in recognised]),
         samples=tuple(
             SampleTranscript(r.utterance_id, r.phones, by_id[r.utterance_id])
@@ -143,6 +141,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         diagnosis=_diagnosis(context, final, flat, [h.phones for h in recognised], chosen),
         population=_population(context, references),
         layer_weights=_layer_weights(context),
+        iterations=iterations_of(context, rows, references),
         words=score_words(context),
         wall_by_stage={},
         audio_digest=audio_digest(read_manifest(context.input("corpus").file("test.jsonl"))),
@@ -174,27 +173,6 @@ def divergences(
     """
     longest = max((len(phones) for phones in recognised), default=0)
     return {n: ngram_js_divergence(text, recognised, n) for n in (1, 2, 3, 4) if n <= longest}
-
-
-def _boundaries(
-    found: Mapping[str, Sequence[Seconds]], references: Sequence[Transcript]
-) -> BoundaryScores | None:
-    pairs = [
-        (phone_boundaries(r.starts_s, r.ends_s), found.get(r.utterance_id, []))
-        for r in references
-        if r.starts_s
-    ]
-    return boundary_scores(pairs) if pairs and found else None
-
-
-def _found_edges(context: StageContext) -> dict[str, list[Seconds]]:
-    """Boundaries of every test utterance, in seconds; none where the run made no segments."""
-    if "segments" not in context.artifacts:
-        return {}
-    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
-    kept = open_split(context, "features", "kept", "test")
-    edges = open_split(context, "segments", "boundaries", "test")
-    return {i: boundary_times(np.array(edges[i]), np.array(kept[i]), timing) for i in edges}
 
 
 def _spectrogram(

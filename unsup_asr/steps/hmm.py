@@ -1,0 +1,166 @@
+"""Stages `hmm_1..N`: a GMM-HMM on the labels of a game, and the boundaries for the next one.
+
+Chen et al. 2019 alternate between the adversarial game and an HMM: the game names segments, the
+HMM learns from those names, hears the speech anew with what the text allows, and its forced
+alignment cuts the speech into the segments of the next game.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from unsup_asr.acoustic.hmm import HMMTraining, PhoneHMM
+from unsup_asr.config import instantiate
+from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.progress import progress_bar
+from unsup_asr.protocols import Aligner, FrameAlignment
+from unsup_asr.ragged import RaggedWriter
+from unsup_asr.stages import StageContext
+from unsup_asr.steps.data import SPLITS, open_split
+from unsup_asr.steps.matching import merge_repeats
+from unsup_asr.steps.scoring import boundary_times, run_criterion
+from unsup_asr.transcripts import write_hypotheses
+from unsup_asr.types import Float32Array, Hypothesis, Int32Array
+
+log = logging.getLogger(__name__)
+
+
+def run_hmm(context: StageContext) -> None:
+    """Rounds of training and decoding; writes the model, `labels`, `boundaries`, hypotheses.
+
+    ValueError without at least one round.
+    """
+    options = context.config.realign
+    if options.num_rounds < 1:
+        raise ValueError(
+            f"realign.num_rounds is {options.num_rounds}; expected at least one round of training "
+            "and decoding"
+        )
+    training: HMMTraining = instantiate(options.training)
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    recogniser = _Recogniser.of(context, inventory)
+    train = open_split(context, "features", "acoustic", "train")
+    given = open_split(context, "choice", "labels", "train")
+    labels = {i: np.array(given[i]) for i in train}
+    curve: list[float] = []
+
+    def one_round(labels: Mapping[str, Int32Array]) -> tuple[PhoneHMM, _Heard]:
+        model, likelihoods = training.train(train, labels, phones=inventory)
+        curve.extend(likelihoods)
+        log.info("log likelihood of a frame: %.3f", likelihoods[-1])
+        return model, recogniser.hear(model, train, "train")
+
+    model, heard = one_round(labels)
+    for _ in range(options.num_rounds - 1):
+        model, heard = one_round(heard.labels(train))
+    model.save(context.out)
+    (context.out / "curve.json").write_text(json.dumps(curve), "utf-8")
+    with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
+        for utterance_id, frame_phones_T in heard.labels(train).items():
+            writer.append(utterance_id, frame_phones_T)
+    _write_alignments(context, "train", heard, inventory)
+    run_criterion(context, [[inventory[p] for p in phones] for phones in heard.unconstrained])
+    for split in SPLITS:
+        if split != "train":
+            speech = open_split(context, "features", "acoustic", split)
+            _write_alignments(context, split, recogniser.hear(model, speech, split), inventory)
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What an HMM and the text's lexicon made of speech."""
+
+    phones: Mapping[str, Int32Array]
+    starts: Mapping[str, Int32Array]  # first frame of each phone
+    unconstrained: list[Int32Array]  # by the acoustics alone, repeats once
+
+    def labels(self, features: Mapping[str, Float32Array]) -> dict[str, Int32Array]:
+        """The phone at every frame."""
+        return {
+            i: np.repeat(phones, np.diff(np.append(self.starts[i], len(features[i]))))
+            for i, phones in self.phones.items()
+        }
+
+
+@dataclass(frozen=True)
+class _Recogniser:
+    """Words of the text's lexicon, searched for in an HMM's scores."""
+
+    aligner: Aligner
+    tree: object
+    stack: int  # frames whose scores are summed for the search
+    stage: str
+
+    @classmethod
+    def of(cls, context: StageContext, inventory: list[str]) -> _Recogniser:
+        options = context.config.realign
+        aligner: Aligner = instantiate(options.aligner)
+        sentences = read_phone_sentences(context.input("text").file("phones.txt"))
+        tree = aligner.tree(
+            [[tuple(phone_ids(word, inventory).tolist()) for word in s] for s in sentences],
+            len(inventory),
+        )
+        return cls(aligner, tree, options.stack, context.stage)
+
+    def hear(self, model: PhoneHMM, features: Mapping[str, Float32Array], split: str) -> _Heard:
+        scores = model.phone_scores(features)
+        stacked = {
+            i: np.add.reduceat(score_TV, np.arange(0, len(score_TV), self.stack), axis=0)
+            for i, score_TV in scores.items()
+        }
+        num_batches = math.ceil(len(stacked) / self.aligner.batch_size)
+        with progress_bar(num_batches, f"{self.stage} decode {split}") as tick:
+            found = self.aligner.decode(self.tree, stacked, progress=tick)
+        starts = _aligned(model, features, found)
+        best = [
+            np.add.reduceat(scores[i], starts[i], axis=0).argmax(axis=1).astype(np.int32)
+            for i in found
+        ]
+        return _Heard({i: found[i].phones for i in found}, starts, [merge_repeats(b) for b in best])
+
+
+def _aligned(
+    model: PhoneHMM,
+    features: Mapping[str, Float32Array],
+    found: Mapping[str, FrameAlignment],
+) -> dict[str, Int32Array]:
+    """First frame of each decoded phone, aligned anew to single frames.
+
+    Where an utterance is too short for its phones' states, as it was decoded.
+    """
+    phones = {i: alignment.phones for i, alignment in found.items()}
+    places = {i: len(model.map.chain(p)[0]) for i, p in phones.items()}
+    fits = {i: p for i, p in phones.items() if 0 < places[i] <= len(features[i])}
+    starts = model.align(features, fits)
+    for i in found.keys() - fits.keys():
+        stack = math.ceil(len(features[i]) / len(found[i].frame_phones_T))
+        starts[i] = (found[i].starts * stack).astype(np.int32)
+    return {i: starts[i] for i in found}
+
+
+def _write_alignments(
+    context: StageContext,
+    split: str,
+    heard: _Heard,
+    inventory: list[str],
+) -> None:
+    """`boundaries/<split>` in frames and `hypotheses/<split>.tsv` in seconds."""
+    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
+    kept = open_split(context, "features", "kept", split)
+    hypotheses: list[Hypothesis] = []
+    with RaggedWriter(context.out / "boundaries" / split, dtype="int32") as writer:
+        for utterance_id, phones in heard.phones.items():
+            frames = np.array(kept[utterance_id])
+            edges = np.append(heard.starts[utterance_id], len(frames)).astype(np.int32)
+            writer.append(utterance_id, edges)
+            times = boundary_times(edges, frames, timing)
+            named = tuple(inventory[p] for p in phones)
+            hypotheses.append(Hypothesis(utterance_id, named, tuple(times[:-1]), tuple(times[1:])))
+    (context.out / "hypotheses").mkdir(exist_ok=True)
+    write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)
