@@ -3,13 +3,18 @@
 espeak-ng writes some sequences as one phoneme (`aɪɚ`, `əl`, `ɑːɹ`, `n̩`) and others, of the same
 sounds, as two. The rules below are about IPA letters, not about one language:
 
-* stress, length, tie bars, tones (digits, Chao letters) and punctuation are dropped;
+* stress, length, tie bars, tones (digits, Chao letters, and the final `ɜ` by which espeak-ng
+  writes a third tone: `iɜ`) and punctuation are dropped;
+* a dot after a letter means retroflex where IPA has such a letter (`ts.` -> `tʂ`, `r.` -> `ɽ`),
+  and the apical vowel after it (`i.` -> `ɨ`);
+* `nɡ` after a vowel is one sound (`onɡ` -> `o ŋ`);
 * doubled letters, which mark length too, become one (`ss` -> `s`);
 * nasal tildes, aspiration, palatalisation and other quality marks are kept;
 * a syllabic consonant becomes schwa and the consonant (`n̩` -> `ə n`);
 * a vowel and a consonant in one phoneme are split (`əl` -> `ə l`, `ɔːɹ` -> `ɔ ɹ`);
-* of a vowel sequence, a final schwa-like glide is split off (`aɪɚ` -> `aɪ ɚ`, `iə` -> `i ə`);
-  other diphthongs and all affricates stay whole (`oʊ`, `tʃ`).
+* of a vowel sequence, a final schwa-like glide is split off (`aɪɚ` -> `aɪ ɚ`, `iə` -> `i ə`), and
+  a close vowel before a diphthong (`uei` -> `u ei`); other diphthongs and all affricates stay
+  whole (`oʊ`, `tʃ`).
 """
 
 from __future__ import annotations
@@ -19,6 +24,9 @@ from functools import lru_cache
 
 VOWELS = frozenset("aeiouyɑɐɒæɛɜɝəɚɘɵɞɪʏɨʉɯɤʌɔøœɶʊᵻᵿ")
 CENTRAL_GLIDES = frozenset("əɚɐ")
+CLOSE_VOWELS = frozenset("iuy")
+DOTTED = {"t": "ʈ", "d": "ɖ", "s": "ʂ", "z": "ʐ", "n": "ɳ", "l": "ɭ", "r": "ɽ", "i": "ɨ"}
+TONE_3 = "ɜ"
 HOMOGLYPHS = str.maketrans({"ε": "ɛ", "g": "ɡ"})  # Greek epsilon, Latin g
 SYLLABIC = "\u0329"
 RHOTIC_HOOK = "˞"
@@ -36,8 +44,12 @@ def fold_espeak(phone: str) -> tuple[str, ...]:
             groups.append([letter.replace(SYLLABIC, "")])
         elif groups and letter[0] == groups[-1][-1][0]:
             groups[-1][-1] = max(groups[-1][-1], letter, key=len)  # a geminate is a long phone
+        elif groups and _is_velar_nasal(groups, letter):
+            groups[-1] = ["ŋ"]
         elif groups and _continues(groups[-1], letter):
             groups[-1].append(letter)
+        elif groups and _is_triphthong(groups[-1], letter):
+            groups[-1:] = [groups[-1][:1], [groups[-1][1], letter]]
         else:
             groups.append([letter])
     return tuple(unicodedata.normalize("NFC", "".join(group)) for group in groups)
@@ -56,13 +68,18 @@ def is_modifier(character: str) -> bool:
 def _letters(phone: str) -> list[str]:
     """Base letters, each with the marks that modify it, without the dropped ones."""
     letters: list[str] = []
+    ends_in_tone = False
     for character in unicodedata.normalize("NFD", phone.translate(HOMOGLYPHS)):
         if is_modifier(character):
+            ends_in_tone = False
             if letters and character not in DROPPED:
                 letters[-1] += character
+        elif character == "." and letters:
+            letters[-1] = DOTTED.get(letters[-1], letters[-1])
         elif unicodedata.category(character)[0] == "L":
+            ends_in_tone = character == TONE_3 and len(letters) > 0
             letters.append(character)
-    return letters
+    return letters[:-1] if ends_in_tone else letters
 
 
 def _continues(group: list[str], letter: str) -> bool:
@@ -72,6 +89,21 @@ def _continues(group: list[str], letter: str) -> bool:
     if not _is_vowel(letter):
         return True
     return len(group) == 1 and letter[0] not in CENTRAL_GLIDES
+
+
+def _is_triphthong(group: list[str], letter: str) -> bool:
+    """Whether the group of two vowels is a glide and the start of a diphthong."""
+    return (
+        len(group) == 2
+        and group[0] in CLOSE_VOWELS
+        and _is_vowel(letter)
+        and letter[0] not in CENTRAL_GLIDES
+    )
+
+
+def _is_velar_nasal(groups: list[list[str]], letter: str) -> bool:
+    """Whether the letter ends the `nɡ` of a syllable's rhyme."""
+    return letter == "ɡ" and groups[-1] == ["n"] and len(groups) > 1 and _is_vowel(groups[-2][-1])
 
 
 def _is_vowel(letter: str) -> bool:
