@@ -31,8 +31,14 @@ _SYSTEMS = ("matching", "gan", "realign_", "hmm_", "spoken_model", "self_trainin
 def build_graph(config: DictConfig) -> list[Stage]:
     """All stages of a recipe, inputs before what needs them."""
     stages = [
-        Stage("corpus", run_corpus, config_keys=("corpus",), external_files=_user_files),
-        Stage("text", run_text, ("corpus",), ("text",)),
+        Stage(
+            "corpus",
+            run_corpus,
+            config_keys=("corpus",),
+            external_files=_user_files,
+            version=2,
+        ),
+        Stage("text", run_text, ("corpus",), ("text",), version=2),
         Stage("language_model", run_language_model, ("text",), ("language_model",)),
         *_features(config),
     ]

@@ -69,6 +69,17 @@ def digests(folder: Path) -> dict[str, str]:
         ("ʔ", "ʔ"),
         ("", ""),
         ("ˈ", ""),
+        ("iɜ", "i"),
+        ("ŋɜ", "ŋ"),
+        ("ɜː", "ɜ"),
+        ("onɡɜ", "o ŋ"),
+        ("nɡ", "nɡ"),
+        ("uei5", "u ei"),
+        ("iouɜ", "i ou"),
+        ("aɪʊ", "aɪ ʊ"),
+        ("ts.h", "tʂh"),
+        ("i.5", "ɨ"),
+        ("a.ː", "a"),
     ],
 )
 def test_espeak_phonemes_fold_to_one_inventory(phone: str, folded: str):
