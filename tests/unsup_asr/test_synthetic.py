@@ -71,7 +71,6 @@ def digests(folder: Path) -> dict[str, str]:
         ("ˈ", ""),
         ("iɜ", "i"),
         ("ŋɜ", "ŋ"),
-        ("ɜː", "ɜ"),
         ("onɡɜ", "o ŋ"),
         ("nɡ", "nɡ"),
         ("uei5", "u ei"),
