@@ -12,6 +12,7 @@ import unsup_asr.upstreams.kaldi_features
 from benchmarks.kill_resume import rates, run
 from unsup_asr.cli import main
 from unsup_asr.corpora.synthetic import SyntheticCorpus
+from unsup_asr.ragged import RaggedArray
 from unsup_asr.transcripts import read_hypotheses, read_word_hypotheses
 from unsup_asr.upstreams.kaldi_features import KaldiMFCC
 
@@ -203,6 +204,45 @@ def test_wav2vec_u_2_plays_on_frames(exp, tmp_path):
     assert len(report["members"]) == 2
     assert all(member["history"][-1]["auxiliary"] > 0 for member in report["members"])
     assert report["findings"]
+
+
+def test_game_and_hmm_in_turns(exp, tmp_path, capsys):
+    """Chen et al. 2019: the second game is played on the first HMM's boundaries."""
+    copied = tmp_path / "exp"
+    shutil.copytree(exp, copied, symlinks=True)
+    smaller = [option for option in SMALL if not option.startswith("realign.")]
+    loop = ["realign=hmm", "realign.num_iterations=2", "realign.num_rounds=1"]
+    sizes = ["realign.training.num_components=2", "realign.training.steps=1"]
+    assert main(["run", "toy", "--exp", str(copied), *smaller, *loop, *sizes]) == 0
+    capsys.readouterr()
+    assert main(["report", "toy", "--exp", str(copied), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {"hmm_1", "matching_2", "gan_2", "hmm_2"} <= set(report["per"])
+    assert report["decoding"]["hmm_2"] == "words"
+    latest = copied / "toy" / "latest"
+    first, second = json.loads((latest / "evaluate" / "results.json").read_text("utf-8"))[
+        "iterations"
+    ]
+    assert second["f1_before"] == first["f1_after"] != first["f1_before"]
+    assert first["gan_per"] == pytest.approx(report["per"]["gan"], abs=0.05)
+    assert second["hmm_per"] == pytest.approx(report["per"]["hmm_2"], abs=0.05)
+    for split in ("train", "dev", "test"):
+        frames = RaggedArray.open(latest / "features" / "acoustic" / split)
+        edges = RaggedArray.open(latest / "hmm_1" / "boundaries" / split)
+        assert set(edges) == set(frames)
+        assert all(edges[i][0] == 0 and edges[i][-1] == len(frames[i]) for i in edges)
+        assert all((np.diff(edges[i]) > 0).all() for i in edges)
+    labels = RaggedArray.open(latest / "hmm_1" / "labels" / "train")
+    units = RaggedArray.open(latest / "units_2" / "clusters" / "train")
+    edges = RaggedArray.open(latest / "hmm_1" / "boundaries" / "train")
+    assert all(np.diff(edges[i]).sum() == len(labels[i]) for i in labels)
+    assert all(len(units[i]) == len(edges[i]) - 1 for i in units)
+    assert main(["report", "toy", "--exp", str(copied)]) == 0
+    assert "Game, HMM, new boundaries" in capsys.readouterr().out
+    assert "Game, HMM, new boundaries" in (copied / "toy" / "report.html").read_text("utf-8")
+    command = ["run", "toy", "--exp", str(copied), *smaller, *loop[:2], "realign.num_rounds=0"]
+    assert main(command) == 1
+    assert "at least one round" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["tsv", "json", "textgrid"])

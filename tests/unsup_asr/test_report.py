@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from unsup_asr.boundary_metrics import BoundaryScores
+from unsup_asr.iterations import Iteration
 from unsup_asr.layer_weights import LayerWeights
 from unsup_asr.members import MemberResult, PopulationResult
 from unsup_asr.metrics import confusions
@@ -71,6 +72,16 @@ def results() -> Results:
             rule="weighted_perplexity",
         ),
         layer_weights=LayerWeights((0, 5, 12), (0.2, 0.5, 0.3), (10.0, 1.0, 5.0)),
+        iterations=(
+            Iteration(
+                matching_per=50.0,
+                gan_per=48.0,
+                hmm_per=33.26,
+                hmm_criterion=12.5,
+                f1_before=0.75,
+                f1_after=None,
+            ),
+        ),
         audio_digest="ba9876543210",
         fold="timit_39",
         silence="not counted",
@@ -146,7 +157,7 @@ def test_results_come_back_equal_from_disk(tmp_path, results):
 
 def test_results_of_a_version_that_knew_less_are_still_read(tmp_path, results):
     data = results.to_json()
-    for key in ("layer_weights", "audio_digest", "fold", "silence"):
+    for key in ("iterations", "layer_weights", "audio_digest", "fold", "silence"):
         del data[key]
     for row in data["rows"].values():
         del row["decoding"]
@@ -397,3 +408,14 @@ def test_html_shows_the_members_of_a_population(
     assert "<h2>Members of the game</h2>" in text
     write_html(replace(results, population=None), assets, tmp_path / "report.html")
     assert "Members of the game" not in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_turns_of_game_and_hmm_have_a_table(tmp_path: Path, results: Results, assets: Assets):
+    cells = ["1", "0.750", "50.0", "48.0", "33.3", "12.5"]
+    table = terminal_table(results).split("Game, HMM, new boundaries")[1].splitlines()
+    assert table[3].split() == cells
+    write_html(results, assets, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "".join(f"<td>{cell}</td>" for cell in cells) in page
+    without = replace(results, iterations=())
+    assert "new boundaries" not in terminal_table(without)

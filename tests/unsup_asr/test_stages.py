@@ -67,6 +67,26 @@ def test_a_second_run_does_nothing(tmp_path: Path) -> None:
     assert ran == ["speech", "text", "join"]
 
 
+def test_an_input_can_stand_for_another(tmp_path: Path) -> None:
+    """One function serves a stage and its later twin, which reads other stages in their place."""
+    ran: list[str] = []
+    stages = graph(ran)
+
+    def reads_text(context: StageContext) -> None:
+        assert set(context.artifacts) == {"speech", "text"}
+        (context.out / "value.txt").write_text(context.input("text").file("value.txt").read_text())
+
+    twin = Stage("twin", reads_text, ("speech", "join"), stands_for={"join": "text"})
+    run_stages([*stages, twin], config(), tmp_path)
+    made = [(tmp_path / "latest" / name / "value.txt").read_text() for name in ("join", "twin")]
+    assert made[0] == made[1]
+    ran.clear()
+    run_stages([*stages, twin], config(text__lines=4), tmp_path)
+    assert ran == ["text", "join"]
+    again = [(tmp_path / "latest" / name / "value.txt").read_text() for name in ("join", "twin")]
+    assert again[0] == again[1] != made[0]
+
+
 def test_a_changed_option_runs_again_exactly_what_depends_on_it(tmp_path: Path) -> None:
     ran: list[str] = []
     run_stages(graph(ran), config(), tmp_path)
