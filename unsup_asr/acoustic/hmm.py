@@ -208,8 +208,7 @@ class HMMTraining:
             state_T = torch.from_numpy(np.concatenate(list(places.values())).astype(np.int64))
             for _ in range(steps):
                 mixtures = mixtures.fitted(frames_TD, state_T, floor_D=floor_D)
-                own_T = mixtures.log_density(frames_TD)[torch.arange(len(state_T)), state_T]
-                curve.append(float(own_T.mean()))
+                curve.append(mixtures.log_likelihood(frames_TD, state_T))
 
         fit(1)
         while mixtures.weight_SC.shape[1] < self.num_components:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_CHUNK_FRAMES = 20_000  # frames whose densities are in memory at once
+_CHUNK_FRAMES = 2000  # frames whose densities stay in the caches
+_ALL = slice(None)
 _SPLIT = 0.2  # halves of a split component part by so many standard deviations
 
 
@@ -29,23 +30,27 @@ class DiagonalMixtures:
         logs = [self._joint(chunk).logsumexp(-1) for chunk in frames_TD.split(_CHUNK_FRAMES)]
         return torch.cat(logs) if logs else frames_TD.new_zeros(0, len(self.weight_SC))
 
+    def log_likelihood(self, frames_TD: Tensor, state_T: Tensor) -> float:
+        """Mean over frames of log p(x | its state)."""
+        total = sum(
+            float(self._joint(frames_TD[place], state).logsumexp(-1).double().sum())
+            for state, place in _frames_by_state(state_T)
+        )
+        return total / len(state_T)
+
     def fitted(self, frames_TD: Tensor, state_T: Tensor, *, floor_D: Tensor) -> DiagonalMixtures:
         """One step of EM within each frame's state; the likelihood of the frames cannot fall, but
         for variances held up by `floor_D`. States without frames stay as they are.
         """
-        states, components, dims = self.mean_SCD.shape
-        count_SC = frames_TD.new_zeros(states, components, dtype=torch.float64)
-        first_SCD = count_SC.new_zeros(states, components, dims)
+        count_SC = self.weight_SC.new_zeros(self.weight_SC.shape, dtype=torch.float64)
+        first_SCD = count_SC.new_zeros(self.mean_SCD.shape)
         second_SCD = torch.zeros_like(first_SCD)
-        for chunk_TD, state in _chunks(frames_TD, state_T):
-            own = self._joint(chunk_TD)[torch.arange(len(state)), state]
-            share_TC = torch.softmax(own, -1).double()
-            x_TD = chunk_TD.double()
-            count_SC.index_add_(0, state, share_TC)
-            for c in range(components):
-                weighed_TD = share_TC[:, c : c + 1] * x_TD
-                first_SCD[:, c].index_add_(0, state, weighed_TD)
-                second_SCD[:, c].index_add_(0, state, weighed_TD * x_TD)
+        for state, place in _frames_by_state(state_T):
+            x_ND = frames_TD[place]
+            share_CN = torch.softmax(self._joint(x_ND, state)[:, 0], -1).double().T
+            count_SC[state] = share_CN.sum(1)
+            first_SCD[state] = share_CN @ x_ND.double()
+            second_SCD[state] = share_CN @ x_ND.double().square()
         is_seen_SC = count_SC > 1e-3
         safe_SC1 = count_SC.clamp_min(1e-3)[..., None]
         mean_SCD = first_SCD / safe_SC1
@@ -69,19 +74,20 @@ class DiagonalMixtures:
             torch.cat([self.variance_SCD, self.variance_SCD], 1),
         )
 
-    def _joint(self, frames_TD: Tensor) -> Tensor:
-        """log w_sc N(x; s, c), (T, S, C): the square is multiplied out into two products."""
-        states, components, dims = self.mean_SCD.shape
-        precision = (1.0 / self.variance_SCD).reshape(-1, dims)
-        mean = self.mean_SCD.reshape(-1, dims)
+    def _joint(self, frames_TD: Tensor, state: int | slice = _ALL) -> Tensor:
+        """log w_sc N(x; s, c), (T, S, C), as one product: the square is multiplied out."""
+        components, dims = self.mean_SCD.shape[1:]
+        variance = self.variance_SCD[state].reshape(-1, dims)
+        precision, mean = 1.0 / variance, self.mean_SCD[state].reshape(-1, dims)
         constant = (
-            self.weight_SC.clamp_min(1e-10).log().reshape(-1)
+            self.weight_SC[state].clamp_min(1e-10).log().reshape(-1)
             - 0.5 * dims * math.log(2 * math.pi)
-            - 0.5 * self.variance_SCD.log().sum(-1).reshape(-1)
+            - 0.5 * variance.log().sum(-1)
             - 0.5 * (mean.square() * precision).sum(1)
         )
-        flat = constant + frames_TD @ (mean * precision).T - 0.5 * frames_TD.square() @ precision.T
-        return flat.view(len(frames_TD), states, components)
+        coefficients = torch.cat([mean * precision, -0.5 * precision, constant[:, None]], 1)
+        terms = torch.cat([frames_TD, frames_TD.square(), frames_TD.new_ones(len(frames_TD), 1)], 1)
+        return (terms @ coefficients.T).view(len(frames_TD), -1, components)
 
 
 def first_mixtures(frames_TD: Tensor, *, num_states: int) -> DiagonalMixtures:
@@ -94,5 +100,8 @@ def first_mixtures(frames_TD: Tensor, *, num_states: int) -> DiagonalMixtures:
     )
 
 
-def _chunks(frames_TD: Tensor, state_T: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    yield from zip(frames_TD.split(_CHUNK_FRAMES), state_T.split(_CHUNK_FRAMES), strict=True)
+def _frames_by_state(state_T: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Each state that is there, and the indices of its frames."""
+    order = torch.argsort(state_T, stable=True)
+    states, counts = torch.unique_consecutive(state_T[order], return_counts=True)
+    yield from zip(states.tolist(), order.split(counts.tolist()), strict=True)
