@@ -13,8 +13,8 @@ sounds, as two. The rules below are about IPA letters, not about one language:
 * a syllabic consonant becomes schwa and the consonant (`n̩` -> `ə n`);
 * a vowel and a consonant in one phoneme are split (`əl` -> `ə l`, `ɔːɹ` -> `ɔ ɹ`);
 * of a vowel sequence, a final schwa-like glide is split off (`aɪɚ` -> `aɪ ɚ`, `iə` -> `i ə`), and
-  a close vowel before a diphthong (`uei` -> `u ei`); other diphthongs and all affricates stay
-  whole (`oʊ`, `tʃ`).
+  a close vowel before an opener one (`iɛ` -> `i ɛ`, `uei` -> `u ei`); falling diphthongs and all
+  affricates stay whole (`oʊ`, `tʃ`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from functools import lru_cache
 VOWELS = frozenset("aeiouyɑɐɒæɛɜɝəɚɘɵɞɪʏɨʉɯɤʌɔøœɶʊᵻᵿ")
 CENTRAL_GLIDES = frozenset("əɚɐ")
 CLOSE_VOWELS = frozenset("iuy")
+NEARLY_CLOSE_VOWELS = frozenset("ɪʊʏɨʉɯ")
 DOTTED = {"t": "ʈ", "d": "ɖ", "s": "ʂ", "z": "ʐ", "n": "ɳ", "l": "ɭ", "r": "ɽ", "i": "ɨ"}
 TONE_3 = "ɜ"
 HOMOGLYPHS = str.maketrans({"ε": "ɛ", "g": "ɡ"})  # Greek epsilon, Latin g
@@ -48,8 +49,6 @@ def fold_espeak(phone: str) -> tuple[str, ...]:
             groups[-1] = ["ŋ"]
         elif groups and _continues(groups[-1], letter):
             groups[-1].append(letter)
-        elif groups and _is_triphthong(groups[-1], letter):
-            groups[-1:] = [groups[-1][:1], [groups[-1][1], letter]]
         else:
             groups.append([letter])
     return tuple(unicodedata.normalize("NFC", "".join(group)) for group in groups)
@@ -88,17 +87,9 @@ def _continues(group: list[str], letter: str) -> bool:
         return False
     if not _is_vowel(letter):
         return True
-    return len(group) == 1 and letter[0] not in CENTRAL_GLIDES
-
-
-def _is_triphthong(group: list[str], letter: str) -> bool:
-    """Whether the group of two vowels is a glide and the start of a diphthong."""
-    return (
-        len(group) == 2
-        and group[0] in CLOSE_VOWELS
-        and _is_vowel(letter)
-        and letter[0] not in CENTRAL_GLIDES
-    )
+    if len(group) == 2 or letter[0] in CENTRAL_GLIDES:
+        return False
+    return group[0] not in CLOSE_VOWELS or letter[0] in CLOSE_VOWELS | NEARLY_CLOSE_VOWELS
 
 
 def _is_velar_nasal(groups: list[list[str]], letter: str) -> bool:
