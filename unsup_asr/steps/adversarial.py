@@ -17,9 +17,10 @@ from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Clusterer, LanguageModelScorer
 from unsup_asr.ragged import RaggedArray
 from unsup_asr.stages import StageContext
+from unsup_asr.steps.conditions import silence_id
 from unsup_asr.steps.data import SPLITS, open_split
 from unsup_asr.steps.matching import merge_repeats, write_segment_posteriors
-from unsup_asr.steps.scoring import write_segment_hypotheses
+from unsup_asr.steps.scoring import text_perplexity, write_segment_hypotheses
 from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,8 @@ def run_gan(context: StageContext) -> None:
         wrote, [c["lm_perplexity"] for c in criteria], vocabulary_size=len(inventory)
     )
     chosen = choices[population.rule]
-    findings = _findings(options, members, wrote, chosen, text, num_phones=len(inventory))
+    heard = criteria[chosen]["weighted_lm_perplexity"]
+    findings = _findings(context, members, wrote, chosen, text, inventory, perplexity=heard)
     for finding in findings:
         log.warning("gan: %s", finding)
     report = {
@@ -126,21 +128,32 @@ def _auxiliary_classes(context: StageContext, options: DictConfig) -> RaggedArra
 
 
 def _findings(
-    options: DictConfig,
+    context: StageContext,
     members: Sequence[Any],
     wrote: Sequence[Sequence[Int32Array]],
     chosen: int,
     text: Sequence[Int32Array],
+    inventory: Sequence[str],
     *,
-    num_phones: int,
+    perplexity: float,
 ) -> list[str]:
-    """Why the chosen member may have failed, and whether choosing meant anything."""
-    diagnosis = instantiate(options.diagnosis)
-    joined = [merge_repeats(sentence) for sentence in text]
-    found = diagnosis.findings(
-        wrote[chosen], joined, members[chosen].history, num_phones=num_phones
-    )
-    return [finding.message for finding in [*found, *diagnosis.members(wrote)]]
+    """Why the chosen member may have failed, and whether choosing meant anything.
+
+    `perplexity` is the weighted one of what the chosen member wrote.
+    """
+    diagnosis = instantiate(context.config.gan.diagnosis)
+    found = [
+        *diagnosis.perplexities({"gan": perplexity}, of_text=text_perplexity(context)),
+        *diagnosis.findings(
+            wrote[chosen],
+            [merge_repeats(sentence) for sentence in text],
+            members[chosen].history,
+            num_phones=len(inventory),
+            silence=silence_id(inventory),
+        ),
+        *diagnosis.members(wrote),
+    ]
+    return [finding.message for finding in found]
 
 
 def _of_segments(generator: Any, rows: RaggedArray) -> dict[str, Float32Array]:

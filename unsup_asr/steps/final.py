@@ -23,7 +23,6 @@ from unsup_asr.metrics import (
     reference_digest,
 )
 from unsup_asr.phone_text import flat_phones, phone_ids, read_inventory, read_phone_sentences
-from unsup_asr.protocols import LanguageModelScorer
 from unsup_asr.report_assets import Assets, SpectrogramExample, spectrogram_example
 from unsup_asr.results import (
     FINAL_ROW,
@@ -37,11 +36,17 @@ from unsup_asr.results import (
 )
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.boundary_scoring import boundaries_of, found_edges_of, iterations_of
-from unsup_asr.steps.conditions import audio_digest, decodings, phone_fold, silence_policy
+from unsup_asr.steps.conditions import (
+    audio_digest,
+    decodings,
+    phone_fold,
+    silence_id,
+    silence_policy,
+)
 from unsup_asr.steps.ctc import decoder_file, decoder_files
 from unsup_asr.steps.curves import training_curves
 from unsup_asr.steps.references import read_references
-from unsup_asr.steps.scoring import read_criterion
+from unsup_asr.steps.scoring import read_criterion, text_perplexity
 from unsup_asr.steps.word_scoring import score_words
 from unsup_asr.transcripts import read_hypotheses
 from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
@@ -242,15 +247,19 @@ def _diagnosis(
     What is wrong with the game counts where the run went on with it, or failed.
     """
     inventory = read_inventory(context.input("text").file("inventory.json"))
-    arpa = context.input("language_model").file("phones.arpa")
-    scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
-    findings = instantiate(context.config.gan.diagnosis).findings(
-        [phone_ids(phones, inventory) for phones in recognised],
-        [phone_ids(phones, inventory) for phones in text],
-        [],
-        num_phones=len(inventory),
-        perplexities=(read_criterion(context.input(final)), scorer.perplexity(arpa, text)),
-    )
+    diagnosis = instantiate(context.config.gan.diagnosis)
+    findings = [
+        *diagnosis.perplexities(
+            {final: read_criterion(context.input(final))}, of_text=text_perplexity(context)
+        ),
+        *diagnosis.findings(
+            [phone_ids(phones, inventory) for phones in recognised],
+            [phone_ids(phones, inventory) for phones in text],
+            [],
+            num_phones=len(inventory),
+            silence=silence_id(inventory),
+        ),
+    ]
     messages = [finding.message for finding in findings]
     if "gan" in context.artifacts and (messages or "gan" in chosen):
         game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
