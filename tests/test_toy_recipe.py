@@ -70,6 +70,8 @@ def test_the_report_holds_what_is_asked_for(exp, capsys):
     }
     assert report["num_train_speakers"] == 4
     assert report["num_phones"] > 30
+    causes = [line.split(" hears")[0] for line in report["diagnosis"]]  # so small a run fails
+    assert {"what matching", "what realign_2", "in the game, what gan"} <= set(causes)
     assert main(["report", "toy", "--exp", str(exp)]) == 0
     assert (exp / "toy" / "report.html").read_text("utf-8").count("data:image/png") >= 4
 

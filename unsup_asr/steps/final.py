@@ -143,7 +143,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
             for r in references[:_SHOWN_TRANSCRIPTS]
         ),
         confusion=confusions(references, hypotheses[final]),
-        diagnosis=_diagnosis(context, final, flat, [h.phones for h in recognised], chosen),
+        diagnosis=diagnose(context, final, flat, [h.phones for h in recognised], chosen),
         population=_population(context, references),
         layer_weights=_layer_weights(context),
         iterations=iterations_of(context, rows, references),
@@ -235,33 +235,43 @@ def _layer_weights(context: StageContext) -> LayerWeights | None:
     return LayerWeights.from_json(superb["layer_weights"])
 
 
-def _diagnosis(
+def diagnose(
     context: StageContext,
     final: str,
     text: Sequence[Sequence[str]],
     recognised: Sequence[Sequence[str]],
     chosen: Collection[str],
 ) -> tuple[str, ...]:
-    """Why the run may have failed, by signs that need no references.
+    """Why the run may have failed, by signs that need no references; causes first.
 
-    What is wrong with the game counts where the run went on with it, or failed.
+    A network learns wrong labels well, so a model with a low criterion proves little: what the
+    acoustics alone heard in the last realignment counts too. What is wrong with matching and the
+    game counts where the run went on with it (`chosen`), or failed.
     """
     inventory = read_inventory(context.input("text").file("inventory.json"))
     diagnosis = instantiate(context.config.gan.diagnosis)
-    findings = [
-        *diagnosis.perplexities(
-            {final: read_criterion(context.input(final))}, of_text=text_perplexity(context)
-        ),
-        *diagnosis.findings(
+    of_text = text_perplexity(context)
+
+    def does_not_read_like_text(*stages: str) -> list[str]:
+        heard = {stage: read_criterion(context.input(stage)) for stage in stages}
+        return [found.message for found in diagnosis.perplexities(heard, of_text=of_text)]
+
+    realigned = [name for name in context.artifacts if name.startswith(("realign_", "hmm_"))]
+    of_end = does_not_read_like_text(*realigned[-1:], final)
+    of_end += [
+        found.message
+        for found in diagnosis.findings(
             [phone_ids(phones, inventory) for phones in recognised],
             [phone_ids(phones, inventory) for phones in text],
             [],
             num_phones=len(inventory),
             silence=silence_id(inventory),
-        ),
+        )
     ]
-    messages = [finding.message for finding in findings]
-    if "gan" in context.artifacts and (messages or "gan" in chosen):
+    of_start: list[str] = []
+    if "matching" in context.artifacts and (of_end or "matching" in chosen):
+        of_start += does_not_read_like_text("matching")
+    if "gan" in context.artifacts and (of_end or "gan" in chosen):
         game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
-        messages += [f"in the game, {message}" for message in game["findings"]]
-    return tuple(messages)
+        of_start += [f"in the game, {message}" for message in game["findings"]]
+    return (*of_start, *of_end)
