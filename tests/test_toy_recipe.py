@@ -207,6 +207,20 @@ def test_wav2vec_u_2_plays_on_frames(exp, tmp_path):
     assert report["findings"]
 
 
+def test_ngrams_of_the_text_teach_frames_instead_of_a_discriminator(exp, tmp_path):
+    copied = tmp_path / "exp"
+    shutil.copytree(exp, copied, symlinks=True)
+    smaller = ["gan.trainer.num_ngrams=200", "gan.trainer.generator_hidden=16"]
+    command = ["run", "toy", "--exp", str(copied), "--until", "gan", *SMALL]
+    assert main([*command, "gan=yeh2019", *smaller, "gan.population.num_seeds=1"]) == 0
+    gan = copied / "toy" / "latest" / "gan"
+    report = json.loads((gan / "gan.json").read_text("utf-8"))
+    rows = report["members"][0]["history"]
+    assert rows[-1]["generator_loss"] < rows[1]["generator_loss"]
+    assert "discriminator_loss" not in rows[-1]
+    assert len(read_hypotheses(gan / "hypotheses" / "test.tsv")) == 4
+
+
 @pytest.mark.parametrize("form", ["tsv", "json", "textgrid"])
 def test_the_model_transcribes_a_recording(exp, form, capsys):
     audio = next((exp / "toy" / "latest" / "corpus" / "audio" / "test").glob("*.flac"))

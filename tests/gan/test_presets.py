@@ -37,6 +37,14 @@ def test_w2vu2_has_the_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in discriminator.parameters()) == pytest.approx(1.32e6, rel=0.01)
 
 
+def test_yeh2019_has_the_published_network_and_ngrams() -> None:
+    yeh2019 = trainer("yeh2019")
+    assert (yeh2019.objective, yeh2019.ngram_order, yeh2019.num_ngrams) == ("ngrams", 5, 10_000)
+    assert (yeh2019.generator_kernel, yeh2019.generator_hidden) == (1, 512)
+    assert (yeh2019.generator_learning_rate, yeh2019.smoothness) == (1e-3, 1e-5)
+    assert 2 * OmegaConf.load(GROUPS / "gan" / "yeh2019.yaml").frames.context + 1 == 11
+
+
 @pytest.mark.parametrize("preset", sorted(p.stem for p in (GROUPS / "gan").glob("*.yaml")))
 def test_every_preset_makes_its_members(preset: str) -> None:
     options = OmegaConf.merge({"seed": 0}, OmegaConf.load(GROUPS / "gan" / f"{preset}.yaml"))
