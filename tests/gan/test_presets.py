@@ -20,6 +20,12 @@ def test_w2vu_has_the_published_constants() -> None:
     assert (w2vu.gradient_penalty, w2vu.diversity, w2vu.smoothness) == (1.5, 4.0, 0.5)
 
 
+def test_w2vu_has_the_published_number_of_parameters() -> None:
+    generator, discriminator = new_players(trainer("w2vu"), input_dim=512, num_phones=44)
+    assert sum(p.numel() for p in generator.parameters()) == 90_112
+    assert sum(p.numel() for p in discriminator.parameters()) == pytest.approx(0.99e6, rel=0.01)
+
+
 def test_w2vu2_has_the_published_constants() -> None:
     w2vu2 = trainer("w2vu2")
     assert (w2vu2.batch_size, w2vu2.updates, w2vu2.discriminator_steps) == (160, 150_000, 1)

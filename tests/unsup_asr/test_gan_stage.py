@@ -12,7 +12,7 @@ from lm.ngram import NgramEstimator
 from unsup_asr.artifacts import Artifact
 from unsup_asr.config import GROUPS
 from unsup_asr.phone_text import write_phone_sentences
-from unsup_asr.ragged import RaggedWriter
+from unsup_asr.ragged import RaggedArray, RaggedWriter
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.adversarial import run_gan
 
@@ -214,6 +214,14 @@ def test_members_that_never_leave_their_start_are_alike(tmp_path: Path) -> None:
     found = World(tmp_path).play(seeds=2, **STILL)
     assert kinds(found) == ["members_alike"]
     assert found[0].startswith("all 2 members write the same for at least 100 % of utterances")
+
+
+def test_an_output_past_the_last_segment_names_no_segment(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.play("w2vu", padding="reference", **STILL)
+    labels = RaggedArray.open(world.at("gan") / "labels" / "train")
+    boundaries = RaggedArray.open(world.at("segments") / "boundaries" / "train")
+    assert {i: len(labels[i]) for i in labels} == {i: int(boundaries[i][-1]) for i in boundaries}
 
 
 YEH = {"ngram_order": 3, "generator_hidden": 32, "generator_learning_rate": 0.01}
