@@ -3,9 +3,9 @@
     python -m benchmarks.game_on_features exp/demo/latest --segments oracle --systems matching w2vu
 
 Segments are the run's own, or cut at the true boundaries (`oracle`); clusters are made anew.
-Systems: matching; any preset of conf/gan (one that starts from nothing reads one-hot clusters
-here); yeh (Yeh et al. 2019: N-grams of the text, no discriminator; frames, not clusters). Each
-member's generator is the one of its best unsupervised criterion; PER of the dev voices beside it.
+Systems: matching; any preset of conf/gan (one that starts from nothing and reads no frames reads
+one-hot clusters here). Each member's generator is the one of its best unsupervised criterion; PER
+of the dev voices beside it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from omegaconf import OmegaConf
 from rapidfuzz.distance import Levenshtein
 
 from benchmarks.true_label_control import with_options
+from gan.frames import SplicedFrames
 from gan.infer import join_repeats
 from gan.matching import SkipBigramMatching
 from gan.population import Population
@@ -39,22 +40,6 @@ from unsup_asr.steps.matching import duplicate_phones, merge_repeats
 from unsup_asr.steps.scoring import boundary_times
 from unsup_asr.transcripts import read_transcripts
 from unsup_asr.types import Float32Array, Int32Array
-
-YEH = AdversarialTrainer(
-    updates=600,
-    batch_size=160,
-    objective="ngrams",
-    ngram_order=5,
-    frames_per_segment=3,
-    generator_kernel=1,
-    generator_hidden=512,
-    generator_dropout=0.0,
-    generator_learning_rate=1e-3,
-    smoothness=1e-5,
-    beta1=0.9,
-    beta2=0.999,
-    validate_every=50,
-)
 
 
 def main() -> None:
@@ -122,7 +107,7 @@ class Corpus:
             )
             for s in edges
         }
-        self._frames, self._boundaries = frames, edges
+        self._boundaries = edges
         kmeans = KMeans(num_clusters=clusters, niter=30, nredo=1)
         kmeans.fit(self.pooled["train"].values_array)
         self.clusters = {
@@ -167,11 +152,12 @@ class Corpus:
         self, system: str
     ) -> tuple[AdversarialTrainer, Population, dict[str, RaggedArray], Float32Array | None]:
         """Trainer, members, inputs and first map of one system."""
-        if system == "yeh":
-            return YEH, Population(), self._drawn_frames(YEH.frames_per_segment), None
         loaded = OmegaConf.load(GROUPS / "gan" / f"{system}.yaml")
         options: Any = OmegaConf.merge({"seed": 0}, loaded)
         trainer, population = instantiate(options.trainer), instantiate(options.population)
+        if options.get("frames") is not None:
+            inputs = self._frames(instantiate(options.frames), trainer.frames_per_segment)
+            return trainer, population, inputs, None
         start = OneHotClusters() if options.start is None else instantiate(options.start)
         assert isinstance(start, (OneHotClusters, MatchedStart))
         layout = start.fit(self.pooled["train"].values_array, self.table_KV)
@@ -186,18 +172,21 @@ class Corpus:
         }
         return trainer, population, inputs, layout.first_map
 
-    def _drawn_frames(self, count: int) -> dict[str, RaggedArray]:
-        """`count` frames a training segment, spread over its middle half; else the pooled ones."""
-        places = np.linspace(0.25, 0.75, count)
+    def _frames(self, layout: SplicedFrames, count: int) -> dict[str, RaggedArray]:
+        """`count` frames of a training segment; one to validate and to hear the dev voices."""
 
-        def spread(utterance_id: str) -> Float32Array:
-            edges = self._boundaries["train"][utterance_id]
-            index = edges[:-1, None] + places * (np.diff(edges)[:, None] - 1)
-            frames = np.array(self._frames["train"][utterance_id])
-            return frames[index.round().astype(int)].reshape(len(edges) - 1, -1)
+        def spliced(split: str, count: int) -> RaggedArray:
+            features = RaggedArray.open(self.run / "features" / "acoustic" / split)
+            edges = self._boundaries[split]
+            return RaggedArray.from_arrays(
+                {i: layout.rows(np.array(features[i]), e, count=count) for i, e in edges.items()}
+            )
 
-        train = RaggedArray.from_arrays({i: spread(i) for i in self._boundaries["train"]})
-        return {"train": train, "validation": self.pooled["train"], "dev": self.pooled["dev"]}
+        return {
+            "train": spliced("train", count),
+            "validation": spliced("train", 1),
+            "dev": spliced("dev", 1),
+        }
 
     def criterion(self, transcripts: Sequence[Int32Array]) -> dict[str, float]:
         """Weighted perplexity under the run's language model."""

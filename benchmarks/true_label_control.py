@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--preset", choices=("w2vu", "w2vu_cpu"), default="w2vu_cpu")
+    parser.add_argument("--preset", choices=("w2vu", "w2vu_cpu", "yeh2019"), default="w2vu_cpu")
     parser.add_argument("--seed", type=int, default=0, help="of the first member")
     parser.add_argument("--seeds", type=int, help="how many, instead of the preset's")
     parser.add_argument("--vary", nargs="*", metavar="OPTION=VALUE,VALUE,...")
@@ -86,15 +86,16 @@ def main() -> None:
             )
             return {"weighted_lm_perplexity": weighted}
 
+        segments = noisy_one_hot(speech, num_phones, arguments.noise)
         trained = population.play(
             trainer,
-            noisy_one_hot(speech, num_phones, arguments.noise),
+            noisy_one_hot(speech, num_phones, arguments.noise, trainer.frames_per_segment),
             text,
             num_phones=num_phones,
             validate=validate,
             checkpoint_dir=Path(folder) / "checkpoint",
+            validation_segments=segments,
         )
-        segments = noisy_one_hot(speech, num_phones, arguments.noise)
         wrote = [member.transcribe(segments) for member in trained]
         perplexities = [criterion(found)[0] for found in wrote]
     rates = [error_rate(found, speech) for found in wrote]
@@ -130,12 +131,15 @@ def phone_sentences() -> tuple[list[np.ndarray], int]:
     return [join_repeats(s) for s in kept if len(s)], len(ids)
 
 
-def noisy_one_hot(sentences: list[np.ndarray], num_phones: int, noise: float) -> RaggedArray:
+def noisy_one_hot(
+    sentences: list[np.ndarray], num_phones: int, noise: float, num_frames: int = 1
+) -> RaggedArray:
+    """Each phone `num_frames` times in a row of its segment, every time with other noise."""
     rng = np.random.default_rng(1)
-    one_hot = np.eye(num_phones, dtype=np.float32)
+    one_hot = np.tile(np.eye(num_phones, dtype=np.float32), num_frames)
     return RaggedArray.from_arrays(
         {
-            str(i): one_hot[s] + noise * rng.standard_normal((len(s), num_phones), dtype=np.float32)
+            str(i): one_hot[s] + noise * rng.standard_normal(one_hot[s].shape, dtype=np.float32)
             for i, s in enumerate(sentences)
         }
     )

@@ -8,8 +8,9 @@ Axes: M members, N packed rows, B sequences, D dims, V phones.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from torch.nn import functional as F
 from gan.packing import Packing
 from unsup_asr.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array, Int64Array
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class UnpairedData:
     num_phones: int
     num_specials: int = 0
     auxiliary_classes: RaggedArray | None = None  # one id a segment
+    utterances: Int64Array | None = None  # numbers of those to draw; None: all
 
     @classmethod
     def check(
@@ -88,10 +92,28 @@ class UnpairedData:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return cls(segments, values, offsets, num_phones, num_specials, auxiliary_classes)
 
+    def without_short(self, min_segments: int) -> UnpairedData:
+        """Only utterances of so many segments are drawn; ValueError when there is none."""
+        kept = np.flatnonzero(self.segments.lengths >= min_segments)
+        if len(kept) == 0:
+            raise ValueError(
+                f"no utterance has {min_segments} segments, the longest has "
+                f"{self.segments.lengths.max()}: cut more finely, or set padding to masked"
+            )
+        if len(kept) < len(self.segments):
+            log.warning(
+                "%d of %d utterances have fewer than %d segments and are not played with",
+                len(self.segments) - len(kept),
+                len(self.segments),
+                min_segments,
+            )
+        return replace(self, utterances=kept)
+
     def draw(self, step: int, *, seeds: Sequence[int], batch_size: int, device: str) -> Batch:
         """One step's data for each seed: speech in shuffled epochs, text with replacement."""
         rngs = [np.random.default_rng([seed, 1, step]) for seed in seeds]
-        chosen = [utterances_at(step, seed, batch_size, len(self.segments)) for seed in seeds]
+        drawn = np.arange(len(self.segments)) if self.utterances is None else self.utterances
+        chosen = [drawn[utterances_at(step, seed, batch_size, len(drawn))] for seed in seeds]
         speech = [self._gather_speech(utterances) for utterances in chosen]
         text = [
             self._gather_text(rng.integers(len(self.text_offsets) - 1, size=batch_size))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan.packing import Packing, fold_windows, take_rows
+from gan.packing import Packing, fold_windows, lengthened, take_rows
 from unsup_asr.types import Float32Array
 
 
@@ -33,10 +33,14 @@ class GeneratorShape:
     batch_norm_weight: float = 0.0  # 0: no batch norm; wav2vec-U 2.0 starts its weight at 30
     residual: bool = False
     num_auxiliary_classes: int = 0
+    overhang: bool = False  # kernel // 2 zeros at both ends, as fairseq: see `num_overhanging`
 
 
 class Generator(nn.Module):
-    """Segment features of one utterance to phone logits, one row for every `stride` segments."""
+    """Segment features of one utterance to phone logits, one row for every `stride` segments.
+
+    With `overhang`, an even kernel and stride 1 one more row, which reads past the end.
+    """
 
     def __init__(self, shape: GeneratorShape) -> None:
         super().__init__()
@@ -55,13 +59,14 @@ class Generator(nn.Module):
         )
 
     def forward(self, segments_SD: Tensor) -> Tensor:
-        """Logits (ceil(S / stride), V)."""
+        """Logits (ceil(S / stride) + overhanging rows, V)."""
         hidden_SD = segments_SD if self.norm is None else self.norm(segments_SD)
         if self.residual is not None:
             hidden_SD = hidden_SD + self.residual(hidden_SD)
         if self.hidden is not None:
             hidden_SD = torch.relu(self.hidden(hidden_SD))
         left, right = taps_around(self.shape.kernel)
+        right += num_overhanging(self.shape)
         return self.conv(F.pad(hidden_SD.T[None], (left, right)))[0].T
 
     def start_from_map(self, linear_DV: Float32Array) -> None:
@@ -104,11 +109,15 @@ class Generated:
 
 
 def taps_around(kernel: int) -> tuple[int, int]:
-    """Zeros before and after: output t reads segments t - kernel // 2 to t + (kernel - 1) // 2.
-
-    fairseq pads kernel // 2 on both sides, which gives an even kernel one more output past the end.
-    """
+    """Zeros before and after: output t reads segments t - kernel // 2 to t + (kernel - 1) // 2."""
     return kernel // 2, (kernel - 1) // 2
+
+
+def num_overhanging(shape: GeneratorShape) -> int:
+    """Outputs past the last segment: fairseq pads kernel // 2 on both sides, which gives an even
+    kernel one more output than segments, and counts it as spoken.
+    """
+    return int(shape.overhang and shape.kernel % 2 == 0 and shape.stride == 1)
 
 
 def generate(
@@ -118,10 +127,13 @@ def generate(
     *,
     dropout: float = 0.0,
     rngs: Sequence[np.random.Generator] = (),
+    padded: bool = False,
 ) -> Generated:
     """Run each member's generator on its own packed rows. With `dropout` 0 no rng is used.
 
-    The same numbers as `Generator.forward` utterance by utterance, in two matrix products.
+    The same numbers as `Generator.forward` utterance by utterance, in two matrix products. With
+    `padded`, as in fairseq's padded batches: past its end a sequence shorter than the longest is
+    followed by what the residual layer makes of zeros, its bias, and the last outputs read that.
     """
     shape = generators[0].shape
     hidden = features_MND
@@ -151,21 +163,48 @@ def generate(
         weight_MDH = torch.stack([layer.weight.T for layer in layers])
         hidden = torch.baddbmm(torch.stack([h.bias[None] for h in layers]), hidden, weight_MDH)
         hidden = torch.relu(hidden).masked_fill(packing.is_filler_MN[..., None], 0.0)
-    hidden = drop_out(hidden, packing, dropout, rngs)
+    read, hidden = _past_the_ends(generators, hidden, packing, padded=padded)
+    hidden = drop_out(hidden, read, dropout, rngs)
     # Weight (V, D, K) as D x (K V), taps reversed: a row's product is what it adds around itself.
     weights = [
         g.conv.weight.flip(2).permute(1, 2, 0).reshape(hidden.shape[-1], -1) for g in generators
     ]
     left, right = taps_around(shape.kernel)
-    logits = fold_windows(torch.bmm(hidden, torch.stack(weights)), packing, left=right, right=left)
-    if shape.stride == 1:
-        return Generated(logits, packing, auxiliary)
-    strided, rows_MR = _every(packing, shape.stride)
+    logits = fold_windows(torch.bmm(hidden, torch.stack(weights)), read, left=right, right=left)
+    if shape.stride == 1 and not padded:
+        return Generated(logits, read, auxiliary)
+    outputs_MB = (packing.lengths_MB + shape.stride - 1) // shape.stride + num_overhanging(shape)
+    outputs, rows_MR = _every(read, shape.stride, outputs_MB)
     return Generated(
-        take_rows(logits, rows_MR).masked_fill(strided.is_filler_MN[..., None], 0.0),
-        strided,
+        take_rows(logits, rows_MR).masked_fill(outputs.is_filler_MN[..., None], 0.0),
+        outputs,
         auxiliary,
     )
+
+
+def _past_the_ends(
+    generators: Sequence[Generator], hidden_MND: Tensor, packing: Packing, *, padded: bool
+) -> tuple[Packing, Tensor]:
+    """The rows that the convolution reads: those of `packing`, and what it reads past their ends.
+
+    Rows that only an overhanging output stands on are zero.
+    """
+    shape, lengths_MB = generators[0].shape, packing.lengths_MB
+    longest_M1 = lengths_MB.amax(1, keepdim=True)
+    leaks = padded and generators[0].residual is not None
+    if not leaks and num_overhanging(shape) == 0:
+        return packing, hidden_MND
+    read_MB = lengths_MB + num_overhanging(shape)
+    if leaks:
+        _, right = taps_around(shape.kernel)
+        read_MB = torch.maximum(read_MB, torch.minimum(read_MB + right, longest_M1))
+    read = Packing.of_lengths(read_MB)
+    fill = torch.zeros((), device=hidden_MND.device)
+    if leaks:
+        bias = torch.stack([g.residual.bias for g in generators if g.residual is not None])
+        is_in_batch_MN = read.position_MN < longest_M1
+        fill = bias[:, None] * is_in_batch_MN[..., None]
+    return read, lengthened(hidden_MND, packing, read, fill)
 
 
 def drop_out(
@@ -192,8 +231,8 @@ def _normalise(generator: Generator, rows_ND: Tensor, is_filler_N: Tensor) -> Te
     return F.pad(normalised, (0, 0, 0, int(is_filler_N.sum())))
 
 
-def _every(packing: Packing, stride: int) -> tuple[Packing, Tensor]:
-    """Rows 0, stride, 2 stride, ... of each sequence."""
-    strided = Packing.of_lengths((packing.lengths_MB + stride - 1) // stride)
+def _every(packing: Packing, stride: int, counts_MB: Tensor) -> tuple[Packing, Tensor]:
+    """Rows 0, stride, 2 stride, ... of each sequence, so many of each."""
+    strided = Packing.of_lengths(counts_MB)
     rows_MR = packing.starts_MB.gather(1, strided.sequence_MN) + strided.position_MN * stride
     return strided, rows_MR.clamp_max(packing.sequence_MN.shape[1] - 1)

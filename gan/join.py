@@ -48,6 +48,14 @@ def run_starts(logits_MNV: Tensor, packing: Packing) -> tuple[Tensor, Packing]:
     return starts_MJ, joined
 
 
+def padded_columns(packing: Packing, joined: Packing) -> Tensor:
+    """Columns of fairseq's batch after JOIN, (M,): the padding of a sequence that is shorter than
+    the longest is a run too, which is counted before it is dropped.
+    """
+    is_shorter_MB = packing.lengths_MB < packing.width_M[:, None]
+    return (joined.lengths_MB + is_shorter_MB).amax(1)
+
+
 def _is_run_start(logits_MNV: Tensor, packing: Packing) -> Tensor:
     best_MN = logits_MNV.detach().argmax(-1)
     changes_MN = torch.ones_like(best_MN, dtype=torch.bool)

@@ -145,8 +145,8 @@ def _neighbour_distances(logits_MNV: Tensor, follows_MN: Tensor) -> Tensor:
 
 
 def _padded_cells(packing: Packing) -> Tensor:
-    """Rows of the member's batch if all sequences were padded to its longest."""
-    return packing.lengths_MB.amax(1) * packing.num_sequences
+    """Rows of the member's batch if it were padded."""
+    return packing.width_M * packing.num_sequences
 
 
 def _safe_root(squared: Tensor) -> Tensor:

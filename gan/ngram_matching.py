@@ -22,6 +22,8 @@ from torch import Tensor
 from gan.packing import Packing
 from unsup_asr.types import Int32Array, Int64Array
 
+_CELLS_AT_ONCE = 1 << 18  # windows times N-grams: 1 MB, which a cache holds
+
 
 @dataclass(frozen=True)
 class NgramTable:
@@ -63,20 +65,56 @@ def ngram_loss(posteriors_MNV: Tensor, packing: Packing, table: NgramTable) -> T
     """Cross-entropy of the text's N-grams under the expected N-grams of the output: (M,)."""
     sequence, order = packing.sequence_MN, table.order
     windows = sequence.shape[1] - order + 1
-    if windows < 1:
-        raise ValueError(f"the batch has fewer than {order} segments; raise batch_size")
-    is_inside_MN = (sequence[:, :windows] == sequence[:, order - 1 :]) & ~packing.is_filler_MN[
-        :, order - 1 :
-    ]
-    logs_MNV = torch.log(posteriors_MNV.clamp_min(1e-20))
-    expected = []
-    for member, is_inside_N in enumerate(is_inside_MN):
-        joint = torch.zeros((), device=logs_MNV.device)
-        for place in range(order):
-            joint = joint + logs_MNV[member, place : place + windows][:, table.ngrams[:, place]]
-        kept_WZ = joint.masked_fill(~is_inside_N[:, None], -torch.inf)
-        expected.append(torch.logsumexp(kept_WZ, 0) - is_inside_N.sum().clamp_min(1).log())
-    return -(table.shares_Z * torch.stack(expected)).sum(1)
+    last = slice(order - 1, None)
+    is_inside_MN = sequence[:, : max(0, windows)] == sequence[:, last]
+    is_inside_MN &= ~packing.is_filler_MN[:, last]
+    if windows < 1 or not bool(is_inside_MN.any(1).all()):
+        raise ValueError(
+            f"no utterance of the batch has {order} segments; raise batch_size or lower ngram_order"
+        )
+    logs_MVN = torch.log(posteriors_MNV.clamp_min(1e-20)).transpose(1, 2).contiguous()
+    return torch.stack(
+        [
+            _NgramCrossEntropy.apply(logs_VN, is_inside_W, table)
+            for logs_VN, is_inside_W in zip(logs_MVN, is_inside_MN, strict=True)
+        ]
+    )
+
+
+class _NgramCrossEntropy(torch.autograd.Function):
+    """-sum_z P_LM(z) log mean_w prod_i p(z_i | w + i), with its slope in the same pass.
+
+    d / d log p(v | n) = -sum over z and i with z_i = v of P_LM(z) r_z(n - i), where r_z(w), the
+    share of window w in the expected count of z, sums to 1 over windows. A few N-grams at a time,
+    so that neither memory nor caches hold all windows times all N-grams.
+    """
+
+    @staticmethod
+    def forward(ctx, logs_VN: Tensor, is_inside_W: Tensor, table: NgramTable) -> Tensor:
+        num_windows = len(is_inside_W)
+        outside_W = torch.zeros_like(logs_VN[0, :num_windows])
+        outside_W.masked_fill_(~is_inside_W, -torch.inf)
+        slope_VN = torch.zeros_like(logs_VN)
+        loss = is_inside_W.sum().clamp_min(1).log().to(logs_VN.dtype)
+        num_at_once = max(1, _CELLS_AT_ONCE // num_windows)
+        for ngrams, shares_Z in zip(
+            table.ngrams.split(num_at_once), table.shares_Z.split(num_at_once), strict=True
+        ):
+            joint_ZW = outside_W.repeat(len(ngrams), 1)
+            for place, phones_Z in enumerate(ngrams.T):
+                joint_ZW += logs_VN[phones_Z, place : place + num_windows]
+            expected_Z = torch.logsumexp(joint_ZW, 1)
+            loss = loss - shares_Z @ expected_Z
+            joint_ZW.sub_(expected_Z[:, None]).exp_().mul_(shares_Z[:, None])
+            for place, phones_Z in enumerate(ngrams.T):
+                slope_VN[:, place : place + num_windows].index_add_(0, phones_Z, joint_ZW, alpha=-1)
+        ctx.save_for_backward(slope_VN)
+        return loss
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (slope_VN,) = ctx.saved_tensors
+        return gradients[0] * slope_VN, None, None
 
 
 def frame_smoothness(posteriors_MNFV: Tensor, packing: Packing) -> Tensor:

@@ -17,6 +17,7 @@ from unsup_asr.types import Float32Array
 DISCRIMINATOR_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 NGRAMS = "ngrams"
 PADDINGS = ("masked", "reference")
+MIN_SEGMENTS = 3  # of an utterance; fairseq drops shorter ones, and so does padding "reference"
 OWN_OPTIONS = (  # a member's own; all others must be equal in one population
     "seed",
     "generator_init_scale",
@@ -39,8 +40,10 @@ class AdversarialOptions:
     """Options of the game; the defaults are wav2vec-U 1.0 (Baevski et al. 2021; fairseq w2vu.yaml).
 
     An update trains either the discriminator or the generator: of every `discriminator_steps` + 1
-    updates the last is the generator's. `warm_up_updates` first updates are all the
-    discriminator's: it must know good from bad before a generator that starts well is moved.
+    updates the last is the generator's, or the first with `padding` "reference", which follows
+    fairseq in all that its code does otherwise than the paper says. `warm_up_updates` first updates
+    are all the discriminator's: it must know good from bad before a generator that starts well is
+    moved.
     """
 
     updates: int = 150_000
@@ -68,7 +71,7 @@ class AdversarialOptions:
     ngram_order: int = 5
     num_ngrams: int = 10_000  # the most frequent of the text
     frames_per_segment: int = 1  # of objective ngrams: segments hold as many frames in a row
-    padding: str = "masked"  # or reference: losses over padded batches, as fairseq computes them
+    padding: str = "masked"  # or reference: padded batches, turns and ends as in fairseq
     gradient_penalty: float = 1.5
     hard_samples: bool = False  # the discriminator reads drawn phones, not posteriors
     joint_gradient_penalty: bool = False  # one norm a sequence instead of one a phone channel
@@ -113,7 +116,8 @@ class AdversarialOptions:
         if self.objective == NGRAMS:
             return True
         played = update - self.warm_up_updates
-        return played >= 0 and played % (self.discriminator_steps + 1) == self.discriminator_steps
+        turn = 0 if self.padding == "reference" else self.discriminator_steps
+        return played >= 0 and played % (self.discriminator_steps + 1) == turn
 
 
 def new_players(
@@ -137,6 +141,7 @@ def new_players(
                 batch_norm_weight=options.generator_batch_norm,
                 residual=options.generator_residual,
                 num_auxiliary_classes=options.num_auxiliary_classes,
+                overhang=options.padding == "reference",
             )
         )
         discriminator = Discriminator(

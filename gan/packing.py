@@ -21,6 +21,7 @@ class Packing:
 
     sequence_MN: Tensor  # int64, non-decreasing along N; num_sequences marks filler
     num_sequences: int
+    columns_M: Tensor | None = None  # of the padded batch that it stands for; None: as few as fit
 
     @classmethod
     def of_lengths(cls, lengths_MB: Tensor) -> Packing:
@@ -65,6 +66,11 @@ class Packing:
         lengths = torch.cat([self.lengths_MB, torch.ones_like(self.lengths_MB[:, :1])], dim=1)
         return lengths.gather(1, self.sequence_MN) - 1 - self.position_MN
 
+    @property
+    def width_M(self) -> Tensor:
+        """Columns of each member's batch if its sequences were padded."""
+        return self.lengths_MB.amax(1) if self.columns_M is None else self.columns_M
+
     def sum_rows(self, values: Tensor) -> Tensor:
         """Sum (M, N, ...) over the rows of each sequence: (M, B, ...)."""
         index = self.sequence_MN
@@ -98,6 +104,18 @@ def take_rows(values_MNC: Tensor, rows_MR: Tensor) -> Tensor:
     offsets = torch.arange(num_members, device=rows_MR.device)[:, None] * num_rows
     flat = (rows_MR + offsets).flatten()
     return values_MNC.reshape(-1, channels).index_select(0, flat).view(*rows_MR.shape, channels)
+
+
+def lengthened(values_MNC: Tensor, packing: Packing, longer: Packing, fill_MNC: Tensor) -> Tensor:
+    """Each sequence cut or continued to its length in `longer`: (M, N', C), filler zero.
+
+    `fill_MNC` (broadcast to the result) is what stands where a sequence has ended.
+    """
+    source_MN = packing.starts_MB.gather(1, longer.sequence_MN) + longer.position_MN
+    taken = take_rows(values_MNC, source_MN.clamp_max(values_MNC.shape[1] - 1))
+    has_ended_MN = longer.position_MN >= longer.per_row(packing.lengths_MB)
+    continued = torch.where(has_ended_MN[..., None], fill_MNC.to(taken), taken)
+    return continued.masked_fill(longer.is_filler_MN[..., None], 0.0)
 
 
 def windows(values_MNC: Tensor, packing: Packing, *, left: int, right: int) -> Tensor:

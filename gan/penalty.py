@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gan.discriminator import ComposedDiscriminators, hidden_rows, input_gradient_rows
-from gan.packing import Packing, common_prefixes, take_rows
+from gan.packing import Packing, common_prefixes, lengthened, take_rows
 
 PAD_OFFSET = 1  # of fairseq's <pad> among its specials, which follow the phones here
 NUM_SPECIALS = 4
@@ -45,7 +45,7 @@ def slopes_of_padded(
     `real` and `fake` are inputs (M, N, V): padding reads as `<pad>` in text and as the uniform
     posterior in what was generated. Cut to the shorter of the two longest.
     """
-    longest_M = torch.minimum(real[1].lengths_MB.amax(1), fake[1].lengths_MB.amax(1))
+    longest_M = torch.minimum(real[1].width_M, fake[1].width_M)
     padded = Packing.of_lengths(longest_M[:, None].expand(-1, real[1].num_sequences))
     num_phones = real[0].shape[-1]
     pad_V = torch.zeros(num_phones, device=real[0].device)
@@ -71,12 +71,4 @@ def _mix(
 
 def _padded_to(values: tuple[Tensor, Packing], padded: Packing, pad_V: Tensor) -> Tensor:
     """Rows in the longer packing, `pad_V` where a sequence has ended, zeros in filler."""
-    rows_MNV, packing = values
-    position_MN = padded.position_MN
-    lengths_MN = padded.per_row(packing.lengths_MB)
-    source_MN = packing.starts_MB.gather(1, padded.sequence_MN) + position_MN
-    taken = take_rows(rows_MNV, source_MN.clamp_max(rows_MNV.shape[1] - 1))
-    has_ended_MN1 = (position_MN >= lengths_MN)[..., None]
-    return torch.where(has_ended_MN1, pad_V.to(taken), taken).masked_fill(
-        padded.is_filler_MN[..., None], 0.0
-    )
+    return lengthened(values[0], values[1], padded, pad_V)

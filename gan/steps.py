@@ -9,7 +9,7 @@ Axes: M members, N packed rows, B sequences, V phones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from gan import losses
 from gan.batches import Batch
 from gan.discriminator import Discriminator, compose, hidden_rows, scores
 from gan.generator import Generated, Generator, generate
-from gan.join import join_random
+from gan.join import join_random, padded_columns
 from gan.ngram_matching import NgramTable, draw_frames, frame_smoothness, ngram_loss
 from gan.packing import Packing
 from gan.penalty import slopes_of_padded, slopes_of_prefixes
@@ -209,11 +209,14 @@ def _fakes(
         batch.speech,
         dropout=rules.dropout,
         rngs=batch.rngs,
+        padded=rules.as_fairseq,
     )
     logits_MNV, joined = rows.logits_MNV, rows.packing
     if rules.join:
         uniform_MN = uniform_rows(batch.rngs, joined, logits_MNV)
         logits_MNV, joined = join_random(logits_MNV, joined, uniform_MN)
+    if rules.as_fairseq:
+        joined = replace(joined, columns_M=padded_columns(rows.packing, joined))
     fakes_MNV = (
         sample_phones(logits_MNV, joined, batch.rngs)
         if rules.hard_samples

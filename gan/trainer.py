@@ -22,6 +22,7 @@ from gan.generator import phones_only
 from gan.infer import TrainedGenerator, join_repeats, transcribe_all
 from gan.ngram_matching import NgramTable
 from gan.options import (
+    MIN_SEGMENTS,
     NGRAMS,
     OWN_OPTIONS,
     AdversarialOptions,
@@ -117,6 +118,8 @@ def play(
         num_specials=num_specials(shared),
         auxiliary_classes=auxiliary_classes,
     )
+    if shared.padding == "reference":
+        data = data.without_short(MIN_SEGMENTS)
     if shared.auxiliary > 0 and auxiliary_classes is None:
         raise ValueError("auxiliary is set without auxiliary_classes; give both or neither")
     games = [_start(options, data, generator_init, device) for options in members]

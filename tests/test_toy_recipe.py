@@ -71,6 +71,8 @@ def test_the_report_holds_what_is_asked_for(exp, capsys):
     }
     assert report["num_train_speakers"] == 4
     assert report["num_phones"] > 30
+    causes = [line.split(" hears")[0] for line in report["diagnosis"]]  # so small a run fails
+    assert {"what matching", "what realign_2", "in the game, what gan"} <= set(causes)
     assert main(["report", "toy", "--exp", str(exp)]) == 0
     assert (exp / "toy" / "report.html").read_text("utf-8").count("data:image/png") >= 4
 
@@ -243,6 +245,20 @@ def test_game_and_hmm_in_turns(exp, tmp_path, capsys):
     command = ["run", "toy", "--exp", str(copied), *smaller, *loop[:2], "realign.num_rounds=0"]
     assert main(command) == 1
     assert "at least one round" in capsys.readouterr().err
+
+
+def test_ngrams_of_the_text_teach_frames_instead_of_a_discriminator(exp, tmp_path):
+    copied = tmp_path / "exp"
+    shutil.copytree(exp, copied, symlinks=True)
+    smaller = ["gan.trainer.num_ngrams=200", "gan.trainer.generator_hidden=16"]
+    command = ["run", "toy", "--exp", str(copied), "--until", "gan", *SMALL]
+    assert main([*command, "gan=yeh2019", *smaller, "gan.population.num_seeds=1"]) == 0
+    gan = copied / "toy" / "latest" / "gan"
+    report = json.loads((gan / "gan.json").read_text("utf-8"))
+    rows = report["members"][0]["history"]
+    assert rows[-1]["generator_loss"] < rows[1]["generator_loss"]
+    assert "discriminator_loss" not in rows[-1]
+    assert len(read_hypotheses(gan / "hypotheses" / "test.tsv")) == 4
 
 
 @pytest.mark.parametrize("form", ["tsv", "json", "textgrid"])

@@ -109,6 +109,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
                 *(*systems, *words),
             ),
             ("text", "language_model", "gan", "recipe"),
+            version=2,
             reads_references=True,
         )
     )
@@ -202,6 +203,7 @@ def _game(segments: str, suffix: str) -> list[Stage]:
             run_gan,
             ("features", segments, units, matching, "text", "language_model"),
             ("gan", "language_model"),
+            version=2,
             resumable=True,
             stands_for=read_as,
         ),

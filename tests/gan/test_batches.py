@@ -86,3 +86,10 @@ def test_nan_features_are_refused_by_name() -> None:
     data = UnpairedData.check(broken, TEXT, num_phones=3)
     with pytest.raises(ValueError, match="'bad' hold NaN"):
         data.draw(0, seeds=[0], batch_size=2, device="cpu")
+
+
+def test_short_utterances_can_be_left_out_of_every_batch() -> None:
+    data = UnpairedData.check(segments(), TEXT, num_phones=3).without_short(3)
+    for step in range(4):
+        batch = data.draw(step, seeds=[0], batch_size=3, device="cpu")
+        assert sorted(batch.speech.lengths_MB[0].tolist()) == [3, 4, 5]

@@ -23,6 +23,11 @@ def language(count: int, *, seed: int, silence_rate: float = 0.0) -> list[np.nda
 TEXT = language(60, seed=0)
 
 
+def noise() -> list[np.ndarray]:
+    rng = np.random.default_rng(3)
+    return [rng.permutation(np.tile(np.arange(1, 10), 4))[:30].astype(np.int32) for _ in range(60)]
+
+
 def kinds(transcripts: list[np.ndarray], history=BALANCED, silence: int | None = None) -> list[str]:
     found = Diagnosis().findings(transcripts, TEXT, history, num_phones=PHONES, silence=silence)
     return [finding.kind for finding in found]
@@ -42,9 +47,12 @@ def test_a_discriminator_that_wins_is_found() -> None:
     assert kinds(language(60, seed=1), history=winning) == ["discriminator_ahead"]
 
 
-def test_a_discriminator_that_knows_nothing_is_found() -> None:
-    fooled = [{"score_fake": -0.3, "score_real": 0.4}] * 8
-    assert kinds(language(60, seed=1), history=fooled) == ["generator_ahead"]
+FOOLED = [{"score_fake": -0.3, "score_real": 0.4}] * 8
+
+
+def test_a_discriminator_that_knows_nothing_is_found_where_the_output_is_wrong() -> None:
+    assert kinds(noise(), history=FOOLED) == ["generator_ahead", "divergence"]
+    assert kinds(language(60, seed=1), history=FOOLED) == []  # it has nothing to tell apart
 
 
 @pytest.mark.parametrize("factor", [2.0, 0.5])
@@ -54,9 +62,7 @@ def test_output_of_another_length_is_found(factor: float) -> None:
 
 
 def test_output_that_is_no_language_is_found() -> None:
-    rng = np.random.default_rng(3)
-    noise = [rng.permutation(np.tile(np.arange(1, 10), 4))[:30].astype(np.int32) for _ in range(60)]
-    assert kinds(noise) == ["divergence"]
+    assert kinds(noise()) == ["divergence"]
 
 
 def test_silence_at_another_rate_is_found() -> None:
@@ -81,17 +87,25 @@ def test_divergence_is_zero_for_equal_and_one_for_disjoint_bigrams() -> None:
 
 def test_messages_say_what_to_do() -> None:
     few = [np.resize(np.array([1, 2, 4], dtype=np.int32), 70)] * 60
-    fooled = [{"score_fake": -0.3, "score_real": 0.4}] * 8
-    found = Diagnosis().findings(few, TEXT, fooled, num_phones=PHONES, silence=0)
+    found = Diagnosis().findings(few, TEXT, FOOLED, num_phones=PHONES, silence=0)
     text = " ".join(finding.message for finding in found)
     assert "3 of 10 phones" in text
     assert "discriminator_steps" in text
     assert "70.0 phones an utterance against 30.0" in text
 
 
-def test_output_that_does_not_read_like_the_text_is_a_finding():
-    text = [np.array([0, 1, 2], dtype=np.int32)] * 5
-    found = Diagnosis().findings(text, text, [], num_phones=3, perplexities=(31.0, 10.0))
-    assert [f.kind for f in found] == ["perplexity"]
-    assert "31 a phone where the text has 10" in found[0].message
-    assert not Diagnosis().findings(text, text, [], num_phones=3, perplexities=(29.0, 10.0))
+def test_a_stage_that_does_not_read_like_the_text_is_a_finding() -> None:
+    heard = {"matching": 149.0, "gan": 81.0, "realign_8": 39.0, "self_training_2": 31.0}
+    found = Diagnosis().perplexities(heard, of_text=10.0)
+    assert [f.message.split(" hears")[0] for f in found] == [
+        "what gan",
+        "what realign_8",
+        "what self_training_2",
+    ]
+    assert {f.kind for f in found} == {"perplexity"}
+    assert "39 a phone where the text has 10, 3.9 times (at most 3.8 where" in found[1].message
+
+
+def test_a_stage_without_a_limit_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"no limit for the perplexity of stage 'units_2'; expec"):
+        Diagnosis().perplexities({"units_2": 1.0}, of_text=1.0)

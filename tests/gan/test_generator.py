@@ -23,8 +23,10 @@ def packed(dim: int) -> tuple[torch.Tensor, Packing]:
             input_dim=6, num_phones=5, kernel=9, stride=3, batch_norm_weight=30.0, residual=True
         ),
         GeneratorShape(input_dim=6, num_phones=5, kernel=3, hidden=7),
+        GeneratorShape(input_dim=6, num_phones=5, overhang=True),
+        GeneratorShape(input_dim=6, num_phones=5, kernel=3, overhang=True),
     ],
-    ids=["wav2vec-U 1.0", "kernel 1", "wav2vec-U 2.0", "hidden layer"],
+    ids=["wav2vec-U 1.0", "kernel 1", "wav2vec-U 2.0", "hidden layer", "overhang", "odd kernel"],
 )
 def test_packed_generators_equal_plain_ones_utterance_by_utterance(shape: GeneratorShape) -> None:
     torch.manual_seed(0)
@@ -44,6 +46,15 @@ def test_output_is_one_row_a_segment_and_with_stride_3_every_third() -> None:
     assert Generator(GeneratorShape(input_dim=2, num_phones=4))(torch.zeros(7, 2)).shape == (7, 4)
     strided = Generator(GeneratorShape(input_dim=2, num_phones=4, kernel=9, stride=3))
     assert strided(torch.zeros(7, 2)).shape == (3, 4)
+
+
+def test_an_even_kernel_overhangs_by_one_output_as_a_convolution_padded_on_both_sides() -> None:
+    generator = Generator(GeneratorShape(input_dim=2, num_phones=4, overhang=True))
+    rows = torch.randn(7, 2)
+    padded = torch.nn.functional.conv1d(rows.T[None], generator.conv.weight, padding=2)[0].T
+    torch.testing.assert_close(generator(rows), padded)
+    assert generator(rows).shape == (8, 4)
+    assert phones_only(generator, 3)(rows).shape == (8, 3)
 
 
 def test_batch_norm_reads_real_rows_only() -> None:

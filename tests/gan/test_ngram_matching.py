@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from gan import ngram_matching
 from gan.ngram_matching import NgramTable, draw_frames, frame_smoothness, ngram_loss
 from gan.packing import Packing
 from gan.trainer import AdversarialTrainer
@@ -44,18 +45,35 @@ def test_text_shorter_than_the_order_is_refused() -> None:
 
 
 @pytest.mark.parametrize("order", [1, 3])
-def test_loss_is_the_cross_entropy_of_expected_ngrams(order: int) -> None:
+def test_loss_and_slope_are_those_of_the_cross_entropy_of_expected_ngrams(
+    order: int, monkeypatch
+) -> None:
+    monkeypatch.setattr(ngram_matching, "_CELLS_AT_ONCE", 30)  # a few N-grams at a time
     values, packing = posteriors()
     ngrams = table(order)
-    found = ngram_loss(values, packing, ngrams)
+    found_from, expected_from = (values.clone().requires_grad_() for _ in range(2))
+    found = ngram_loss(found_from, packing, ngrams)
+    losses = []
     for member, lengths in enumerate(LENGTHS.tolist()):
-        utterances = values[member, : sum(lengths)].split(lengths)
+        utterances = expected_from[member, : sum(lengths)].split(lengths)
         windows = [u[i : i + order] for u in utterances for i in range(len(u) - order + 1)]
-        loss = 0.0
-        for ngram, share in zip(ngrams.ngrams.tolist(), ngrams.shares_Z.tolist(), strict=True):
-            chances = [np.prod([float(w[i, z]) for i, z in enumerate(ngram)]) for w in windows]
-            loss -= share * np.log(np.mean(chances))
-        assert float(found[member]) == pytest.approx(loss, rel=1e-4)
+        loss = torch.zeros(())
+        for ngram, share in zip(ngrams.ngrams.tolist(), ngrams.shares_Z, strict=True):
+            chances = [torch.stack([w[i, z] for i, z in enumerate(ngram)]).prod() for w in windows]
+            loss = loss - share * torch.stack(chances).mean().log()
+        losses.append(loss)
+    torch.testing.assert_close(found, torch.stack(losses), atol=1e-5, rtol=1e-4)
+    (torch.tensor([1.0, 3.0]) * found).sum().backward()
+    (losses[0] + 3 * losses[1]).backward()
+    torch.testing.assert_close(found_from.grad, expected_from.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_a_batch_of_utterances_shorter_than_the_order_is_refused() -> None:
+    values, packing = posteriors()
+    with pytest.raises(ValueError, match="no utterance of the batch has 6 segments; raise"):
+        ngram_loss(values, packing, NgramTable(torch.zeros(1, 6).long(), torch.ones(1)))
+    with pytest.raises(ValueError, match="no utterance of the batch has 20 segments; raise"):
+        ngram_loss(values, packing, NgramTable(torch.zeros(1, 20).long(), torch.ones(1)))
 
 
 def test_frame_smoothness_is_between_frames_of_one_segment() -> None:

@@ -20,6 +20,12 @@ def test_w2vu_has_the_published_constants() -> None:
     assert (w2vu.gradient_penalty, w2vu.diversity, w2vu.smoothness) == (1.5, 4.0, 0.5)
 
 
+def test_w2vu_has_the_published_number_of_parameters() -> None:
+    generator, discriminator = new_players(trainer("w2vu"), input_dim=512, num_phones=44)
+    assert sum(p.numel() for p in generator.parameters()) == 90_112
+    assert sum(p.numel() for p in discriminator.parameters()) == pytest.approx(0.99e6, rel=0.01)
+
+
 def test_w2vu2_has_the_published_constants() -> None:
     w2vu2 = trainer("w2vu2")
     assert (w2vu2.batch_size, w2vu2.updates, w2vu2.discriminator_steps) == (160, 150_000, 1)
@@ -35,6 +41,14 @@ def test_w2vu2_has_the_published_number_of_parameters() -> None:
     generator, discriminator = new_players(trainer("w2vu2"), input_dim=1024, num_phones=44)
     assert sum(p.numel() for p in generator.parameters()) == pytest.approx(1.52e6, rel=0.01)
     assert sum(p.numel() for p in discriminator.parameters()) == pytest.approx(1.32e6, rel=0.01)
+
+
+def test_yeh2019_has_the_published_network_and_ngrams() -> None:
+    yeh2019 = trainer("yeh2019")
+    assert (yeh2019.objective, yeh2019.ngram_order, yeh2019.num_ngrams) == ("ngrams", 5, 10_000)
+    assert (yeh2019.generator_kernel, yeh2019.generator_hidden) == (1, 512)
+    assert (yeh2019.generator_learning_rate, yeh2019.smoothness) == (1e-3, 1e-5)
+    assert 2 * OmegaConf.load(GROUPS / "gan" / "yeh2019.yaml").frames.context + 1 == 11
 
 
 @pytest.mark.parametrize("preset", sorted(p.stem for p in (GROUPS / "gan").glob("*.yaml")))

@@ -128,6 +128,16 @@ def test_turns_follow_discriminator_steps_and_warm_up() -> None:
     ]
 
 
+def test_reference_turns_begin_with_the_generator() -> None:
+    options = with_changes(padding="reference")
+    assert [options.plays_generator(update) for update in range(4)] == [True, False, True, False]
+    slower = with_changes(padding="reference", discriminator_steps=2, warm_up_updates=1)
+    assert [slower.plays_generator(update) for update in range(6)] == [
+        *[False, True, False, False],
+        *[True, False],
+    ]
+
+
 def test_joined_text_trains_as_text_without_repeats(tmp_path: Path) -> None:
     doubled = [np.repeat(s, 2) for s in sentences(30, seed=2)]
     arguments = {"num_phones": PHONES, "validate": distinct}
@@ -241,6 +251,34 @@ def test_reference_padding_plays_with_specials_and_gives_back_phones(tmp_path: P
     assert weights(trained).shape[0] == PHONES
     plain = train(with_changes(generator_learning_rate=0.05), tmp_path / "masked")
     assert trained.history[-1]["diversity"] != pytest.approx(plain.history[-1]["diversity"])
+
+
+def test_reference_writes_one_output_more_than_segments_for_an_even_kernel(tmp_path: Path) -> None:
+    trained = train(with_changes(**REFERENCE, generator_kernel=4), tmp_path)
+    assert trained.generator.shape.overhang
+    first = segments()["u0"]
+    assert trained.posteriors(first).shape == (len(first) + 1, PHONES)
+    trained.save(tmp_path / "saved")
+    loaded = TrainedGenerator.load(tmp_path / "saved")
+    np.testing.assert_array_equal(loaded.posteriors(first), trained.posteriors(first))
+
+
+def test_reference_does_not_play_with_utterances_of_two_segments(tmp_path: Path, caplog) -> None:
+    rows = segments(6)
+    short = {i: rows[i][:2] for i in rows.ids[:2]}
+    some = RaggedArray.from_arrays({i: np.array(rows[i]) for i in rows} | short)
+    arguments = {"num_phones": PHONES, "validate": distinct}
+    with_changes(**REFERENCE).train(
+        some, sentences(30, seed=2), checkpoint_dir=tmp_path / "some", **arguments
+    )
+    assert "2 of 6 utterances have fewer than 3 segments and are not played with" in caplog.text
+    with pytest.raises(ValueError, match="no utterance has 3 segments, the longest has 2: cut"):
+        with_changes(**REFERENCE).train(
+            RaggedArray.from_arrays(short),
+            sentences(30, seed=2),
+            checkpoint_dir=tmp_path / "none",
+            **arguments,
+        )
 
 
 def test_members_of_a_training_equal_trainings_alone(tmp_path: Path) -> None:

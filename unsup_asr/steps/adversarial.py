@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,14 +16,17 @@ from unsup_asr.criterion import weighted_perplexity
 from unsup_asr.phone_text import read_text_ids
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Clusterer, LanguageModelScorer
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.ragged import RaggedArray, RaggedWriter
 from unsup_asr.stages import StageContext
+from unsup_asr.steps.conditions import silence_id
 from unsup_asr.steps.data import SPLITS, open_split
 from unsup_asr.steps.matching import merge_repeats, write_segment_posteriors
-from unsup_asr.steps.scoring import write_segment_hypotheses
+from unsup_asr.steps.scoring import text_perplexity, write_segment_hypotheses
 from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
+
+_SCRATCH = "scratch"
 
 
 def run_gan(context: StageContext) -> None:
@@ -47,11 +51,12 @@ def run_gan(context: StageContext) -> None:
     with progress_bar(trainer.updates, "gan") as tick:
         members = population.play(
             trainer,
-            inputs["train"],
+            _training_segments(context, options, inputs["train"]),
             text,
             num_phones=len(inventory),
             validate=validate,
             checkpoint_dir=context.out / "checkpoint",
+            validation_segments=inputs["train"],
             generator_init=first_map,
             auxiliary_classes=_auxiliary_classes(context, options),
             progress=tick,
@@ -62,7 +67,8 @@ def run_gan(context: StageContext) -> None:
         wrote, [c["lm_perplexity"] for c in criteria], vocabulary_size=len(inventory)
     )
     chosen = choices[population.rule]
-    findings = _findings(options, members, wrote, chosen, text, num_phones=len(inventory))
+    heard = criteria[chosen]["weighted_lm_perplexity"]
+    findings = _findings(context, members, wrote, chosen, text, inventory, perplexity=heard)
     for finding in findings:
         log.warning("gan: %s", finding)
     report = {
@@ -92,12 +98,21 @@ def run_gan(context: StageContext) -> None:
             phones = {i: p.argmax(axis=1).astype(np.int32) for i, p in of_split["test"].items()}
             write_segment_hypotheses(context, "test", phones, inventory, folder=f"members/{number}")
     write_segment_posteriors(context, posteriors[chosen])
+    if (context.out / _SCRATCH).exists():
+        shutil.rmtree(context.out / _SCRATCH)
 
 
 def _generator_inputs(
     context: StageContext, options: DictConfig
 ) -> tuple[dict[str, RaggedArray], Float32Array | None]:
-    """What the generator reads of each split, and the map it starts from."""
+    """What the generator reads of each segment, by split, and the map it starts from."""
+    if options.get("frames") is not None:
+        if options.start is not None:
+            raise ValueError(
+                "gan.frames and gan.start are both given; frames have no clusters to start from: "
+                "set one of them to null"
+            )
+        return {split: _frames(context, options, split, count=1) for split in SPLITS}, None
     pooled = {split: open_split(context, "units", "pooled", split) for split in SPLITS}
     if options.start is None:
         return pooled, None
@@ -110,6 +125,33 @@ def _generator_inputs(
             {i: layout.rows(features[i], clusters[i]) for i in features}
         )
     return inputs, layout.first_map
+
+
+def _training_segments(
+    context: StageContext, options: DictConfig, segments: RaggedArray
+) -> RaggedArray:
+    """The training segments as the trainer reads them: with several frames each, if it draws."""
+    count = instantiate(options.trainer).frames_per_segment
+    if count == 1:
+        return segments
+    if options.get("frames") is None:
+        raise ValueError(
+            f"gan.trainer.frames_per_segment is {count}, and segments are pooled into one row: set "
+            "gan.frames, as gan=yeh2019 does, or frames_per_segment to 1"
+        )
+    return _frames(context, options, "train", count=count)
+
+
+def _frames(context: StageContext, options: DictConfig, split: str, *, count: int) -> RaggedArray:
+    """`count` spliced frames of each segment, on disk: they take several times the features."""
+    layout = instantiate(options.frames)
+    features = open_split(context, "features", "acoustic", split)
+    edges = open_split(context, "segments", "boundaries", split)
+    folder = context.out / _SCRATCH / f"{split}_{count}"
+    with RaggedWriter(folder) as writer:
+        for i in edges:
+            writer.append(i, layout.rows(np.array(features[i]), np.array(edges[i]), count=count))
+    return RaggedArray.open(folder)
 
 
 def _auxiliary_classes(context: StageContext, options: DictConfig) -> RaggedArray | None:
@@ -126,21 +168,32 @@ def _auxiliary_classes(context: StageContext, options: DictConfig) -> RaggedArra
 
 
 def _findings(
-    options: DictConfig,
+    context: StageContext,
     members: Sequence[Any],
     wrote: Sequence[Sequence[Int32Array]],
     chosen: int,
     text: Sequence[Int32Array],
+    inventory: Sequence[str],
     *,
-    num_phones: int,
+    perplexity: float,
 ) -> list[str]:
-    """Why the chosen member may have failed, and whether choosing meant anything."""
-    diagnosis = instantiate(options.diagnosis)
-    joined = [merge_repeats(sentence) for sentence in text]
-    found = diagnosis.findings(
-        wrote[chosen], joined, members[chosen].history, num_phones=num_phones
-    )
-    return [finding.message for finding in [*found, *diagnosis.members(wrote)]]
+    """Why the chosen member may have failed, and whether choosing meant anything.
+
+    `perplexity` is the weighted one of what the chosen member wrote.
+    """
+    diagnosis = instantiate(context.config.gan.diagnosis)
+    found = [
+        *diagnosis.perplexities({"gan": perplexity}, of_text=text_perplexity(context)),
+        *diagnosis.findings(
+            wrote[chosen],
+            [merge_repeats(sentence) for sentence in text],
+            members[chosen].history,
+            num_phones=len(inventory),
+            silence=silence_id(inventory),
+        ),
+        *diagnosis.members(wrote),
+    ]
+    return [finding.message for finding in found]
 
 
 def _of_segments(generator: Any, rows: RaggedArray) -> dict[str, Float32Array]:

@@ -34,6 +34,11 @@ def silence_policy(references: Sequence[Transcript]) -> str:
     return f"{' '.join(found)} counted" if found else "not counted"
 
 
+def silence_id(inventory: Sequence[str]) -> int | None:
+    """The phone that stands for silence, by its place in the inventory; None without one."""
+    return next((i for i, phone in enumerate(inventory) if phone in SILENCES), None)
+
+
 def audio_digest(utterances: Iterable[Utterance]) -> str:
     """12 hex digits that name recordings by id, speaker and length to the millisecond.
 

@@ -23,7 +23,6 @@ from unsup_asr.metrics import (
     reference_digest,
 )
 from unsup_asr.phone_text import flat_phones, phone_ids, read_inventory, read_phone_sentences
-from unsup_asr.protocols import LanguageModelScorer
 from unsup_asr.report_assets import Assets, SpectrogramExample, spectrogram_example
 from unsup_asr.results import (
     FINAL_ROW,
@@ -37,11 +36,17 @@ from unsup_asr.results import (
 )
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.boundary_scoring import boundaries_of, found_edges_of, iterations_of
-from unsup_asr.steps.conditions import audio_digest, decodings, phone_fold, silence_policy
+from unsup_asr.steps.conditions import (
+    audio_digest,
+    decodings,
+    phone_fold,
+    silence_id,
+    silence_policy,
+)
 from unsup_asr.steps.ctc import decoder_file, decoder_files
 from unsup_asr.steps.curves import training_curves
 from unsup_asr.steps.references import read_references
-from unsup_asr.steps.scoring import read_criterion
+from unsup_asr.steps.scoring import read_criterion, text_perplexity
 from unsup_asr.steps.word_scoring import score_words
 from unsup_asr.transcripts import read_hypotheses
 from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
@@ -138,7 +143,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
             for r in references[:_SHOWN_TRANSCRIPTS]
         ),
         confusion=confusions(references, hypotheses[final]),
-        diagnosis=_diagnosis(context, final, flat, [h.phones for h in recognised], chosen),
+        diagnosis=diagnose(context, final, flat, [h.phones for h in recognised], chosen),
         population=_population(context, references),
         layer_weights=_layer_weights(context),
         iterations=iterations_of(context, rows, references),
@@ -230,29 +235,43 @@ def _layer_weights(context: StageContext) -> LayerWeights | None:
     return LayerWeights.from_json(superb["layer_weights"])
 
 
-def _diagnosis(
+def diagnose(
     context: StageContext,
     final: str,
     text: Sequence[Sequence[str]],
     recognised: Sequence[Sequence[str]],
     chosen: Collection[str],
 ) -> tuple[str, ...]:
-    """Why the run may have failed, by signs that need no references.
+    """Why the run may have failed, by signs that need no references; causes first.
 
-    What is wrong with the game counts where the run went on with it, or failed.
+    A network learns wrong labels well, so a model with a low criterion proves little: what the
+    acoustics alone heard in the last realignment counts too. What is wrong with matching and the
+    game counts where the run went on with it (`chosen`), or failed.
     """
     inventory = read_inventory(context.input("text").file("inventory.json"))
-    arpa = context.input("language_model").file("phones.arpa")
-    scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
-    findings = instantiate(context.config.gan.diagnosis).findings(
-        [phone_ids(phones, inventory) for phones in recognised],
-        [phone_ids(phones, inventory) for phones in text],
-        [],
-        num_phones=len(inventory),
-        perplexities=(read_criterion(context.input(final)), scorer.perplexity(arpa, text)),
-    )
-    messages = [finding.message for finding in findings]
-    if "gan" in context.artifacts and (messages or "gan" in chosen):
+    diagnosis = instantiate(context.config.gan.diagnosis)
+    of_text = text_perplexity(context)
+
+    def does_not_read_like_text(*stages: str) -> list[str]:
+        heard = {stage: read_criterion(context.input(stage)) for stage in stages}
+        return [found.message for found in diagnosis.perplexities(heard, of_text=of_text)]
+
+    realigned = [name for name in context.artifacts if name.startswith(("realign_", "hmm_"))]
+    of_end = does_not_read_like_text(*realigned[-1:], final)
+    of_end += [
+        found.message
+        for found in diagnosis.findings(
+            [phone_ids(phones, inventory) for phones in recognised],
+            [phone_ids(phones, inventory) for phones in text],
+            [],
+            num_phones=len(inventory),
+            silence=silence_id(inventory),
+        )
+    ]
+    of_start: list[str] = []
+    if "matching" in context.artifacts and (of_end or "matching" in chosen):
+        of_start += does_not_read_like_text("matching")
+    if "gan" in context.artifacts and (of_end or "gan" in chosen):
         game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
-        messages += [f"in the game, {message}" for message in game["findings"]]
-    return tuple(messages)
+        of_start += [f"in the game, {message}" for message in game["findings"]]
+    return (*of_start, *of_end)

@@ -13,12 +13,14 @@ from unsup_asr.artifacts import Artifact
 from unsup_asr.config import instantiate
 from unsup_asr.criterion import weighted_perplexity
 from unsup_asr.frames import frame_boundary
-from unsup_asr.phone_text import read_inventory
+from unsup_asr.phone_text import flat_phones, read_inventory, read_phone_sentences
 from unsup_asr.protocols import LanguageModelScorer, PhoneDecoder
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import open_split
 from unsup_asr.transcripts import write_hypotheses
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array, Seconds
+
+_MEASURED_SENTENCES = 5000  # of the text
 
 
 def run_criterion(context: StageContext, sequences: Sequence[Sequence[str]]) -> float:
@@ -44,6 +46,14 @@ def run_criterion(context: StageContext, sequences: Sequence[Sequence[str]]) -> 
 def read_criterion(artifact: Artifact) -> float:
     """The weighted perplexity of a system's unconstrained output."""
     return float(json.loads(artifact.file("criterion.json").read_text("utf-8"))["weighted"])
+
+
+def text_perplexity(context: StageContext) -> float:
+    """Of the text's first sentences under the model of the whole text: what to compare with."""
+    text = read_phone_sentences(context.input("text").file("phones.txt"))[:_MEASURED_SENTENCES]
+    scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
+    arpa = context.input("language_model").file("phones.arpa")
+    return scorer.perplexity(arpa, [flat_phones(sentence) for sentence in text])
 
 
 def boundary_times(
