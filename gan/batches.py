@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gan.packing import Packing
 from unsup_asr.ragged import RaggedArray
@@ -27,7 +26,7 @@ class Batch:
 
     features_MND: Tensor
     speech: Packing
-    text_MNV: Tensor  # one-hot, fairseq's specials included where they are played with
+    text_MN: Tensor  # phone ids
     text: Packing
     targets_MN: Tensor | None  # class of each speech row for the auxiliary task, -1 where unknown
     rngs: list[np.random.Generator]  # for what the step itself draws: dropout, JOIN, interpolation
@@ -41,7 +40,6 @@ class UnpairedData:
     text_values: Int32Array
     text_offsets: Int64Array
     num_phones: int
-    num_specials: int = 0
     auxiliary_classes: RaggedArray | None = None  # one id a segment
 
     @classmethod
@@ -51,7 +49,6 @@ class UnpairedData:
         text: Sequence[Int32Array],
         *,
         num_phones: int,
-        num_specials: int = 0,
         auxiliary_classes: RaggedArray | None = None,
     ) -> UnpairedData:
         """ValueError for empty or impossible data."""
@@ -86,7 +83,7 @@ class UnpairedData:
                 f"{len(segments)} and {segments.offsets[-1]}, in the same order"
             )
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        return cls(segments, values, offsets, num_phones, num_specials, auxiliary_classes)
+        return cls(segments, values, offsets, num_phones, auxiliary_classes)
 
     def draw(self, step: int, *, seeds: Sequence[int], batch_size: int, device: str) -> Batch:
         """One step's data for each seed: speech in shuffled epochs, text with replacement."""
@@ -100,13 +97,11 @@ class UnpairedData:
         speech_packing = Packing.of_lengths(torch.stack([n for _, n in speech]))
         text_packing = Packing.of_lengths(torch.stack([n for _, n in text]))
         features = _stack_padded([x for x, _ in speech])
-        ids = _stack_padded([x for x, _ in text])
-        one_hot = F.one_hot(ids, self.num_phones + self.num_specials).float()
-        one_hot.masked_fill_(text_packing.is_filler_MN[..., None], 0.0)
+        phones = _stack_padded([x for x, _ in text])
         return Batch(
             features.to(device),
             _to(speech_packing, device),
-            one_hot.to(device),
+            phones.to(device),
             _to(text_packing, device),
             self._targets(chosen, speech_packing, device),
             rngs,

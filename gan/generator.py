@@ -183,7 +183,8 @@ def drop_out(
         rows = int(packing.lengths_MB[member].sum())
         drawn = np.frombuffer(rng.bytes(2 * rows * values_MNC.shape[-1]), dtype=np.uint16)
         keep[member, :rows] = torch.from_numpy(drawn >= threshold).view(rows, -1)
-    return values_MNC * keep.to(values_MNC.device) * (1.0 / (1.0 - threshold / 2**16))
+    scale = 1.0 / (1.0 - threshold / 2**16)
+    return values_MNC * keep.to(values_MNC.device).to(values_MNC.dtype).mul_(scale)
 
 
 def _normalise(generator: Generator, rows_ND: Tensor, is_filler_N: Tensor) -> Tensor:

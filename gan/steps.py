@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gan import losses
 from gan.batches import Batch
-from gan.discriminator import Discriminator, compose, hidden_rows, scores
+from gan.discriminator import Discriminator, compose, hidden_rows, hidden_rows_of_text, scores
 from gan.generator import Generated, Generator, generate
 from gan.join import join_random
 from gan.ngram_matching import NgramTable, draw_frames, frame_smoothness, ngram_loss
@@ -97,7 +97,7 @@ def train_discriminators(
         _, _, fake_MNV, fake = _fakes(members, batch, rules)
     composed = compose([m.discriminator for m in members], dtype=rules.discriminator_dtype)
     hidden_fake = hidden_rows(composed, fake_MNV, fake)
-    hidden_real = hidden_rows(composed, batch.text_MNV, batch.text)
+    hidden_real = hidden_rows_of_text(composed, batch.text_MN, batch.text)
     scores_fake = scores(composed, hidden_fake, fake)
     scores_real = scores(composed, hidden_real, batch.text)
     game_M = rules.objective.discriminator(scores_fake, scores_real)
@@ -105,7 +105,7 @@ def train_discriminators(
     if any(m.options.gradient_penalty > 0 for m in members):
         if rules.as_fairseq:
             slopes_MNV, pairs = slopes_of_padded(
-                composed, (batch.text_MNV, batch.text), (fake_MNV, fake), batch.rngs
+                composed, (batch.text_MN, batch.text), (fake_MNV, fake), batch.rngs
             )
         else:
             slopes_MNV, pairs = slopes_of_prefixes(

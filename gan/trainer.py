@@ -28,7 +28,6 @@ from gan.options import (
     game_options,
     game_rules,
     new_players,
-    num_specials,
 )
 from gan.steps import Member, match_ngrams, train_discriminators, train_generators
 from unsup_asr.ragged import RaggedArray
@@ -114,7 +113,6 @@ def play(
         segments,
         text,
         num_phones=num_phones,
-        num_specials=num_specials(shared),
         auxiliary_classes=auxiliary_classes,
     )
     if shared.auxiliary > 0 and auxiliary_classes is None:

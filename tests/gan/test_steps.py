@@ -10,7 +10,6 @@ import torch
 from gan.batches import UnpairedData
 from gan.options import AdversarialOptions, game_options, game_rules, new_players
 from gan.packing import Packing
-from gan.penalty import NUM_SPECIALS
 from gan.steps import (
     GameOptions,
     Member,
@@ -141,8 +140,7 @@ def gradient_norms(padding: str, step) -> tuple[float, float]:
     options = replace(OPTIONS, padding=padding, clip_norm=1e-3)
     generator, discriminator = new_players(options, input_dim=DIM, num_phones=PHONES)
     player = Member(game_options(options), generator, discriminator)
-    source = replace(data(), num_specials=NUM_SPECIALS if padding == "reference" else 0)
-    step([player], source.draw(0, seeds=[0], batch_size=4, device="cpu"), game_rules(options))
+    step([player], data().draw(0, seeds=[0], batch_size=4, device="cpu"), game_rules(options))
     norms = []
     for module in (generator, discriminator):
         gradients = [p.grad.flatten() for p in module.parameters() if p.grad is not None]
