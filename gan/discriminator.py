@@ -6,7 +6,8 @@ mean over time. Higher means "generated" (as in fairseq, the reverse of Goodfell
 `Discriminator.forward` is the readable definition. `hidden_rows` and `scores` compute the same
 for depth 2: nothing stands between its first two convolutions, so they compose into one with
 2 K - 1 taps, and the last convolution followed by a mean is a dot product with partial sums of
-its kernel. Text is one-hot, so `hidden_rows_of_text` looks its rows up. `input_gradient_rows` gives d score / d input in closed form for the gradient penalty.
+its kernel. Text is one-hot, so `hidden_rows_of_text` looks its rows up. `input_gradient_rows`
+gives d score / d input in closed form for the gradient penalty.
 
 Axes: M members, N packed rows, B sequences, T time, V phones, H hidden channels, K taps.
 """

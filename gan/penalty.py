@@ -43,8 +43,8 @@ def slopes_of_padded(
 ) -> tuple[Tensor, Packing]:
     """The same as fairseq computes it: one length for the batch, padding scored as if spoken.
 
-    `real` are phone ids (M, N), `fake` inputs (M, N, V): padding reads as `<pad>` in text and as the
-    uniform posterior in what was generated. Cut to the shorter of the two longest.
+    `real` are phone ids (M, N), `fake` inputs (M, N, V): padding reads as `<pad>` in text and as
+    the uniform posterior in what was generated. Cut to the shorter of the two longest.
     """
     longest_M = torch.minimum(real[1].lengths_MB.amax(1), fake[1].lengths_MB.amax(1))
     padded = Packing.of_lengths(longest_M[:, None].expand(-1, real[1].num_sequences))
