@@ -100,9 +100,9 @@ class UnpairedData:
         phones = _stack_padded([x for x, _ in text])
         return Batch(
             features.to(device),
-            _to(speech_packing, device),
+            speech_packing.to(device),
             phones.to(device),
-            _to(text_packing, device),
+            text_packing.to(device),
             self._targets(chosen, speech_packing, device),
             rngs,
         )
@@ -152,19 +152,17 @@ def pack_utterances(arrays: Sequence[Float32Array], *, device: str) -> tuple[Ten
     """Utterances of one member, packed: (1, N, D)."""
     lengths = torch.tensor([[len(array) for array in arrays]])
     rows = torch.from_numpy(np.concatenate(arrays).astype(np.float32, copy=False))
-    return rows[None].to(device), _to(Packing.of_lengths(lengths), device)
+    return rows[None].to(device), Packing.of_lengths(lengths).to(device)
 
 
 def _stack_padded(arrays: list[Tensor]) -> Tensor:
+    if len(arrays) == 1:
+        return arrays[0][None]
     longest = max(len(array) for array in arrays)
     out = arrays[0].new_zeros(len(arrays), longest, *arrays[0].shape[1:])
     for row, array in zip(out, arrays, strict=True):
         row[: len(array)] = array
     return out
-
-
-def _to(packing: Packing, device: str) -> Packing:
-    return Packing(packing.sequence_MN.to(device), packing.num_sequences)
 
 
 def _name_bad_utterance(segments: RaggedArray, chosen: Int64Array) -> str:

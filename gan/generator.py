@@ -128,8 +128,8 @@ def generate(
     if generators[0].norm is not None:
         hidden = torch.stack(
             [
-                _normalise(g, x, f)
-                for g, x, f in zip(generators, hidden, packing.is_filler_MN, strict=True)
+                _normalise(g, x, rows)
+                for g, x, rows in zip(generators, hidden, packing.most_rows, strict=True)
             ]
         )
     auxiliary = None
@@ -173,28 +173,27 @@ def drop_out(
 ) -> Tensor:
     """Zero entries with this probability, rescale the rest; each member draws from its own rng.
 
-    Only real rows draw, so a member's numbers do not depend on whom it is trained beside.
+    Only real rows draw, so a member's numbers do not depend on whom it is trained beside; the host
+    must know how many they are.
     """
     if probability == 0.0:
         return values_MNC
     threshold = round(probability * 2**16)
     keep = torch.zeros(values_MNC.shape, dtype=torch.bool)
-    for member, rng in enumerate(rngs):
-        rows = int(packing.lengths_MB[member].sum())
+    for member, (rng, rows) in enumerate(zip(rngs, packing.most_rows, strict=True)):
         drawn = np.frombuffer(rng.bytes(2 * rows * values_MNC.shape[-1]), dtype=np.uint16)
         keep[member, :rows] = torch.from_numpy(drawn >= threshold).view(rows, -1)
     scale = 1.0 / (1.0 - threshold / 2**16)
     return values_MNC * keep.to(values_MNC.device).to(values_MNC.dtype).mul_(scale)
 
 
-def _normalise(generator: Generator, rows_ND: Tensor, is_filler_N: Tensor) -> Tensor:
+def _normalise(generator: Generator, rows_ND: Tensor, num_rows: int) -> Tensor:
     assert generator.norm is not None
-    normalised = generator.norm(rows_ND[~is_filler_N])
-    return F.pad(normalised, (0, 0, 0, int(is_filler_N.sum())))
+    return F.pad(generator.norm(rows_ND[:num_rows]), (0, 0, 0, len(rows_ND) - num_rows))
 
 
 def _every(packing: Packing, stride: int) -> tuple[Packing, Tensor]:
     """Rows 0, stride, 2 stride, ... of each sequence."""
-    strided = Packing.of_lengths((packing.lengths_MB + stride - 1) // stride)
+    strided = packing.with_lengths(lambda lengths_MB: (lengths_MB + stride - 1) // stride)
     rows_MR = packing.starts_MB.gather(1, strided.sequence_MN) + strided.position_MN * stride
     return strided, rows_MR.clamp_max(packing.sequence_MN.shape[1] - 1)

@@ -47,7 +47,13 @@ def slopes_of_padded(
     the uniform posterior in what was generated. Cut to the shorter of the two longest.
     """
     longest_M = torch.minimum(real[1].lengths_MB.amax(1), fake[1].lengths_MB.amax(1))
-    padded = Packing.of_lengths(longest_M[:, None].expand(-1, real[1].num_sequences))
+    lengths_MB = longest_M[:, None].expand(-1, real[1].num_sequences)
+    if fake[1].host_lengths_MB is None:
+        assert real[1].host_lengths_MB is not None
+        longest_text = real[1].host_lengths_MB.amax(1) * real[1].num_sequences
+        padded = Packing.within(lengths_MB, tuple(longest_text.tolist()))
+    else:
+        padded = Packing.of_lengths(lengths_MB)
     num_phones = fake[0].shape[-1]
     pad_V = torch.zeros(num_phones, device=fake[0].device)
     pad_V[num_phones - NUM_SPECIALS + PAD_OFFSET] = 1.0

@@ -59,6 +59,7 @@ class Member:
             betas=betas,
             eps=1e-6,
             weight_decay=0.0,
+            fused=True,
         )
         self.discriminator_optimizer = torch.optim.AdamW(
             discriminator.parameters(),
@@ -66,6 +67,7 @@ class Member:
             betas=betas,
             eps=1e-6,
             weight_decay=options.discriminator_weight_decay,
+            fused=True,
         )
         self.start: Generator | None = None  # frozen, for the anchor
 
@@ -82,6 +84,7 @@ class Rules:
     padding: str = "masked"
     frames_per_segment: int = 1  # of `match_ngrams`
     discriminator_dtype: torch.dtype = torch.float32
+    fixed_rows: bool = False  # JOIN leaves filler instead of telling the host how many rows it kept
 
     @property
     def as_fairseq(self) -> bool:
@@ -155,7 +158,7 @@ def match_ngrams(
     rows = generate(
         [m.generator for m in members],
         frames,
-        Packing.of_lengths(batch.speech.lengths_MB * num_frames),
+        batch.speech.with_lengths(lambda lengths_MB: lengths_MB * num_frames),
         dropout=rules.dropout,
         rngs=batch.rngs,
     )
@@ -213,7 +216,9 @@ def _fakes(
     logits_MNV, joined = rows.logits_MNV, rows.packing
     if rules.join:
         uniform_MN = uniform_rows(batch.rngs, joined, logits_MNV)
-        logits_MNV, joined = join_random(logits_MNV, joined, uniform_MN)
+        logits_MNV, joined = join_random(
+            logits_MNV, joined, uniform_MN, fixed_rows=rules.fixed_rows
+        )
     fakes_MNV = (
         sample_phones(logits_MNV, joined, batch.rngs)
         if rules.hard_samples
@@ -241,10 +246,9 @@ def sample_phones(
 
 
 def uniform_rows(rngs: Sequence[np.random.Generator], packing: Packing, like: Tensor) -> Tensor:
-    """Uniform draws in [0, 1) for the real rows of each member, from its own rng: (M, N)."""
-    out = torch.zeros(like.shape[:2])
-    totals = packing.lengths_MB.sum(1).tolist()
-    for row, rng, count in zip(out, rngs, totals, strict=True):
+    """Uniform draws in [0, 1) for the rows of each member, from its own rng: (M, N)."""
+    out = torch.zeros(packing.sequence_MN.shape)
+    for row, rng, count in zip(out, rngs, packing.most_rows, strict=True):
         row[:count] = torch.from_numpy(rng.random(count, dtype=np.float32))
     return out.to(like.device)
 
@@ -261,13 +265,30 @@ def _update(
         member.generator_optimizer.zero_grad(set_to_none=True)
         member.discriminator_optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    turns = [m.generator if generators_turn else m.discriminator for m in members]
+    clipped = [
+        [m.generator, m.discriminator] if rules.as_fairseq else [player]
+        for m, player in zip(members, turns, strict=True)
+    ]
+    _clip_gradients(
+        [[p for module in modules for p in module.parameters()] for modules in clipped],
+        [m.options.clip_norm for m in members],
+    )
     for member in members:
-        player = member.generator if generators_turn else member.discriminator
-        clipped = list(player.parameters())
-        if rules.as_fairseq:
-            clipped = [*member.generator.parameters(), *member.discriminator.parameters()]
-        nn.utils.clip_grad_norm_(clipped, member.options.clip_norm, error_if_nonfinite=True)
         optimizer = (
             member.generator_optimizer if generators_turn else member.discriminator_optimizer
         )
         optimizer.step()
+
+
+def _clip_gradients(parameters: list[list[nn.Parameter]], clip_norms: list[float]) -> None:
+    """Scale each member's gradients to its norm at the most, all members' tensors at once."""
+    gradients = [[p.grad for p in member if p.grad is not None] for member in parameters]
+    every = [gradient for member in gradients for gradient in member]
+    norms_MP = torch.stack(torch._foreach_norm(every)).view(len(gradients), -1)
+    norm_M = torch.linalg.vector_norm(norms_MP, dim=1)
+    scale_M = (norm_M.new_tensor(clip_norms) / (norm_M + 1e-6)).clamp_max(1.0)
+    scales = [
+        scale for scale, member in zip(scale_M.unbind(), gradients, strict=True) for _ in member
+    ]
+    torch._foreach_mul_(every, scales)
