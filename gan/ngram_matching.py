@@ -91,8 +91,7 @@ def draw_frames(
 ) -> Tensor:
     """One frame's row of each segment, drawn by each member's own rng: (M, N, V)."""
     drawn = torch.zeros(values_MNFV.shape[:2], dtype=torch.int64)
-    totals = packing.lengths_MB.sum(1).tolist()
-    for row, rng, count in zip(drawn, rngs, totals, strict=True):
+    for row, rng, count in zip(drawn, rngs, packing.most_rows, strict=True):
         row[:count] = torch.from_numpy(rng.integers(values_MNFV.shape[2], size=count))
     index = drawn.to(values_MNFV.device)[..., None, None].expand(-1, -1, 1, values_MNFV.shape[3])
     return values_MNFV.gather(2, index)[:, :, 0]

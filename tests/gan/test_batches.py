@@ -44,6 +44,18 @@ def test_a_seed_draws_the_same_alone_and_beside_another() -> None:
     assert alone.rngs[0].random() == beside.rngs[1].random()
 
 
+def test_what_a_seed_draws_does_not_change_from_version_to_version() -> None:
+    counts = range(1, 21)
+    rows = segments(**{f"u{n}": np.zeros((n, 2), np.float32) for n in counts})
+    data = UnpairedData.check(rows, [ids(*[0] * n) for n in counts], num_phones=1)
+    batch = data.draw(3, seeds=[8], batch_size=4, device="cpu")
+    assert batch.speech.lengths_MB.tolist() == [[20, 15, 18, 13]]
+    assert batch.text.lengths_MB.tolist() == [[5, 8, 9, 12]]
+    assert list(batch.rngs[0].bytes(6)) == [21, 4, 116, 213, 120, 149]
+    found = batch.rngs[0].random(2, dtype=np.float32).tolist()
+    assert found == pytest.approx([0.9387194514, 0.6270986199])
+
+
 def test_auxiliary_classes_follow_their_segments() -> None:
     rows = segments()
     numbers = {i: np.arange(len(rows[i]), dtype=np.int32) + 10 * n for n, i in enumerate(rows)}
