@@ -1,5 +1,6 @@
 """A member trained beside others has the numbers that it has alone."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -120,11 +121,15 @@ WAV2VEC_U_2 = {
 }
 
 
-@pytest.mark.parametrize("step", [train_generators, train_discriminators, match_ngrams])
 @pytest.mark.parametrize(
-    "changes",
-    [{}, {"hard_samples": True}, {"padding": "reference"}, {"join": False}, WAV2VEC_U_2],
-    ids=["published", "hard", "reference", "frames", "wav2vec-u 2"],
+    ("step", "changes"),
+    [
+        (match_ngrams, {}),
+        *itertools.product(
+            (train_generators, train_discriminators),
+            ({}, {"hard_samples": True}, {"padding": "reference"}, {"join": False}, WAV2VEC_U_2),
+        ),
+    ],
 )
 def test_a_step_never_waits_for_its_device(step, changes: dict) -> None:
     """Tensors on the meta device have no values: an error if anybody asks for one."""
