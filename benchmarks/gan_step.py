@@ -1,93 +1,159 @@
 """Cost of one adversarial update at the published sizes (wav2vec-U 1.0).
 
 Batch 160, 512 dims, 44 phones + 4 specials, 50 to 150 segments, 40 to 120 text phones. Prints ms of
-the generator step, the discriminator step and the pair, in float32 and with a bfloat16
-discriminator; multiply-adds, share of the machine's matmul rate, share of padding that packing
-avoids; the same for the plain padded autograd version; validation; and S members against one.
+the generator step, the discriminator step and the pair, and the pair as a fraction of others',
+for
 
-    OMP_NUM_THREADS=2 python benchmarks/gan_step.py
+- fairseq's model, if `--fairseq` names a checkout or an unpacked source distribution;
+- plain autograd on padded batches (benchmarks/plain_game.py);
+- ours on sequences all as long as the longest, which costs what padding would;
+- ours packed; each with the discriminator in float32 and in bfloat16.
+
+Contenders take turns, round after round, and medians are printed: other work on the machine slows
+all alike. Then multiply-adds, share of the machine's matmul rate, share of padding, drawing a
+batch, validation, and S members against one.
+
+    OMP_NUM_THREADS=2 python -m benchmarks.gan_step --fairseq ~/fairseq-0.12.2
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
+from benchmarks.fairseq_model import FairseqGame, PaddedBatch
+from benchmarks.plain_game import PlainGame
 from gan.batches import Batch, UnpairedData
-from gan.generator import generate
 from gan.infer import transcribe_all
-from gan.join import join_random
-from gan.losses import diversity_penalty, smoothness_penalty
 from gan.options import AdversarialOptions, game_options, new_players
 from gan.steps import Member, Rules, train_discriminators, train_generators
 from unsup_asr.ragged import RaggedArray
 
 DIM, PHONES, BATCH = 512, 48, 160
+SEGMENTS, TEXT_PHONES = (50, 150), (40, 120)
 OPTIONS = AdversarialOptions()
+Turns = tuple[Callable[[], object], Callable[[], object]]  # the generator's, the discriminator's
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--fairseq", type=Path, help="checkout or unpacked source distribution")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--members", type=int, nargs="*", default=[4, 16])
     arguments = parser.parse_args()
-    data = random_data()
-    rate = matmul_rate()
-    print(f"{torch.get_num_threads()} threads, float32 matmul {rate / 1e9:.0f} GFLOP/s")
+    data = random_data(ragged=True)
+    batch = data.draw(0, seeds=[0], batch_size=BATCH, device="cpu")
+    contenders = {}
+    if arguments.fairseq is not None:
+        try:
+            contenders["fairseq"] = fairseq_turns(arguments.fairseq, batch)
+        except ValueError as error:
+            print(f"gan_step: {error}", file=sys.stderr)
+            return 2
+    rates = {dtype: matmul_rate(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    print(
+        f"{torch.get_num_threads()} threads; matmul GFLOP/s: float32 "
+        f"{rates[torch.float32] / 1e9:.0f}, bfloat16 {rates[torch.bfloat16] / 1e9:.0f}"
+    )
+    dtypes = ["float32", "bfloat16"]
+    if rates[torch.bfloat16] < rates[torch.float32]:
+        print("bfloat16 is slower than float32 on this CPU and is not timed")
+        dtypes = ["float32"]
+    plain = PlainGame(new_member(0), batch, OPTIONS)
+    contenders["plain autograd, padded"] = (plain.train_generator, plain.train_discriminator)
+    longest = random_data(ragged=False).draw(0, seeds=[0], batch_size=BATCH, device="cpu")
+    for name, read in (("padded", longest), ("packed", batch)):
+        for dtype in dtypes:
+            contenders[f"{name}, {dtype}"] = our_turns([new_member(0)], read, rules_of(dtype))
+    times = interleaved(contenders, arguments.rounds)
+    report(times)
+    flops = pair_flops(batch)
+    share = flops / (sum(times["packed, float32"]) * rates[torch.float32])
+    print(f"about {flops / 1e9:.0f} GFLOP a packed pair, {100 * share:.0f} % of the matmul rate")
     lengths = data.segments.lengths
     print(f"padding of a padded batch: {100 * (1 - lengths.mean() / lengths.max()):.0f} %")
-    drawn = data.draw(0, seeds=[0], batch_size=BATCH, device="cpu")
-    plain = plain_times(drawn, arguments.repeats)
-    report("plain autograd, padded", plain)
-    alone: dict[str, float] = {}
-    for name in ("float32", "bfloat16"):
-        rules = rules_of(name)
-        times = packed_times([new_member(0)], drawn, rules, arguments.repeats)
-        report(f"packed, {name} discriminator", times)
-        alone[name] = sum(times)
-        print(f"    1/{sum(plain) / sum(times):.1f} of the plain version")
-        if name == "float32":
-            flops = pair_flops(drawn)
-            share = flops / (sum(times) * rate)
-            print(
-                f"    about {flops / 1e9:.0f} GFLOP a pair, {100 * share:.0f} % of the matmul rate"
-            )
-    for count in arguments.members:
-        members = [new_member(seed) for seed in range(count)]
+    time_members(data, arguments.members, dtypes, arguments.rounds)
+    time_the_rest(data, arguments.rounds)
+    return 0
+
+
+def interleaved(contenders: dict[str, Turns], rounds: int) -> dict[str, tuple[float, float]]:
+    """Median seconds of each contender's two turns, after one round to warm up."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+    for _ in range(rounds + 1):
+        for name, (generator, discriminator) in contenders.items():
+            seconds[name].append((stopwatch(generator), stopwatch(discriminator)))
+    medians = {name: np.median(pairs[1:], axis=0) for name, pairs in seconds.items()}
+    return {name: (float(pair[0]), float(pair[1])) for name, pair in medians.items()}
+
+
+def report(times: dict[str, tuple[float, float]]) -> None:
+    others = [name for name in ("fairseq", "plain autograd, padded") if name in times]
+    print(f"{'ms':<26}{'generator':>10}{'discriminator':>15}{'pair':>8}", end="")
+    print("".join(f"   of {name}" for name in others))
+    for name, pair in times.items():
+        generator, discriminator = (1e3 * seconds for seconds in pair)
+        print(f"{name:<26}{generator:>10.0f}{discriminator:>15.0f}{sum(pair) * 1e3:>8.0f}", end="")
+        for other in others:
+            ratio = f"1/{sum(times[other]) / sum(pair):.1f}"
+            print(f"{ratio:>{len(other) + 6}}", end="")
+        print()
+
+
+def time_members(
+    data: UnpairedData, counts: Sequence[int], dtypes: Sequence[str], rounds: int
+) -> None:
+    one = data.draw(0, seeds=[0], batch_size=BATCH, device="cpu")
+    for count in counts:
         batch = data.draw(0, seeds=list(range(count)), batch_size=BATCH, device="cpu")
-        for name, one in alone.items():
-            times = packed_times(members, batch, rules_of(name), max(1, arguments.repeats // 2))
-            report(f"{count} members, {name}", times)
-            print(f"    {sum(times) / one:.2f} x one member, {sum(times) / one / count:.2f} each")
-    seconds = timed(
-        lambda: data.draw(1, seeds=[0], batch_size=BATCH, device="cpu"), arguments.repeats
-    )
-    print(f"drawing a batch: {1e3 * seconds:.1f} ms")
+        for dtype in dtypes:
+            rules = rules_of(dtype)
+            times = interleaved(
+                {
+                    "one": our_turns([new_member(0)], one, rules),
+                    "all": our_turns([new_member(seed) for seed in range(count)], batch, rules),
+                },
+                max(1, rounds // 2),
+            )
+            ratio = sum(times["all"]) / sum(times["one"])
+            print(f"{count} members, {dtype}: {ratio:.1f} x one, {ratio / count:.2f} each")
+
+
+def time_the_rest(data: UnpairedData, rounds: int) -> None:
+    drawing = [
+        stopwatch(lambda: data.draw(1, seeds=[0], batch_size=BATCH, device="cpu"))
+        for _ in range(rounds + 1)
+    ]
+    print(f"drawing a batch: {1e3 * np.median(drawing[1:]):.1f} ms")
     generator = new_member(0).generator
     subset = RaggedArray(
         data.segments.values_array[: data.segments.offsets[BATCH]],
         data.segments.ids[:BATCH],
         data.segments.offsets[: BATCH + 1],
     )
-    seconds = timed(lambda: transcribe_all(generator, subset), arguments.repeats)
-    print(f"validating {BATCH} utterances: {1e3 * seconds:.1f} ms")
+    validating = [stopwatch(lambda: transcribe_all(generator, subset)) for _ in range(rounds + 1)]
+    print(f"validating {BATCH} utterances: {1e3 * np.median(validating[1:]):.1f} ms")
 
 
-def random_data() -> UnpairedData:
+def random_data(*, ragged: bool) -> UnpairedData:
+    """Random segments and phones; if not `ragged`, all sequences are as long as the longest."""
     rng = np.random.default_rng(0)
+
+    def length(bounds: tuple[int, int]) -> int:
+        return int(rng.integers(bounds[0], bounds[1] + 1)) if ragged else bounds[1]
+
     segments = {
-        str(i): rng.standard_normal((rng.integers(50, 151), DIM), dtype=np.float32)
+        str(i): rng.standard_normal((length(SEGMENTS), DIM), dtype=np.float32)
         for i in range(2 * BATCH)
     }
-    text = [
-        rng.integers(4, PHONES, size=rng.integers(40, 121)).astype(np.int32) for _ in range(2000)
-    ]
+    text = [rng.integers(4, PHONES, size=length(TEXT_PHONES)).astype(np.int32) for _ in range(2000)]
     return UnpairedData.check(RaggedArray.from_arrays(segments), text, num_phones=PHONES)
 
 
@@ -101,66 +167,17 @@ def rules_of(dtype: str) -> Rules:
     return Rules(dropout=0.1, joint_penalty=False, discriminator_dtype=getattr(torch, dtype))
 
 
-def packed_times(
-    members: list[Member], batch: Batch, rules: Rules, repeats: int
-) -> tuple[float, float]:
-    """Seconds of a generator step and of a discriminator step."""
+def our_turns(members: list[Member], batch: Batch, rules: Rules) -> Turns:
     return (
-        timed(lambda: train_generators(members, batch, rules), repeats),
-        timed(lambda: train_discriminators(members, batch, rules), repeats),
+        lambda: train_generators(members, batch, rules),
+        lambda: train_discriminators(members, batch, rules),
     )
 
 
-def plain_times(batch: Batch, repeats: int) -> tuple[float, float]:
-    """The same steps with padded batches, three convolutions and double backward."""
-    member = new_member(0)
-
-    def fakes(grad: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        with torch.set_grad_enabled(grad):
-            rows = generate(
-                [member.generator], batch.features_MND, batch.speech, dropout=0.1, rngs=batch.rngs
-            )
-            logits, joined = join_random(
-                rows.logits_MNV, rows.packing, torch.rand(rows.packing.sequence_MN.shape)
-            )
-            lengths = joined.lengths_MB[0]
-            real = logits[0, : int(lengths.sum())]
-            padded = pad_sequence(
-                list(torch.softmax(real, -1).split(lengths.tolist())), batch_first=True
-            )
-            extra = diversity_penalty(torch.softmax(logits, -1), joined)[0] * OPTIONS.diversity
-            return (
-                padded,
-                lengths,
-                extra + OPTIONS.smoothness * smoothness_penalty(logits, joined)[0],
-            )
-
-    lengths = batch.text.lengths_MB[0]
-    text = pad_sequence(list(batch.text_MNV[0].split(lengths.tolist())), batch_first=True)
-
-    def train_discriminator() -> None:
-        fake, fake_lengths, _ = fakes(False)
-        discriminator = member.discriminator
-        member.discriminator_optimizer.zero_grad()
-        loss = torch.nn.functional.softplus(-discriminator(fake, fake_lengths)).mean()
-        loss = loss + torch.nn.functional.softplus(discriminator(text, lengths)).mean()
-        steps = min(fake.shape[1], text.shape[1])
-        mix = torch.rand(BATCH, 1, 1)
-        between = (mix * text[:, :steps] + (1 - mix) * fake[:, :steps]).requires_grad_()
-        score = discriminator(between, torch.full((BATCH,), steps))
-        (gradient,) = torch.autograd.grad(score.sum(), between, create_graph=True)
-        penalty = (gradient.norm(dim=1) - 1).square().sum(1).mean()
-        (loss + OPTIONS.gradient_penalty * penalty).backward()
-        member.discriminator_optimizer.step()
-
-    def train_generator() -> None:
-        fake, fake_lengths, extra = fakes(True)
-        member.generator_optimizer.zero_grad()
-        score = member.discriminator(fake, fake_lengths)
-        (torch.nn.functional.softplus(score).mean() + extra).backward()
-        member.generator_optimizer.step()
-
-    return timed(train_generator, repeats), timed(train_discriminator, repeats)
+def fairseq_turns(path: Path, batch: Batch) -> Turns:
+    game = FairseqGame(path, OPTIONS, dim=DIM, phones=PHONES)
+    padded = PaddedBatch.of(batch)
+    return lambda: game.train_generator(padded), lambda: game.train_discriminator(padded)
 
 
 def pair_flops(batch: Batch) -> float:
@@ -168,35 +185,23 @@ def pair_flops(batch: Batch) -> float:
     segments, text = float(batch.speech.lengths_MB.sum()), float(batch.text.lengths_MB.sum())
     hidden = OPTIONS.discriminator_hidden
     generator = 2 * segments * DIM * OPTIONS.generator_kernel * PHONES
-    row = 2 * (2 * OPTIONS.discriminator_kernel - 1) * (PHONES + 1) * hidden
-    pairs = min(segments, text)
-    discriminator_step = generator + row * (2 * (segments + text) + 3 * pairs)
+    row = 2 * (2 * OPTIONS.discriminator_kernel - 1) * PHONES * hidden
+    discriminator_step = generator + row * (2 * segments + 3 * min(segments, text))
     return generator * 2 + row * 2 * segments + discriminator_step
 
 
-def matmul_rate() -> float:
-    left, right = torch.randn(8192, 544), torch.randn(544, 384)
-    return 2 * 8192 * 544 * 384 / timed(lambda: left @ right, 20)
+def matmul_rate(dtype: torch.dtype) -> float:
+    left, right = torch.randn(2048, 528).to(dtype), torch.randn(528, 384).to(dtype)
+    seconds = [stopwatch(lambda: left @ right) for _ in range(8)]
+    return 2 * 2048 * 528 * 384 / float(np.median(seconds[1:]))
 
 
-def timed(call: Callable[[], object], repeats: int) -> float:
-    """Median seconds, after one call to warm up."""
+def stopwatch(call: Callable[[], object]) -> float:
+    """Seconds that one call takes."""
+    start = time.perf_counter()
     call()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds))
-
-
-def report(name: str, times: tuple[float, float]) -> None:
-    generator, discriminator = (1e3 * seconds for seconds in times)
-    print(
-        f"{name}: generator {generator:.0f} ms, discriminator {discriminator:.0f} ms, "
-        f"pair {generator + discriminator:.0f} ms"
-    )
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

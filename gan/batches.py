@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gan.packing import Packing
 from unsup_asr.ragged import RaggedArray
@@ -30,7 +29,7 @@ class Batch:
 
     features_MND: Tensor
     speech: Packing
-    text_MNV: Tensor  # one-hot, fairseq's specials included where they are played with
+    text_MN: Tensor  # phone ids
     text: Packing
     targets_MN: Tensor | None  # class of each speech row for the auxiliary task, -1 where unknown
     rngs: list[np.random.Generator]  # for what the step itself draws: dropout, JOIN, interpolation
@@ -44,7 +43,6 @@ class UnpairedData:
     text_values: Int32Array
     text_offsets: Int64Array
     num_phones: int
-    num_specials: int = 0
     auxiliary_classes: RaggedArray | None = None  # one id a segment
     utterances: Int64Array | None = None  # numbers of those to draw; None: all
 
@@ -55,7 +53,6 @@ class UnpairedData:
         text: Sequence[Int32Array],
         *,
         num_phones: int,
-        num_specials: int = 0,
         auxiliary_classes: RaggedArray | None = None,
     ) -> UnpairedData:
         """ValueError for empty or impossible data."""
@@ -90,7 +87,7 @@ class UnpairedData:
                 f"{len(segments)} and {segments.offsets[-1]}, in the same order"
             )
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        return cls(segments, values, offsets, num_phones, num_specials, auxiliary_classes)
+        return cls(segments, values, offsets, num_phones, auxiliary_classes)
 
     def without_short(self, min_segments: int) -> UnpairedData:
         """Only utterances of so many segments are drawn; ValueError when there is none."""
@@ -122,14 +119,12 @@ class UnpairedData:
         speech_packing = Packing.of_lengths(torch.stack([n for _, n in speech]))
         text_packing = Packing.of_lengths(torch.stack([n for _, n in text]))
         features = _stack_padded([x for x, _ in speech])
-        ids = _stack_padded([x for x, _ in text])
-        one_hot = F.one_hot(ids, self.num_phones + self.num_specials).float()
-        one_hot.masked_fill_(text_packing.is_filler_MN[..., None], 0.0)
+        phones = _stack_padded([x for x, _ in text])
         return Batch(
             features.to(device),
-            _to(speech_packing, device),
-            one_hot.to(device),
-            _to(text_packing, device),
+            speech_packing.to(device),
+            phones.to(device),
+            text_packing.to(device),
             self._targets(chosen, speech_packing, device),
             rngs,
         )
@@ -179,19 +174,17 @@ def pack_utterances(arrays: Sequence[Float32Array], *, device: str) -> tuple[Ten
     """Utterances of one member, packed: (1, N, D)."""
     lengths = torch.tensor([[len(array) for array in arrays]])
     rows = torch.from_numpy(np.concatenate(arrays).astype(np.float32, copy=False))
-    return rows[None].to(device), _to(Packing.of_lengths(lengths), device)
+    return rows[None].to(device), Packing.of_lengths(lengths).to(device)
 
 
 def _stack_padded(arrays: list[Tensor]) -> Tensor:
+    if len(arrays) == 1:
+        return arrays[0][None]
     longest = max(len(array) for array in arrays)
     out = arrays[0].new_zeros(len(arrays), longest, *arrays[0].shape[1:])
     for row, array in zip(out, arrays, strict=True):
         row[: len(array)] = array
     return out
-
-
-def _to(packing: Packing, device: str) -> Packing:
-    return Packing(packing.sequence_MN.to(device), packing.num_sequences)
 
 
 def _name_bad_utterance(segments: RaggedArray, chosen: Int64Array) -> str:

@@ -6,7 +6,8 @@ mean over time. Higher means "generated" (as in fairseq, the reverse of Goodfell
 `Discriminator.forward` is the readable definition. `hidden_rows` and `scores` compute the same
 for depth 2: nothing stands between its first two convolutions, so they compose into one with
 2 K - 1 taps, and the last convolution followed by a mean is a dot product with partial sums of
-its kernel. `input_gradient_rows` gives d score / d input in closed form for the gradient penalty.
+its kernel. Text is one-hot, so `hidden_rows_of_text` looks its rows up. `input_gradient_rows`
+gives d score / d input in closed form for the gradient penalty.
 
 Axes: M members, N packed rows, B sequences, T time, V phones, H hidden channels, K taps.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -59,19 +61,28 @@ class Discriminator(nn.Module):
 
 @dataclass(frozen=True)
 class ComposedDiscriminators:
-    """The members' weights in the form that one matrix product reads."""
+    """The members' weights in the form that one matrix product reads.
 
-    first_MPH: Tensor  # P = (2K - 1) (V + 1): taps by channels; the last channel carries the bias
-    first_bias_M1H: Tensor
+    Products are in `dtype`; what is looked up and added row by row stays as it was composed.
+    """
+
+    taps_MPH: Tensor  # P = (2K - 1) V: taps, the oldest first, by phones
+    bias_MRH: Tensor  # bias of a row that has r rows before it in its sequence, R = 2K - 1
     tail_MKH: Tensor  # row r: sum of the last convolution's taps that still land r steps later
     tail_bias_M: Tensor
     num_phones: int
     kernel: int
+    dtype: torch.dtype
 
     @property
     def reach(self) -> int:
         """Steps back in time that a hidden row sees."""
         return 2 * (self.kernel - 1)
+
+    @cached_property
+    def first_MPH(self) -> Tensor:
+        """The taps as matrix products read them."""
+        return self.taps_MPH.to(self.dtype)
 
 
 def compose(
@@ -79,8 +90,8 @@ def compose(
 ) -> ComposedDiscriminators:
     """Fold convolution 1 into convolution 2, and convolution 3 into the mean over time.
 
-    The constant channel of ones carries bias 1 through convolution 2, whose causal padding lies
-    outside the sequence, where no bias was added.
+    Convolution 2 reads bias 1 as a constant channel, but not in its causal padding: rows near the
+    start of a sequence get less of it.
     """
     shape = discriminators[0].shape
     kernel, hidden, phones = shape.kernel, shape.hidden, shape.num_phones
@@ -98,31 +109,66 @@ def compose(
     first = products.new_zeros(members, 2 * kernel - 1, phones + 1, hidden)
     for tap in range(kernel):
         first = first + F.pad(products[:, :, :, tap], (0, 0, 0, 0, tap, kernel - 1 - tap))
+    inner_bias_M1H = torch.stack([_bias(d.inner)[None] for d in discriminators])
     taps_MKH = torch.stack([d.score.weight[0].T for d in discriminators])
     return ComposedDiscriminators(
-        first.reshape(members, -1, hidden).to(dtype),
-        torch.stack([_bias(d.inner)[None] for d in discriminators]).to(dtype),
+        first[:, :, :-1].reshape(members, -1, hidden),
+        first[:, :, -1].flip(1).cumsum(1) + inner_bias_M1H,
         taps_MKH.flip(1).cumsum(1).to(dtype),
         torch.stack([_bias(d.score)[0] for d in discriminators]),
         phones,
         kernel,
+        dtype,
     )
 
 
 def hidden_rows(composed: ComposedDiscriminators, phones_MNV: Tensor, packing: Packing) -> Tensor:
     """Values before the GELU, (M, N, H): linear in the input but for a bias."""
-    ones_MN1 = (~packing.is_filler_MN)[..., None].to(phones_MNV.dtype)
-    extended = torch.cat([phones_MNV, ones_MN1], dim=-1).to(composed.first_MPH.dtype)
-    taps = windows(extended, packing, left=composed.reach, right=0)
-    return torch.baddbmm(composed.first_bias_M1H, taps, composed.first_MPH)
+    bias_MRH = composed.bias_MRH
+    members, num_biases, hidden = bias_MRH.shape
+    first_M1 = num_biases * torch.arange(members, device=bias_MRH.device)[:, None]
+    places_MN = packing.position_MN.clamp(0, composed.reach) + first_M1
+    bias_MNH = F.embedding(places_MN, bias_MRH.view(-1, hidden)).to(composed.dtype)
+    taps = windows(phones_MNV.to(composed.dtype), packing, left=composed.reach, right=0)
+    return torch.baddbmm(bias_MNH, taps, composed.first_MPH)
+
+
+def hidden_rows_of_text(
+    composed: ComposedDiscriminators, phones_MN: Tensor, packing: Packing
+) -> Tensor:
+    """The same for phone ids: a product with one-hot rows is a sum of rows of the weights."""
+    taps_MPH, bias_MRH = composed.taps_MPH, composed.bias_MRH
+    members, num_taps_phones, hidden = taps_MPH.shape
+    device = phones_MN.device
+    lags_T = torch.arange(composed.reach, -1, -1, device=device)
+    rows_NT = (torch.arange(phones_MN.shape[1], device=device)[:, None] - lags_T).clamp_min(0)
+    member_M11 = torch.arange(members, device=device)[:, None, None]
+    entries_MNT = (
+        phones_MN[:, rows_NT]
+        + composed.num_phones * torch.arange(len(lags_T), device=device)
+        + num_taps_phones * member_M11
+    )
+    first_bias = members * num_taps_phones
+    nothing = first_bias + members * len(lags_T)
+    position_MN1 = packing.position_MN[..., None]
+    entries_MNT = entries_MNT.masked_fill(position_MN1 < lags_T, nothing)
+    bias_MN1 = first_bias + len(lags_T) * member_M11 + position_MN1.clamp(0, composed.reach)
+    table = torch.cat(
+        [taps_MPH.view(-1, hidden), bias_MRH.view(-1, hidden), bias_MRH.new_zeros(1, hidden)]
+    )
+    rows = F.embedding_bag(
+        torch.cat([entries_MNT, bias_MN1], dim=2).flatten(0, 1),
+        table,
+        mode="sum",
+        padding_idx=nothing,
+    )
+    return rows.view(*phones_MN.shape, hidden).to(composed.dtype)
 
 
 def scores(composed: ComposedDiscriminators, hidden_MNH: Tensor, packing: Packing) -> Tensor:
     """Mean score of each sequence: (M, B), float32."""
-    tails_MNK = torch.bmm(F.gelu(hidden_MNH), composed.tail_MKH.transpose(1, 2))
-    steps_MN = _steps_reached(composed, packing)
-    rows_MN = tails_MNK.gather(2, steps_MN[..., None])[..., 0].float()
-    rows_MN = rows_MN.masked_fill(packing.is_filler_MN, 0.0)
+    rows_MN = _TailScores.apply(hidden_MNH, composed.tail_MKH, _steps_reached(composed, packing))
+    rows_MN = rows_MN.float().masked_fill(packing.is_filler_MN, 0.0)
     return packing.sum_rows(rows_MN) / packing.lengths_MB + composed.tail_bias_M[:, None]
 
 
@@ -134,33 +180,61 @@ def input_gradient_rows(
     score_b = 1/T sum_s GELU(h_s) . tail_s, so d score / d h_s = GELU'(h_s) tail_s / T, and the
     convolution is transposed by adding windows back. First-order differentiable.
     """
-    members, _, hidden = hidden_MNH.shape
-    steps_MNK = F.one_hot(_steps_reached(composed, packing), composed.kernel).to(hidden_MNH.dtype)
-    slopes_MNH = gelu_slope(hidden_MNH) * torch.bmm(steps_MNK, composed.tail_MKH)
-    phone_taps = composed.first_MPH.view(members, -1, composed.num_phones + 1, hidden)[:, :, :-1]
-    spread = torch.bmm(slopes_MNH, phone_taps.reshape(members, -1, hidden).transpose(1, 2))
+    steps_MNK = _one_hot(_steps_reached(composed, packing), composed.tail_MKH)
+    slopes_MNH = times_gelu_slope(torch.bmm(steps_MNK, composed.tail_MKH), hidden_MNH)
+    spread = torch.bmm(slopes_MNH, composed.first_MPH.transpose(1, 2))
     rows_MNV = fold_windows(spread.float(), packing, left=composed.reach, right=0)
     return rows_MNV * packing.per_row(1.0 / packing.lengths_MB)[..., None]
 
 
-def gelu_slope(values: Tensor) -> Tensor:
-    """d GELU(x) / dx = Phi(x) + x phi(x), with Phi and phi of the standard normal."""
-    return _GeluSlope.apply(values)
+def times_gelu_slope(factors: Tensor, values: Tensor) -> Tensor:
+    """factors x GELU'(values), with GELU'(x) = Phi(x) + x phi(x) of the standard normal."""
+    return _TimesGeluSlope.apply(factors, values)
 
 
-class _GeluSlope(torch.autograd.Function):
-    """Its own slope is phi(x) (2 - x^2): two passes over memory where autograd would take ten."""
-
-    @staticmethod
-    def forward(ctx, values: Tensor) -> Tensor:
-        density = (values * values).mul_(-0.5).exp_().mul_(1.0 / math.sqrt(2.0 * math.pi))
-        ctx.save_for_backward(values, density)
-        return torch.special.ndtr(values).addcmul_(values, density)
+class _TimesGeluSlope(torch.autograd.Function):
+    """GELU'' is phi(x) (2 - x^2): few passes over memory where autograd would take twenty."""
 
     @staticmethod
-    def backward(ctx, *gradients: Tensor) -> Tensor:
-        values, density = ctx.saved_tensors
-        return (2.0 - values * values).mul_(density).mul_(gradients[0])
+    def forward(ctx, factors: Tensor, values: Tensor) -> Tensor:
+        ctx.save_for_backward(factors, values)
+        return torch.ops.aten.gelu_backward(factors, values)
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        factors, values = ctx.saved_tensors
+        squares = values * values
+        density = (squares * -0.5).exp_().mul_(1.0 / math.sqrt(2.0 * math.pi))
+        bend = squares.neg_().add_(2.0).mul_(density).mul_(factors).mul_(gradients[0])
+        return torch.ops.aten.gelu_backward(gradients[0], values), bend
+
+
+class _TailScores(torch.autograd.Function):
+    """GELU(h_n) . tail of the steps that row n still reaches: (M, N).
+
+    Its gradients are two products that keep the rows outermost, which is how BLAS is fast.
+    """
+
+    @staticmethod
+    def forward(ctx, hidden_MNH: Tensor, tail_MKH: Tensor, steps_MN: Tensor) -> Tensor:
+        active_MNH = F.gelu(hidden_MNH)
+        ctx.save_for_backward(hidden_MNH, active_MNH, tail_MKH, steps_MN)
+        products_MNK = torch.bmm(active_MNH, tail_MKH.transpose(1, 2))
+        return products_MNK.gather(2, steps_MN[..., None])[..., 0]
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        hidden_MNH, active_MNH, tail_MKH, steps_MN = ctx.saved_tensors
+        weights_MNK = _one_hot(steps_MN, tail_MKH).mul_(gradients[0][..., None])
+        hidden = torch.ops.aten.gelu_backward(torch.bmm(weights_MNK, tail_MKH), hidden_MNH)
+        tail = None
+        if ctx.needs_input_grad[1]:
+            tail = torch.bmm(weights_MNK.transpose(1, 2), active_MNH)
+        return hidden, tail, None
+
+
+def _one_hot(steps_MN: Tensor, tail_MKH: Tensor) -> Tensor:
+    return F.one_hot(steps_MN, tail_MKH.shape[1]).to(tail_MKH.dtype)
 
 
 def _bias(convolution: nn.Conv1d) -> Tensor:

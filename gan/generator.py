@@ -140,8 +140,8 @@ def generate(
     if generators[0].norm is not None:
         hidden = torch.stack(
             [
-                _normalise(g, x, f)
-                for g, x, f in zip(generators, hidden, packing.is_filler_MN, strict=True)
+                _normalise(g, x, rows)
+                for g, x, rows in zip(generators, hidden, packing.most_rows, strict=True)
             ]
         )
     auxiliary = None
@@ -173,10 +173,13 @@ def generate(
     logits = fold_windows(torch.bmm(hidden, torch.stack(weights)), read, left=right, right=left)
     if shape.stride == 1 and not padded:
         return Generated(logits, read, auxiliary)
-    outputs_MB = (packing.lengths_MB + shape.stride - 1) // shape.stride + num_overhanging(shape)
-    outputs, rows_MR = _every(read, shape.stride, outputs_MB)
+    outputs = packing.with_lengths(
+        lambda lengths_MB: (lengths_MB + shape.stride - 1) // shape.stride + num_overhanging(shape)
+    )
     return Generated(
-        take_rows(logits, rows_MR).masked_fill(outputs.is_filler_MN[..., None], 0.0),
+        take_rows(logits, _every(read, shape.stride, outputs)).masked_fill(
+            outputs.is_filler_MN[..., None], 0.0
+        ),
         outputs,
         auxiliary,
     )
@@ -189,20 +192,25 @@ def _past_the_ends(
 
     Rows that only an overhanging output stands on are zero.
     """
-    shape, lengths_MB = generators[0].shape, packing.lengths_MB
-    longest_M1 = lengths_MB.amax(1, keepdim=True)
+    shape, overhang = generators[0].shape, num_overhanging(generators[0].shape)
     leaks = padded and generators[0].residual is not None
-    if not leaks and num_overhanging(shape) == 0:
+    if not leaks and overhang == 0:
         return packing, hidden_MND
-    read_MB = lengths_MB + num_overhanging(shape)
-    if leaks:
-        _, right = taps_around(shape.kernel)
-        read_MB = torch.maximum(read_MB, torch.minimum(read_MB + right, longest_M1))
-    read = Packing.of_lengths(read_MB)
+    _, right = taps_around(shape.kernel)
+
+    def read_lengths(lengths_MB: Tensor) -> Tensor:
+        own_MB = lengths_MB + overhang
+        if not leaks:
+            return own_MB
+        return torch.maximum(
+            own_MB, torch.minimum(own_MB + right, lengths_MB.amax(1, keepdim=True))
+        )
+
+    read = packing.with_lengths(read_lengths)
     fill = torch.zeros((), device=hidden_MND.device)
     if leaks:
         bias = torch.stack([g.residual.bias for g in generators if g.residual is not None])
-        is_in_batch_MN = read.position_MN < longest_M1
+        is_in_batch_MN = read.position_MN < packing.lengths_MB.amax(1, keepdim=True)
         fill = bias[:, None] * is_in_batch_MN[..., None]
     return read, lengthened(hidden_MND, packing, read, fill)
 
@@ -212,27 +220,26 @@ def drop_out(
 ) -> Tensor:
     """Zero entries with this probability, rescale the rest; each member draws from its own rng.
 
-    Only real rows draw, so a member's numbers do not depend on whom it is trained beside.
+    Only real rows draw, so a member's numbers do not depend on whom it is trained beside; the host
+    must know how many they are.
     """
     if probability == 0.0:
         return values_MNC
     threshold = round(probability * 2**16)
     keep = torch.zeros(values_MNC.shape, dtype=torch.bool)
-    for member, rng in enumerate(rngs):
-        rows = int(packing.lengths_MB[member].sum())
+    for member, (rng, rows) in enumerate(zip(rngs, packing.most_rows, strict=True)):
         drawn = np.frombuffer(rng.bytes(2 * rows * values_MNC.shape[-1]), dtype=np.uint16)
         keep[member, :rows] = torch.from_numpy(drawn >= threshold).view(rows, -1)
-    return values_MNC * keep.to(values_MNC.device) * (1.0 / (1.0 - threshold / 2**16))
+    scale = 1.0 / (1.0 - threshold / 2**16)
+    return values_MNC * keep.to(values_MNC.device).to(values_MNC.dtype).mul_(scale)
 
 
-def _normalise(generator: Generator, rows_ND: Tensor, is_filler_N: Tensor) -> Tensor:
+def _normalise(generator: Generator, rows_ND: Tensor, num_rows: int) -> Tensor:
     assert generator.norm is not None
-    normalised = generator.norm(rows_ND[~is_filler_N])
-    return F.pad(normalised, (0, 0, 0, int(is_filler_N.sum())))
+    return F.pad(generator.norm(rows_ND[:num_rows]), (0, 0, 0, len(rows_ND) - num_rows))
 
 
-def _every(packing: Packing, stride: int, counts_MB: Tensor) -> tuple[Packing, Tensor]:
-    """Rows 0, stride, 2 stride, ... of each sequence, so many of each."""
-    strided = Packing.of_lengths(counts_MB)
+def _every(packing: Packing, stride: int, strided: Packing) -> Tensor:
+    """Rows 0, stride, 2 stride, ... of each sequence, as many as `strided` has."""
     rows_MR = packing.starts_MB.gather(1, strided.sequence_MN) + strided.position_MN * stride
-    return strided, rows_MR.clamp_max(packing.sequence_MN.shape[1] - 1)
+    return rows_MR.clamp_max(packing.sequence_MN.shape[1] - 1)

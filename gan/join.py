@@ -15,9 +15,15 @@ from torch import Tensor
 from gan.packing import Packing, take_rows
 
 
-def join_random(logits_MNV: Tensor, packing: Packing, uniform_MN: Tensor) -> tuple[Tensor, Packing]:
-    """Keep one row of each run: its start + floor(length * u), u in [0, 1) of its first row."""
-    starts_MJ, joined = run_starts(logits_MNV, packing)
+def join_random(
+    logits_MNV: Tensor, packing: Packing, uniform_MN: Tensor, *, fixed_rows: bool = False
+) -> tuple[Tensor, Packing]:
+    """Keep one row of each run: its start + floor(length * u), u in [0, 1) of its first row.
+
+    With `fixed_rows` the output has as many rows as the input, filler at the end, and the host
+    need not know how many runs there are.
+    """
+    starts_MJ, joined = run_starts(logits_MNV, packing, fixed_rows=fixed_rows)
     ends_MJ = _next_starts(starts_MJ, packing, joined)
     lengths_MJ = ends_MJ - starts_MJ
     drawn_MJ = (uniform_MN.gather(1, starts_MJ) * lengths_MJ).long()
@@ -36,16 +42,21 @@ def join_mean(logits_MNV: Tensor, packing: Packing) -> tuple[Tensor, Packing]:
     return sums / lengths_MJ[..., None], joined
 
 
-def run_starts(logits_MNV: Tensor, packing: Packing) -> tuple[Tensor, Packing]:
+def run_starts(
+    logits_MNV: Tensor, packing: Packing, *, fixed_rows: bool = False
+) -> tuple[Tensor, Packing]:
     """First row of every run of equal argmax, and the packing of the runs."""
     is_start_MN = _is_run_start(logits_MNV, packing)
     runs_MB = packing.sum_rows(is_start_MN.long())
-    joined = Packing.of_lengths(runs_MB)
-    member, row = is_start_MN.nonzero(as_tuple=True)
+    joined = (
+        Packing.within(runs_MB, packing.most_rows) if fixed_rows else Packing.of_lengths(runs_MB)
+    )
+    num_members, num_runs = joined.sequence_MN.shape
     rank_MN = is_start_MN.long().cumsum(1) - 1
-    starts_MJ = torch.zeros_like(joined.sequence_MN)
-    starts_MJ[member, rank_MN[member, row]] = row
-    return starts_MJ, joined
+    rows_MN = torch.arange(is_start_MN.shape[1], device=rank_MN.device).expand_as(rank_MN)
+    starts_MJ = rank_MN.new_zeros(num_members, num_runs + 1)  # the last takes all other rows
+    starts_MJ.scatter_(1, rank_MN.masked_fill(~is_start_MN, num_runs), rows_MN)
+    return starts_MJ[:, :-1], joined
 
 
 def padded_columns(packing: Packing, joined: Packing) -> Tensor:

@@ -64,14 +64,14 @@ class NgramTable:
 def ngram_loss(posteriors_MNV: Tensor, packing: Packing, table: NgramTable) -> Tensor:
     """Cross-entropy of the text's N-grams under the expected N-grams of the output: (M,)."""
     sequence, order = packing.sequence_MN, table.order
-    windows = sequence.shape[1] - order + 1
-    last = slice(order - 1, None)
-    is_inside_MN = sequence[:, : max(0, windows)] == sequence[:, last]
-    is_inside_MN &= ~packing.is_filler_MN[:, last]
-    if windows < 1 or not bool(is_inside_MN.any(1).all()):
+    lengths_MB = packing.lengths_MB if packing.host_lengths_MB is None else packing.host_lengths_MB
+    if not bool((lengths_MB >= order).any(1).all()):
         raise ValueError(
             f"no utterance of the batch has {order} segments; raise batch_size or lower ngram_order"
         )
+    windows, last = sequence.shape[1] - order + 1, slice(order - 1, None)
+    is_inside_MN = sequence[:, :windows] == sequence[:, last]
+    is_inside_MN &= ~packing.is_filler_MN[:, last]
     logs_MVN = torch.log(posteriors_MNV.clamp_min(1e-20)).transpose(1, 2).contiguous()
     return torch.stack(
         [
@@ -129,8 +129,7 @@ def draw_frames(
 ) -> Tensor:
     """One frame's row of each segment, drawn by each member's own rng: (M, N, V)."""
     drawn = torch.zeros(values_MNFV.shape[:2], dtype=torch.int64)
-    totals = packing.lengths_MB.sum(1).tolist()
-    for row, rng, count in zip(drawn, rngs, totals, strict=True):
+    for row, rng, count in zip(drawn, rngs, packing.most_rows, strict=True):
         row[:count] = torch.from_numpy(rng.integers(values_MNFV.shape[2], size=count))
     index = drawn.to(values_MNFV.device)[..., None, None].expand(-1, -1, 1, values_MNFV.shape[3])
     return values_MNFV.gather(2, index)[:, :, 0]

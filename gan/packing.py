@@ -8,7 +8,8 @@ neighbours of the same sequence, zeros where there is none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -17,24 +18,44 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Packing:
-    """Which rows belong to which sequence."""
+    """Which rows belong to which sequence.
+
+    On an accelerator `host_lengths_MB` and `most_rows` answer what would otherwise make the host
+    wait for the device.
+    """
 
     sequence_MN: Tensor  # int64, non-decreasing along N; num_sequences marks filler
     num_sequences: int
+    most_rows: tuple[int, ...]  # of each member; exact where the host knows the lengths
+    host_lengths_MB: Tensor | None  # None where only the device knows them
     columns_M: Tensor | None = None  # of the padded batch that it stands for; None: as few as fit
 
     @classmethod
     def of_lengths(cls, lengths_MB: Tensor) -> Packing:
-        """Lay out sequences of these lengths, padding with filler to the longest member."""
-        num_members, num_sequences = lengths_MB.shape
-        totals_M = lengths_MB.sum(1)
-        num_rows = int(totals_M.max())
-        lengths = torch.cat([lengths_MB, (num_rows - totals_M)[:, None]], dim=1)
-        ids = torch.arange(num_sequences + 1, device=lengths.device).repeat(num_members)
-        return cls(
-            torch.repeat_interleave(ids, lengths.flatten()).view(num_members, num_rows),
-            num_sequences,
-        )
+        """Lay out sequences of these lengths, padding with filler to the longest member.
+
+        Reads the lengths: the host waits if they are on an accelerator.
+        """
+        host_lengths_MB = lengths_MB.cpu()
+        totals = tuple(host_lengths_MB.sum(1).tolist())
+        sequence_MN = _sequence_of_rows(lengths_MB, max(totals))
+        return cls(sequence_MN, lengths_MB.shape[1], totals, host_lengths_MB)
+
+    @classmethod
+    def within(cls, lengths_MB: Tensor, most_rows: tuple[int, ...]) -> Packing:
+        """Lay them out in rows enough for `most_rows` of each member, without reading them."""
+        sequence_MN = _sequence_of_rows(lengths_MB, max(most_rows))
+        return cls(sequence_MN, lengths_MB.shape[1], most_rows, None)
+
+    def with_lengths(self, change: Callable[[Tensor], Tensor]) -> Packing:
+        """The same sequences with lengths that follow from these."""
+        if self.host_lengths_MB is None:
+            return Packing.of_lengths(change(self.lengths_MB))
+        return Packing.of_lengths(change(self.host_lengths_MB)).to(self.sequence_MN.device)
+
+    def to(self, device: torch.device | str) -> Packing:
+        """The same on another device; what the host knows stays there."""
+        return replace(self, sequence_MN=self.sequence_MN.to(device))
 
     @cached_property
     def is_filler_MN(self) -> Tensor:
@@ -90,7 +111,12 @@ def common_prefixes(first: Packing, second: Packing) -> tuple[Packing, Tensor, T
 
     Returns the packing of the pairs and, for each of its rows, the row in `first` and in `second`.
     """
-    pairs = Packing.of_lengths(torch.minimum(first.lengths_MB, second.lengths_MB))
+    if first.host_lengths_MB is None or second.host_lengths_MB is None:
+        most_rows = tuple(map(min, first.most_rows, second.most_rows))
+        pairs = Packing.within(torch.minimum(first.lengths_MB, second.lengths_MB), most_rows)
+    else:
+        shorter_MB = torch.minimum(first.host_lengths_MB, second.host_lengths_MB)
+        pairs = Packing.of_lengths(shorter_MB).to(first.sequence_MN.device)
     rows = []
     for packing in (first, second):
         row = packing.starts_MB.gather(1, pairs.sequence_MN) + pairs.position_MN
@@ -129,6 +155,18 @@ def windows(values_MNC: Tensor, packing: Packing, *, left: int, right: int) -> T
 def fold_windows(windows_MNKC: Tensor, packing: Packing, *, left: int, right: int) -> Tensor:
     """The transpose of `windows`: add every window entry to the row it was read from, (M, N, C)."""
     return _FoldWindows.apply(windows_MNKC, _WindowIndex(packing, left, right))
+
+
+def _sequence_of_rows(lengths_MB: Tensor, num_rows: int) -> Tensor:
+    num_members, num_sequences = lengths_MB.shape
+    filler_M1 = num_rows - lengths_MB.sum(1, keepdim=True)
+    ids = torch.arange(num_sequences + 1, device=lengths_MB.device).repeat(num_members)
+    rows = torch.repeat_interleave(
+        ids,
+        torch.cat([lengths_MB, filler_M1], dim=1).flatten(),
+        output_size=num_members * num_rows,
+    )
+    return rows.view(num_members, num_rows)
 
 
 class _WindowIndex:

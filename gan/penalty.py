@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from gan.discriminator import ComposedDiscriminators, hidden_rows, input_gradient_rows
 from gan.packing import Packing, common_prefixes, lengthened, take_rows
@@ -42,16 +43,23 @@ def slopes_of_padded(
 ) -> tuple[Tensor, Packing]:
     """The same as fairseq computes it: one length for the batch, padding scored as if spoken.
 
-    `real` and `fake` are inputs (M, N, V): padding reads as `<pad>` in text and as the uniform
-    posterior in what was generated. Cut to the shorter of the two longest.
+    `real` are phone ids (M, N), `fake` inputs (M, N, V): padding reads as `<pad>` in text and as
+    the uniform posterior in what was generated. Cut to the shorter of the two longest.
     """
     longest_M = torch.minimum(real[1].width_M, fake[1].width_M)
-    padded = Packing.of_lengths(longest_M[:, None].expand(-1, real[1].num_sequences))
-    num_phones = real[0].shape[-1]
-    pad_V = torch.zeros(num_phones, device=real[0].device)
+    lengths_MB = longest_M[:, None].expand(-1, real[1].num_sequences)
+    if fake[1].host_lengths_MB is None:
+        assert real[1].host_lengths_MB is not None
+        longest_text = real[1].host_lengths_MB.amax(1) * real[1].num_sequences
+        padded = Packing.within(lengths_MB, tuple(longest_text.tolist()))
+    else:
+        padded = Packing.of_lengths(lengths_MB)
+    num_phones = fake[0].shape[-1]
+    pad_V = torch.zeros(num_phones, device=fake[0].device)
     pad_V[num_phones - NUM_SPECIALS + PAD_OFFSET] = 1.0
+    one_hot_MNV = F.one_hot(real[0], num_phones).to(fake[0].dtype)
     between = _mix(
-        _padded_to(real, padded, pad_V),
+        _padded_to((one_hot_MNV, real[1]), padded, pad_V),
         _padded_to(fake, padded, torch.full_like(pad_V, 1 / num_phones)),
         padded,
         rngs,
@@ -66,7 +74,7 @@ def _mix(
     drawn = np.stack([rng.random(pairs.num_sequences, dtype=np.float32) for rng in rngs])
     share_MB = torch.from_numpy(drawn).to(real_MNC.device)
     share_MN1 = pairs.per_row(share_MB)[..., None].to(real_MNC.dtype)
-    return share_MN1 * real_MNC + (1 - share_MN1) * fake_MNC
+    return torch.addcmul(fake_MNC, share_MN1, real_MNC - fake_MNC)
 
 
 def _padded_to(values: tuple[Tensor, Packing], padded: Packing, pad_V: Tensor) -> Tensor:

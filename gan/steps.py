@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gan import losses
 from gan.batches import Batch
-from gan.discriminator import Discriminator, compose, hidden_rows, scores
+from gan.discriminator import Discriminator, compose, hidden_rows, hidden_rows_of_text, scores
 from gan.generator import Generated, Generator, generate
 from gan.join import join_random, padded_columns
 from gan.ngram_matching import NgramTable, draw_frames, frame_smoothness, ngram_loss
@@ -59,6 +59,7 @@ class Member:
             betas=betas,
             eps=1e-6,
             weight_decay=0.0,
+            fused=True,
         )
         self.discriminator_optimizer = torch.optim.AdamW(
             discriminator.parameters(),
@@ -66,6 +67,7 @@ class Member:
             betas=betas,
             eps=1e-6,
             weight_decay=options.discriminator_weight_decay,
+            fused=True,
         )
         self.start: Generator | None = None  # frozen, for the anchor
 
@@ -82,6 +84,7 @@ class Rules:
     padding: str = "masked"
     frames_per_segment: int = 1  # of `match_ngrams`
     discriminator_dtype: torch.dtype = torch.float32
+    fixed_rows: bool = False  # JOIN leaves filler instead of telling the host how many rows it kept
 
     @property
     def as_fairseq(self) -> bool:
@@ -97,7 +100,7 @@ def train_discriminators(
         _, _, fake_MNV, fake = _fakes(members, batch, rules)
     composed = compose([m.discriminator for m in members], dtype=rules.discriminator_dtype)
     hidden_fake = hidden_rows(composed, fake_MNV, fake)
-    hidden_real = hidden_rows(composed, batch.text_MNV, batch.text)
+    hidden_real = hidden_rows_of_text(composed, batch.text_MN, batch.text)
     scores_fake = scores(composed, hidden_fake, fake)
     scores_real = scores(composed, hidden_real, batch.text)
     game_M = rules.objective.discriminator(scores_fake, scores_real)
@@ -105,7 +108,7 @@ def train_discriminators(
     if any(m.options.gradient_penalty > 0 for m in members):
         if rules.as_fairseq:
             slopes_MNV, pairs = slopes_of_padded(
-                composed, (batch.text_MNV, batch.text), (fake_MNV, fake), batch.rngs
+                composed, (batch.text_MN, batch.text), (fake_MNV, fake), batch.rngs
             )
         else:
             slopes_MNV, pairs = slopes_of_prefixes(
@@ -155,7 +158,7 @@ def match_ngrams(
     rows = generate(
         [m.generator for m in members],
         frames,
-        Packing.of_lengths(batch.speech.lengths_MB * num_frames),
+        batch.speech.with_lengths(lambda lengths_MB: lengths_MB * num_frames),
         dropout=rules.dropout,
         rngs=batch.rngs,
     )
@@ -214,7 +217,9 @@ def _fakes(
     logits_MNV, joined = rows.logits_MNV, rows.packing
     if rules.join:
         uniform_MN = uniform_rows(batch.rngs, joined, logits_MNV)
-        logits_MNV, joined = join_random(logits_MNV, joined, uniform_MN)
+        logits_MNV, joined = join_random(
+            logits_MNV, joined, uniform_MN, fixed_rows=rules.fixed_rows
+        )
     if rules.as_fairseq:
         joined = replace(joined, columns_M=padded_columns(rows.packing, joined))
     fakes_MNV = (
@@ -244,10 +249,9 @@ def sample_phones(
 
 
 def uniform_rows(rngs: Sequence[np.random.Generator], packing: Packing, like: Tensor) -> Tensor:
-    """Uniform draws in [0, 1) for the real rows of each member, from its own rng: (M, N)."""
-    out = torch.zeros(like.shape[:2])
-    totals = packing.lengths_MB.sum(1).tolist()
-    for row, rng, count in zip(out, rngs, totals, strict=True):
+    """Uniform draws in [0, 1) for the rows of each member, from its own rng: (M, N)."""
+    out = torch.zeros(packing.sequence_MN.shape)
+    for row, rng, count in zip(out, rngs, packing.most_rows, strict=True):
         row[:count] = torch.from_numpy(rng.random(count, dtype=np.float32))
     return out.to(like.device)
 
@@ -264,12 +268,15 @@ def _update(
         member.generator_optimizer.zero_grad(set_to_none=True)
         member.discriminator_optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    turns = [m.generator if generators_turn else m.discriminator for m in members]
+    clipped = [
+        [m.generator, m.discriminator] if rules.as_fairseq else [player]
+        for m, player in zip(members, turns, strict=True)
+    ]
+    for member, modules in zip(members, clipped, strict=True):
+        parameters = [p for module in modules for p in module.parameters()]
+        nn.utils.clip_grad_norm_(parameters, member.options.clip_norm)
     for member in members:
-        player = member.generator if generators_turn else member.discriminator
-        clipped = list(player.parameters())
-        if rules.as_fairseq:
-            clipped = [*member.generator.parameters(), *member.discriminator.parameters()]
-        nn.utils.clip_grad_norm_(clipped, member.options.clip_norm, error_if_nonfinite=True)
         optimizer = (
             member.generator_optimizer if generators_turn else member.discriminator_optimizer
         )

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from gan.batches import UnpairedData
+from gan.batches import Batch, UnpairedData
 from gan.checkpoint import Checkpoint, Progress
 from gan.generator import phones_only
 from gan.infer import TrainedGenerator, join_repeats, transcribe_all
@@ -29,13 +31,15 @@ from gan.options import (
     game_options,
     game_rules,
     new_players,
-    num_specials,
 )
-from gan.steps import Member, match_ngrams, train_discriminators, train_generators
+from gan.steps import Member, Rules, match_ngrams, train_discriminators, train_generators
+from unsup_asr.lookahead import map_ahead
 from unsup_asr.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
+
+BATCHES_AHEAD = 2  # drawn while an update is played
 
 Validate = Callable[[list[Int32Array]], dict[str, float]]
 
@@ -115,7 +119,6 @@ def play(
         segments,
         text,
         num_phones=num_phones,
-        num_specials=num_specials(shared),
         auxiliary_classes=auxiliary_classes,
     )
     if shared.padding == "reference":
@@ -130,15 +133,18 @@ def play(
         progress()
     if first == 0:
         _validate(games, 0, held_out, validate, shared, num_phones)
-    update_all = _updater(data, shared, device)
-    for update in range(first, shared.updates):
-        update_all([game for game in games if game.stopped_at is None], update)
-        progress()
-        if (update + 1) % shared.validate_every == 0 or update + 1 == shared.updates:
-            _validate(games, update + 1, held_out, validate, shared, num_phones)
-            if give_up is not None and update + 1 >= give_up.updates:
-                _stop_hopeless(games, update + 1, give_up, shared.criterion)
-            checkpoint.write(games, update + 1)
+    turns = _Turns.of(data, shared, device)
+    update = first
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        while update < shared.updates:
+            stretch = range(update, _next_validation(update, shared))
+            turns.play([game for game in games if game.stopped_at is None], stretch, pool, progress)
+            update = stretch.stop
+            _require_finite(games, update)
+            _validate(games, update, held_out, validate, shared, num_phones)
+            if give_up is not None and update >= give_up.updates:
+                _stop_hopeless(games, update, give_up, shared.criterion)
+            checkpoint.write(games, update)
     return [_chosen(game, shared.criterion, num_phones) for game in games]
 
 
@@ -172,43 +178,89 @@ def _start(
     return Progress(member, deepcopy(generator.state_dict()))
 
 
-def _updater(
-    data: UnpairedData, shared: AdversarialOptions, device: str
-) -> Callable[[Sequence[Progress], int], None]:
-    """What plays one numbered update of the members that still play."""
-    rules = game_rules(shared)
-    table = None
-    if shared.objective == NGRAMS:
-        table = NgramTable.of_text(
-            data.text_values,
-            data.text_offsets,
-            order=shared.ngram_order,
-            most=shared.num_ngrams,
-        ).to(device)
+@dataclass(frozen=True)
+class _Turns:
+    """What plays numbered updates, with their batches drawn in a thread beforehand."""
 
-    def update_together(games: Sequence[Progress], update: int) -> None:
-        members = [game.member for game in games]
-        seeds = [member.options.seed for member in members]
-        batch = data.draw(update, seeds=seeds, batch_size=shared.batch_size, device=device)
-        if table is not None:
-            terms = match_ngrams(members, batch, rules, table)
-        elif shared.plays_generator(update):
-            terms = train_generators(members, batch, rules)
-        else:
-            terms = train_discriminators(members, batch, rules)
-        for number, game in enumerate(games):
-            game.latest.update({name: term[number] for name, term in terms.items()})
+    data: UnpairedData
+    shared: AdversarialOptions
+    rules: Rules
+    table: NgramTable | None
+    device: str
 
-    def update_all(games: Sequence[Progress], update: int) -> None:
-        """One batch of tensors on a GPU; on a CPU one member after the other.
+    @classmethod
+    def of(cls, data: UnpairedData, shared: AdversarialOptions, device: str) -> _Turns:
+        table = None
+        if shared.objective == NGRAMS:
+            table = NgramTable.of_text(
+                data.text_values,
+                data.text_offsets,
+                order=shared.ngram_order,
+                most=shared.num_ngrams,
+            ).to(device)
+        rules = replace(game_rules(shared), fixed_rows=device != "cpu")
+        return cls(data, shared, rules, table, device)
+
+    def play(
+        self,
+        games: Sequence[Progress],
+        updates: Iterable[int],
+        pool: Executor,
+        progress: Callable[[], None],
+    ) -> None:
+        """These updates of these games: in one batch of tensors on a GPU, one by one on a CPU.
 
         Numbers are the same. A CPU gains nothing from larger matrix products and loses its
         caches: at the published sizes 4 members together cost 6.8 times one, not 4.
         """
-        for group in [[game] for game in games] if device == "cpu" else [games]:
-            update_together(group, update)
+        groups = [[game] for game in games] if self.device == "cpu" else [games]
+        turns = [(update, group) for update in updates for group in groups]
+        batches = map_ahead(pool, self._draw, turns, ahead=BATCHES_AHEAD)
+        for (update, group), batch in zip(turns, batches, strict=True):
+            self._play(group, update, batch)
+            if group is groups[-1]:
+                progress()
 
-    return update_all
+    def _draw(self, turn: tuple[int, Sequence[Progress]]) -> Batch:
+        update, games = turn
+        return self.data.draw(
+            update,
+            seeds=[game.member.options.seed for game in games],
+            batch_size=self.shared.batch_size,
+            device=self.device,
+        )
+
+    def _play(self, games: Sequence[Progress], update: int, batch: Batch) -> None:
+        members = [game.member for game in games]
+        if self.table is not None:
+            terms = match_ngrams(members, batch, self.rules, self.table)
+        elif self.shared.plays_generator(update):
+            terms = train_generators(members, batch, self.rules)
+        else:
+            terms = train_discriminators(members, batch, self.rules)
+        for number, game in enumerate(games):
+            game.latest.update({name: term[number] for name, term in terms.items()})
+
+
+def _next_validation(update: int, shared: AdversarialOptions) -> int:
+    """The first multiple of `validate_every` after `update`, or the end."""
+    return min(shared.updates, (update // shared.validate_every + 1) * shared.validate_every)
+
+
+def _require_finite(games: Sequence[Progress], update: int) -> None:
+    """RuntimeError for weights that are NaN or infinite, which no later update mends.
+
+    Looking after every update would make the host wait for the device each time.
+    """
+    for number, game in enumerate(games):
+        for name in ("generator", "discriminator"):
+            weights = getattr(game.member, name).parameters()
+            if not all(bool(torch.isfinite(tensor).all()) for tensor in weights):
+                raise RuntimeError(
+                    f"the weights of member {number}'s {name} are not finite after {update} "
+                    f"updates; lower {name}_learning_rate or gradient_penalty, or play another "
+                    "seed"
+                )
 
 
 def _validate(

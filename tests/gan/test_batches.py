@@ -25,13 +25,14 @@ def test_an_epoch_visits_every_utterance_once() -> None:
     assert list(seen[:10]) != list(seen[10:])
 
 
-def test_a_batch_holds_whole_utterances_and_one_hot_text() -> None:
+def test_a_batch_holds_whole_utterances_and_sentences() -> None:
     data = UnpairedData.check(segments(), TEXT, num_phones=3)
     batch = data.draw(0, seeds=[0], batch_size=5, device="cpu")
     for sequence in range(5):
         rows = batch.features_MND[0, batch.speech.sequence_MN[0] == sequence]
         assert len(rows) == int(rows[0, 0]) + 1
-    assert bool((batch.text_MNV[0].sum(1) == 1).all())
+        sentence = batch.text_MN[0, batch.text.sequence_MN[0] == sequence].tolist()
+        assert sentence in [list(known) for known in TEXT]
 
 
 def test_a_seed_draws_the_same_alone_and_beside_another() -> None:
@@ -41,6 +42,18 @@ def test_a_seed_draws_the_same_alone_and_beside_another() -> None:
     rows = int(alone.speech.lengths_MB.sum())
     assert torch.equal(alone.features_MND[0], beside.features_MND[1, :rows])
     assert alone.rngs[0].random() == beside.rngs[1].random()
+
+
+def test_what_a_seed_draws_does_not_change_from_version_to_version() -> None:
+    counts = range(1, 21)
+    rows = segments(**{f"u{n}": np.zeros((n, 2), np.float32) for n in counts})
+    data = UnpairedData.check(rows, [ids(*[0] * n) for n in counts], num_phones=1)
+    batch = data.draw(3, seeds=[8], batch_size=4, device="cpu")
+    assert batch.speech.lengths_MB.tolist() == [[20, 15, 18, 13]]
+    assert batch.text.lengths_MB.tolist() == [[5, 8, 9, 12]]
+    assert list(batch.rngs[0].bytes(6)) == [21, 4, 116, 213, 120, 149]
+    found = batch.rngs[0].random(2, dtype=np.float32).tolist()
+    assert found == pytest.approx([0.9387194514, 0.6270986199])
 
 
 def test_auxiliary_classes_follow_their_segments() -> None:

@@ -6,10 +6,11 @@ from gan.discriminator import (
     Discriminator,
     DiscriminatorShape,
     compose,
-    gelu_slope,
     hidden_rows,
+    hidden_rows_of_text,
     input_gradient_rows,
     scores,
+    times_gelu_slope,
 )
 from gan.losses import gradient_penalty
 from gan.packing import Packing
@@ -128,7 +129,53 @@ def test_padding_to_the_right_does_not_move_a_score() -> None:
     torch.testing.assert_close(short, long)
 
 
-def test_gelu_slope_is_the_derivative_of_gelu() -> None:
+def test_gelu_slope_and_its_own_slope_are_those_of_gelu() -> None:
     values = torch.linspace(-4, 4, 41, dtype=torch.float64, requires_grad=True)
-    (expected,) = torch.autograd.grad(torch.nn.functional.gelu(values).sum(), values)
-    torch.testing.assert_close(gelu_slope(values), expected)
+    factors = torch.linspace(1, 3, 41, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad((factors * torch.nn.functional.gelu(values)).sum(), values)
+    torch.testing.assert_close(times_gelu_slope(factors, values), expected)
+    assert torch.autograd.gradcheck(times_gelu_slope, (factors, values))
+
+
+def test_text_by_its_ids_equals_one_hot_rows_and_so_do_its_gradients() -> None:
+    discriminators, _, packing = example()
+    text = torch.randint(PHONES, packing.sequence_MN.shape)
+    one_hot = torch.nn.functional.one_hot(text, PHONES).double()
+    one_hot = one_hot.masked_fill(packing.is_filler_MN[..., None], 0.0)
+    gradients, rows = [], []
+    for of_text in (True, False):
+        composed = compose(discriminators, dtype=torch.float64)
+        hidden = (
+            hidden_rows_of_text(composed, text, packing)
+            if of_text
+            else hidden_rows(composed, one_hot, packing)
+        )
+        rows.append(hidden[~packing.is_filler_MN])
+        scores(composed, hidden, packing).square().sum().backward()
+        parameters = [p for d in discriminators for p in d.parameters()]
+        gradients.append([p.grad.clone() for p in parameters if p.grad is not None])
+        for discriminator in discriminators:
+            discriminator.zero_grad()
+    torch.testing.assert_close(rows[0], rows[1])
+    assert len(gradients[0]) == 12
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_gradients_of_scores_equal_those_of_the_plain_discriminator() -> None:
+    discriminators, phones, packing = example()
+    composed = compose(discriminators, dtype=torch.float64)
+    phones.requires_grad_()
+    scores(composed, hidden_rows(composed, phones, packing), packing).square().sum().backward()
+    parameters = [p for d in discriminators for p in d.parameters()]
+    found = [p.grad.clone() for p in parameters if p.grad is not None]
+    assert phones.grad is not None
+    found.append(phones.grad.clone())
+    for tensor in (*parameters, phones):
+        tensor.grad = None
+    for member, _, first, length in each_sequence():
+        score = plain_score(discriminators[member], phones[member, first : first + length])
+        score.square().backward()
+    expected = [p.grad for p in (*parameters, phones)]
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)

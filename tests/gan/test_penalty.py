@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from gan.discriminator import Discriminator, DiscriminatorShape, compose, hidden_rows
@@ -59,8 +60,10 @@ def test_prefixes_are_cut_to_the_shorter_of_each_pair() -> None:
 
 
 def test_padded_slopes_read_padding_as_fairseq_does() -> None:
-    discriminators, real, fake = example()
-    found, padded = slopes_of_padded(compose(discriminators), packed(real), packed(fake), rngs())
+    discriminators, _, fake = example()
+    text = [[torch.randint(PHONES, (n,)) for n in m] for m in REAL_LENGTHS]
+    real = [[F.one_hot(sentence, PHONES).float() for sentence in m] for m in text]
+    found, padded = slopes_of_padded(compose(discriminators), packed(text), packed(fake), rngs())
     assert padded.lengths_MB.tolist() == [[6, 6], [3, 3]]
     pad = torch.zeros(PHONES)
     pad[3 + PAD_OFFSET] = 1.0

@@ -61,7 +61,6 @@ def draw(options: AdversarialOptions) -> Batch:
         RaggedArray.from_arrays(speech),
         text,
         num_phones=PHONES,
-        num_specials=NUM_SPECIALS,
         auxiliary_classes=RaggedArray.from_arrays(classes) if options.auxiliary else None,
     )
     return data.draw(0, seeds=[options.seed], batch_size=5, device="cpu")
@@ -92,7 +91,8 @@ class Slow:
         self.text_lengths_B = batch.text.lengths_MB[0]
         pad_V = F.one_hot(torch.tensor(PHONES + PAD_OFFSET), PHONES + NUM_SPECIALS).float()
         self.real_BSV = pad_V.repeat(5, int(self.text_lengths_B.max()), 1)
-        rows = batch.text_MNV[0].split(self.text_lengths_B.tolist())
+        one_hot_NV = F.one_hot(batch.text_MN[0], PHONES + NUM_SPECIALS).float()
+        rows = one_hot_NV[: int(self.text_lengths_B.sum())].split(self.text_lengths_B.tolist())
         for b, sentence in enumerate(rows[:5]):
             self.real_BSV[b, : len(sentence)] = sentence
 

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from gan.batches import UnpairedData
 from gan.infer import TrainedGenerator
+from gan.options import game_options, game_rules, new_players
+from gan.steps import Member, train_discriminators, train_generators
 from gan.trainer import AdversarialTrainer, GiveUp, play
 from unsup_asr.ragged import RaggedArray
 
@@ -82,6 +85,26 @@ def test_a_killed_training_resumes_with_identical_results(tmp_path: Path) -> Non
     resumed = train(options, tmp_path / "killed")
     assert torch.equal(weights(resumed), weights(whole))
     assert resumed.history == whole.history
+
+
+def test_batches_drawn_ahead_are_those_of_their_updates(tmp_path: Path) -> None:
+    options = with_changes(generator_learning_rate=0.01, criterion="latest", validate_every=5)
+    calls = iter(range(100, 0, -1))
+    trained = train(options, tmp_path, validate=lambda _: {"latest": float(next(calls))})
+    data = UnpairedData.check(segments(), sentences(30, seed=2), num_phones=PHONES)
+    players = new_players(options, input_dim=PHONES, num_phones=PHONES)
+    member = Member(game_options(options), *players)
+    for update in range(options.updates):
+        batch = data.draw(update, seeds=[0], batch_size=options.batch_size, device="cpu")
+        step = train_generators if update % 2 else train_discriminators
+        step([member], batch, game_rules(options))
+    assert torch.equal(weights(trained), member.generator.conv.weight)
+
+
+def test_weights_that_are_not_finite_end_the_training(tmp_path: Path) -> None:
+    start = np.full((PHONES, PHONES), np.nan, dtype=np.float32)
+    with pytest.raises(RuntimeError, match="member 0's generator are not finite after 4 updates"):
+        train(SMALL, tmp_path, generator_init=start)
 
 
 def test_another_seed_gives_another_generator(tmp_path: Path) -> None:
