@@ -8,38 +8,33 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from gan.batches import Batch, UnpairedData
+from gan.batches import UnpairedData
 from gan.checkpoint import Checkpoint, Progress
 from gan.generator import phones_only
 from gan.infer import TrainedGenerator, join_repeats, transcribe_all
-from gan.ngram_matching import NgramTable
 from gan.options import (
     MIN_SEGMENTS,
-    NGRAMS,
     OWN_OPTIONS,
     AdversarialOptions,
     game_options,
-    game_rules,
     new_players,
 )
-from gan.steps import Member, Rules, match_ngrams, train_discriminators, train_generators
-from unsup_asr.lookahead import map_ahead
+from gan.steps import Member
+from gan.turns import Turns
 from unsup_asr.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
-
-BATCHES_AHEAD = 2  # drawn while an update is played
 
 Validate = Callable[[list[Int32Array]], dict[str, float]]
 
@@ -133,7 +128,7 @@ def play(
         progress()
     if first == 0:
         _validate(games, 0, held_out, validate, shared, num_phones)
-    turns = _Turns.of(data, shared, device)
+    turns = Turns.of(data, shared, device)
     update = first
     with ThreadPoolExecutor(max_workers=1) as pool:
         while update < shared.updates:
@@ -176,70 +171,6 @@ def _start(
     if generator_init is not None and options.anchor > 0:
         member.start = deepcopy(generator).requires_grad_(False).eval()
     return Progress(member, deepcopy(generator.state_dict()))
-
-
-@dataclass(frozen=True)
-class _Turns:
-    """What plays numbered updates, with their batches drawn in a thread beforehand."""
-
-    data: UnpairedData
-    shared: AdversarialOptions
-    rules: Rules
-    table: NgramTable | None
-    device: str
-
-    @classmethod
-    def of(cls, data: UnpairedData, shared: AdversarialOptions, device: str) -> _Turns:
-        table = None
-        if shared.objective == NGRAMS:
-            table = NgramTable.of_text(
-                data.text_values,
-                data.text_offsets,
-                order=shared.ngram_order,
-                most=shared.num_ngrams,
-            ).to(device)
-        rules = replace(game_rules(shared), fixed_rows=device != "cpu")
-        return cls(data, shared, rules, table, device)
-
-    def play(
-        self,
-        games: Sequence[Progress],
-        updates: Iterable[int],
-        pool: Executor,
-        progress: Callable[[], None],
-    ) -> None:
-        """These updates of these games: in one batch of tensors on a GPU, one by one on a CPU.
-
-        Numbers are the same. A CPU gains nothing from larger matrix products and loses its
-        caches: at the published sizes 4 members together cost 6.8 times one, not 4.
-        """
-        groups = [[game] for game in games] if self.device == "cpu" else [games]
-        turns = [(update, group) for update in updates for group in groups]
-        batches = map_ahead(pool, self._draw, turns, ahead=BATCHES_AHEAD)
-        for (update, group), batch in zip(turns, batches, strict=True):
-            self._play(group, update, batch)
-            if group is groups[-1]:
-                progress()
-
-    def _draw(self, turn: tuple[int, Sequence[Progress]]) -> Batch:
-        update, games = turn
-        return self.data.draw(
-            update,
-            seeds=[game.member.options.seed for game in games],
-            batch_size=self.shared.batch_size,
-            device=self.device,
-        )
-
-    def _play(self, games: Sequence[Progress], update: int, batch: Batch) -> None:
-        members = [game.member for game in games]
-        if self.table is not None:
-            terms = match_ngrams(members, batch, self.rules, self.table)
-        elif self.shared.plays_generator(update):
-            terms = train_generators(members, batch, self.rules)
-        else:
-            terms = train_discriminators(members, batch, self.rules)
-        for number, game in enumerate(games):
-            game.latest.update({name: term[number] for name, term in terms.items()})
 
 
 def _next_validation(update: int, shared: AdversarialOptions) -> int:

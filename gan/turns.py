@@ -1,0 +1,81 @@
+"""Whose turn it is: numbered updates of the game, with their batches drawn ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+from gan.batches import Batch, UnpairedData
+from gan.checkpoint import Progress
+from gan.ngram_matching import NgramTable
+from gan.options import NGRAMS, AdversarialOptions, game_rules
+from gan.steps import Rules, match_ngrams, train_discriminators, train_generators
+from unsup_asr.lookahead import map_ahead
+
+BATCHES_AHEAD = 2  # drawn while an update is played
+
+
+@dataclass(frozen=True)
+class Turns:
+    """What plays numbered updates, with their batches drawn in a thread beforehand."""
+
+    data: UnpairedData
+    shared: AdversarialOptions
+    rules: Rules
+    table: NgramTable | None
+    device: str
+
+    @classmethod
+    def of(cls, data: UnpairedData, shared: AdversarialOptions, device: str) -> Turns:
+        """The turns that the members' common options ask for."""
+        table = None
+        if shared.objective == NGRAMS:
+            table = NgramTable.of_text(
+                data.text_values,
+                data.text_offsets,
+                order=shared.ngram_order,
+                most=shared.num_ngrams,
+            ).to(device)
+        rules = replace(game_rules(shared), fixed_rows=device != "cpu")
+        return cls(data, shared, rules, table, device)
+
+    def play(
+        self,
+        games: Sequence[Progress],
+        updates: Iterable[int],
+        pool: Executor,
+        progress: Callable[[], None],
+    ) -> None:
+        """These updates of these games: in one batch of tensors on a GPU, one by one on a CPU.
+
+        Numbers are the same. A CPU gains nothing from larger matrix products and loses its
+        caches: at the published sizes 4 members together cost 6.8 times one, not 4.
+        """
+        groups = [[game] for game in games] if self.device == "cpu" else [games]
+        turns = [(update, group) for update in updates for group in groups]
+        batches = map_ahead(pool, self._draw, turns, ahead=BATCHES_AHEAD)
+        for (update, group), batch in zip(turns, batches, strict=True):
+            self._play(group, update, batch)
+            if group is groups[-1]:
+                progress()
+
+    def _draw(self, turn: tuple[int, Sequence[Progress]]) -> Batch:
+        update, games = turn
+        return self.data.draw(
+            update,
+            seeds=[game.member.options.seed for game in games],
+            batch_size=self.shared.batch_size,
+            device=self.device,
+        )
+
+    def _play(self, games: Sequence[Progress], update: int, batch: Batch) -> None:
+        members = [game.member for game in games]
+        if self.table is not None:
+            terms = match_ngrams(members, batch, self.rules, self.table)
+        elif self.shared.plays_generator(update):
+            terms = train_generators(members, batch, self.rules)
+        else:
+            terms = train_discriminators(members, batch, self.rules)
+        for number, game in enumerate(games):
+            game.latest.update({name: term[number] for name, term in terms.items()})
