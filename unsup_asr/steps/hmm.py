@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,12 +16,12 @@ import numpy as np
 
 from unsup_asr.acoustic.hmm import HMMTraining, PhoneHMM
 from unsup_asr.config import instantiate
-from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
-from unsup_asr.progress import progress_bar
+from unsup_asr.phone_text import read_inventory
 from unsup_asr.protocols import Aligner, FrameAlignment
 from unsup_asr.ragged import RaggedWriter
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import SPLITS, open_split
+from unsup_asr.steps.lexicon_search import align_words, lexicon_tree
 from unsup_asr.steps.matching import merge_repeats
 from unsup_asr.steps.scoring import boundary_times, run_criterion
 from unsup_asr.transcripts import write_hypotheses
@@ -101,11 +100,7 @@ class _Recogniser:
     def of(cls, context: StageContext, inventory: list[str]) -> _Recogniser:
         options = context.config.realign
         aligner: Aligner = instantiate(options.aligner)
-        sentences = read_phone_sentences(context.input("text").file("phones.txt"))
-        tree = aligner.tree(
-            [[tuple(phone_ids(word, inventory).tolist()) for word in s] for s in sentences],
-            len(inventory),
-        )
+        tree = lexicon_tree(context, aligner, inventory)
         return cls(aligner, tree, options.stack, context.stage)
 
     def hear(self, model: PhoneHMM, features: Mapping[str, Float32Array], split: str) -> _Heard:
@@ -114,10 +109,9 @@ class _Recogniser:
             i: np.add.reduceat(score_TV, np.arange(0, len(score_TV), self.stack), axis=0)
             for i, score_TV in scores.items()
         }
-        num_batches = math.ceil(len(stacked) / self.aligner.batch_size)
-        with progress_bar(num_batches, f"{self.stage} decode {split}") as tick:
-            found = self.aligner.decode(self.tree, stacked, progress=tick)
-        starts = _aligned(model, features, found)
+        title = f"{self.stage} decode {split}"
+        found = align_words(self.aligner, self.tree, stacked, title=title)
+        starts = _aligned(model, features, found, self.stack)
         best = [
             np.add.reduceat(scores[i], starts[i], axis=0).argmax(axis=1).astype(np.int32)
             for i in found
@@ -129,6 +123,7 @@ def _aligned(
     model: PhoneHMM,
     features: Mapping[str, Float32Array],
     found: Mapping[str, FrameAlignment],
+    stack: int,
 ) -> dict[str, Int32Array]:
     """First frame of each decoded phone, aligned anew to single frames.
 
@@ -139,7 +134,6 @@ def _aligned(
     fits = {i: p for i, p in phones.items() if 0 < places[i] <= len(features[i])}
     starts = model.align(features, fits)
     for i in found.keys() - fits.keys():
-        stack = math.ceil(len(features[i]) / len(found[i].frame_phones_T))
         starts[i] = (found[i].starts * stack).astype(np.int32)
     return {i: starts[i] for i in found}
 

@@ -9,19 +9,19 @@ where a label was wrong; the lexicon knows which phone sequences exist.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from unsup_asr.acoustic.network import log_posteriors, save_network
 from unsup_asr.config import instantiate
-from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.phone_text import read_inventory
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Aligner, FrameAlignment
 from unsup_asr.ragged import RaggedArray, RaggedWriter
 from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import open_split
+from unsup_asr.steps.lexicon_search import align_words, lexicon_tree
 from unsup_asr.steps.matching import merge_repeats
 from unsup_asr.steps.scoring import boundary_times, run_criterion
 from unsup_asr.transcripts import write_hypotheses
@@ -34,11 +34,7 @@ def run_realign(context: StageContext, *, labels_from: str) -> None:
     training = instantiate(options.training)
     aligner: Aligner = instantiate(options.aligner)
     inventory = read_inventory(context.input("text").file("inventory.json"))
-    sentences = read_phone_sentences(context.input("text").file("phones.txt"))
-    tree = aligner.tree(
-        [[tuple(phone_ids(word, inventory).tolist()) for word in s] for s in sentences],
-        len(inventory),
-    )
+    tree = lexicon_tree(context, aligner, inventory)
     features = open_split(context, "features", "acoustic", "train")
     labels = open_split(context, labels_from, "labels", "train")
     targets = {i: every_nth(np.array(labels[i]), training.stack) for i in features}
@@ -56,9 +52,7 @@ def run_realign(context: StageContext, *, labels_from: str) -> None:
         frames = open_split(context, "features", "acoustic", split)
         posteriors = log_posteriors(network, frames)
         scores = {i: p - options.prior_scale * log_prior_V for i, p in posteriors.items()}
-        num_batches = math.ceil(len(scores) / aligner.batch_size)
-        with progress_bar(num_batches, f"{context.stage} align {split}") as tick:
-            alignments = aligner.decode(tree, scores, progress=tick)
+        alignments = align_words(aligner, tree, scores, title=f"{context.stage} align {split}")
         if split == "train":
             with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
                 for utterance_id, found in alignments.items():
