@@ -36,7 +36,7 @@ from unsup_asr.config import GROUPS, instantiate
 from unsup_asr.criterion import weighted_perplexity
 from unsup_asr.phone_text import flat_phones, phone_ids, read_inventory, read_phone_sentences
 from unsup_asr.ragged import RaggedArray
-from unsup_asr.steps.matching import duplicate_phones, merge_repeats
+from unsup_asr.steps.matching import duplicate_phones
 from unsup_asr.steps.scoring import boundary_times
 from unsup_asr.transcripts import read_transcripts
 from unsup_asr.types import Float32Array, Int32Array
@@ -114,7 +114,7 @@ class Corpus:
             s: [kmeans.assign(rows[i]) for i in rows] for s, rows in self.pooled.items()
         }
         rate = np.mean([len(join_repeats(c)) for c in self.clusters["train"]])
-        merged = [merge_repeats(sentence) for sentence in self.text]
+        merged = [join_repeats(sentence) for sentence in self.text]
         rate = rate / np.mean([len(sentence) for sentence in merged])
         rng = np.random.default_rng(0)
         doubled = [duplicate_phones(s, max(0.0, float(rate) - 1), rng) for s in merged]

@@ -116,7 +116,7 @@ class Diagnosis:
                 )
             limit = self.max_perplexity_ratios[kind]
             if perplexity > limit * of_text:
-                found.append(_perplexity(stage, perplexity, of_text, limit))
+                found.append(_perplexity(stage, kind, perplexity, of_text, limit))
         return found
 
     def members(self, transcripts_of_members: Sequence[Sequence[Int32Array]]) -> list[Finding]:
@@ -149,12 +149,12 @@ def bigram_divergence(
     return 0.5 * (_relative_entropy(p, middle) + _relative_entropy(q, middle))
 
 
-def _perplexity(stage: str, heard: float, of_text: float, limit: float) -> Finding:
+def _perplexity(stage: str, kind: str, heard: float, of_text: float, limit: float) -> Finding:
     return Finding(
         "perplexity",
         f"what {stage} hears has a weighted perplexity of {heard:.0f} a phone where the text has "
         f"{of_text:.0f}, {heard / of_text:.1f} times (at most {limit:g} where learning succeeds): "
-        f"{_REMEDIES[stage.rstrip('_0123456789')]}",
+        f"{_REMEDIES[kind]}",
     )
 
 

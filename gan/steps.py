@@ -268,15 +268,12 @@ def _update(
         member.generator_optimizer.zero_grad(set_to_none=True)
         member.discriminator_optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    turns = [m.generator if generators_turn else m.discriminator for m in members]
-    clipped = [
-        [m.generator, m.discriminator] if rules.as_fairseq else [player]
-        for m, player in zip(members, turns, strict=True)
-    ]
-    for member, modules in zip(members, clipped, strict=True):
-        parameters = [p for module in modules for p in module.parameters()]
-        nn.utils.clip_grad_norm_(parameters, member.options.clip_norm)
     for member in members:
+        player = member.generator if generators_turn else member.discriminator
+        clipped = list(player.parameters())
+        if rules.as_fairseq:
+            clipped = [*member.generator.parameters(), *member.discriminator.parameters()]
+        nn.utils.clip_grad_norm_(clipped, member.options.clip_norm)
         optimizer = (
             member.generator_optimizer if generators_turn else member.discriminator_optimizer
         )

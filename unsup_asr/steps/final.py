@@ -22,7 +22,7 @@ from unsup_asr.metrics import (
     per_utterance,
     reference_digest,
 )
-from unsup_asr.phone_text import flat_phones, phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.phone_text import phone_ids, read_inventory
 from unsup_asr.report_assets import Assets, SpectrogramExample, spectrogram_example
 from unsup_asr.results import (
     FINAL_ROW,
@@ -46,7 +46,7 @@ from unsup_asr.steps.conditions import (
 from unsup_asr.steps.ctc import decoder_file, decoder_files
 from unsup_asr.steps.curves import training_curves
 from unsup_asr.steps.references import read_references
-from unsup_asr.steps.scoring import read_criterion, text_perplexity
+from unsup_asr.steps.scoring import measured_text, read_criterion, text_perplexity
 from unsup_asr.steps.word_scoring import score_words
 from unsup_asr.transcripts import read_hypotheses
 from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
@@ -55,7 +55,6 @@ from unsup_asr.upstreams.kaldi_features import KaldiFbank
 log = logging.getLogger(__name__)
 
 _SHOWN_TRANSCRIPTS = 8
-_TEXT_FOR_DIVERGENCE = 5000
 _SUPERVISED = {"supervised": SUPERVISED_ROW, "superb": SUPERB_ROW}  # rows by stage
 
 
@@ -122,8 +121,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
     last |= {row: rows.pop(name) for name, row in _SUPERVISED.items() if name in rows}
     rows |= {FINAL_ROW: rows[final], **last}
     by_id = {h.utterance_id: h.phones for h in hypotheses[final]}
-    text = read_phone_sentences(context.input("text").file("phones.txt"))[:_TEXT_FOR_DIVERGENCE]
-    flat = [flat_phones(sentence) for sentence in text]
+    flat = measured_text(context)
     recognised = read_hypotheses(context.input(final).file("hypotheses/train.tsv"))
     train = read_manifest(context.input("corpus").file("train.jsonl"))
     results = Results(

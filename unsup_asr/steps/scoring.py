@@ -48,12 +48,17 @@ def read_criterion(artifact: Artifact) -> float:
     return float(json.loads(artifact.file("criterion.json").read_text("utf-8"))["weighted"])
 
 
-def text_perplexity(context: StageContext) -> float:
-    """Of the text's first sentences under the model of the whole text: what to compare with."""
+def measured_text(context: StageContext) -> list[list[str]]:
+    """Phones of the text's first sentences, enough to compare an output with."""
     text = read_phone_sentences(context.input("text").file("phones.txt"))[:_MEASURED_SENTENCES]
+    return [flat_phones(sentence) for sentence in text]
+
+
+def text_perplexity(context: StageContext) -> float:
+    """Of the measured text under the model of the whole text: what to compare with."""
     scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
     arpa = context.input("language_model").file("phones.arpa")
-    return scorer.perplexity(arpa, [flat_phones(sentence) for sentence in text])
+    return scorer.perplexity(arpa, measured_text(context))
 
 
 def boundary_times(
