@@ -30,12 +30,12 @@ from torch import Tensor
 
 from segmentation.kmeans import KMeans
 from segmentation.pca import PCA
-from unsup_asr.extraction import Extraction, extract, plan_shards
-from unsup_asr.launchers.local import LocalProcesses, ThisProcess
+from unsup_asr.engine.record import peak_rss_mb
+from unsup_asr.extraction.launchers.local import LocalProcesses, ThisProcess
+from unsup_asr.extraction.plan import Extraction, extract, plan_shards
+from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
+from unsup_asr.formats.sharded import ShardedArray, write_index
 from unsup_asr.protocols import Launcher, UpstreamOutput
-from unsup_asr.ragged import RaggedArray, RaggedWriter
-from unsup_asr.sharded import ShardedArray, write_index
-from unsup_asr.stage_record import peak_rss_mb
 from unsup_asr.types import Utterance
 from unsup_asr.upstreams.kaldi_features import KaldiFbank
 

@@ -32,13 +32,18 @@ from gan.trainer import AdversarialTrainer, play
 from lm.perplexity import PerplexityScorer
 from segmentation.kmeans import KMeans
 from segmentation.pooling import MiddlePooling
-from unsup_asr.config import GROUPS, instantiate
-from unsup_asr.criterion import weighted_perplexity
-from unsup_asr.phone_text import flat_phones, phone_ids, read_inventory, read_phone_sentences
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.engine.config import GROUPS, instantiate
+from unsup_asr.formats.hypotheses import read_transcripts
+from unsup_asr.formats.phone_text import (
+    flat_phones,
+    phone_ids,
+    read_inventory,
+    read_phone_sentences,
+)
+from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.scoring.criterion import weighted_perplexity
 from unsup_asr.steps.matching import duplicate_phones
 from unsup_asr.steps.scoring import boundary_times
-from unsup_asr.transcripts import read_transcripts
 from unsup_asr.types import Float32Array, Int32Array
 
 

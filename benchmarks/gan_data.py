@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from gan.batches import UnpairedData
-from unsup_asr.ragged import RaggedArray, RaggedWriter
+from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 
 DIM, PHONES, BATCH = 512, 48, 160
 SEGMENTS_A_SECOND = 12

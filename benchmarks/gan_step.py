@@ -34,7 +34,7 @@ from gan.batches import Batch, UnpairedData
 from gan.infer import transcribe_all
 from gan.options import AdversarialOptions, game_options, new_players
 from gan.steps import Member, Rules, train_discriminators, train_generators
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 
 DIM, PHONES, BATCH = 512, 48, 160
 SEGMENTS, TEXT_PHONES = (50, 150), (40, 120)

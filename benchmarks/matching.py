@@ -13,8 +13,13 @@ import numpy as np
 import torch
 
 from gan.matching import SkipBigramMatching
-from unsup_asr.phone_text import flat_phones, phone_ids, read_inventory, read_phone_sentences
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.phone_text import (
+    flat_phones,
+    phone_ids,
+    read_inventory,
+    read_phone_sentences,
+)
+from unsup_asr.formats.ragged import RaggedArray
 
 
 def main() -> None:

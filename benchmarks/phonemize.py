@@ -15,7 +15,7 @@ from lm.front_end import EspeakFrontEnd
 from lm.normalize import TextNormalizer
 from lm.phonemize import EspeakPhonemizer
 from unsup_asr.corpora.sentences import frequent_words, sample_sentences
-from unsup_asr.stage_record import peak_rss_mb
+from unsup_asr.engine.record import peak_rss_mb
 
 
 def main() -> None:

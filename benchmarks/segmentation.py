@@ -22,11 +22,11 @@ from segmentation.boundaries import ClusterRuns, SwitchPenaltyViterbi
 from segmentation.change_peaks import MultiScalePeaks, PeakPicking, SpectralPeaks
 from segmentation.contrastive import ContrastivePeaks
 from segmentation.kmeans import KMeans
-from unsup_asr.boundary_metrics import boundary_scores, phone_boundaries
-from unsup_asr.manifest import read_manifest
+from unsup_asr.formats.hypotheses import read_transcripts
+from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.protocols import Segmenter
-from unsup_asr.ragged import RaggedArray
-from unsup_asr.transcripts import read_transcripts
+from unsup_asr.scoring.boundaries import boundary_scores, phone_boundaries
 from unsup_asr.types import Float32Array, Utterance
 
 SHIFT_S = 0.01

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from unsup_asr.audio import read_audio
 from unsup_asr.corpora.synthetic import SyntheticCorpus
-from unsup_asr.manifest import read_manifest
+from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.speech.audio import read_audio
 from unsup_asr.upstreams.kaldi_features import KaldiMFCC
 
 

@@ -28,10 +28,10 @@ from gan.population import Population
 from lm.ngram import NgramEstimator
 from lm.perplexity import PerplexityScorer
 from lm.phonemize import EspeakPhonemizer
-from unsup_asr.config import GROUPS, instantiate
 from unsup_asr.corpora.sentences import frequent_words, sample_sentences
-from unsup_asr.criterion import weighted_perplexity
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.engine.config import GROUPS, instantiate
+from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.scoring.criterion import weighted_perplexity
 from unsup_asr.types import Int32Array
 
 NUM_SPEECH, NUM_TEXT = 3000, 20000

@@ -22,10 +22,10 @@ from lm.arpa import read_arpa
 from lm.lexicon import Lexicon
 from lm.words import WordDecoder
 from unsup_asr.acoustic.network import load_network, log_posteriors
-from unsup_asr.metrics import count_errors
-from unsup_asr.phone_text import read_inventory
-from unsup_asr.ragged import RaggedArray
-from unsup_asr.transcripts import read_words
+from unsup_asr.formats.hypotheses import read_words
+from unsup_asr.formats.phone_text import read_inventory
+from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.scoring.metrics import count_errors
 from unsup_asr.types import ErrorCounts
 
 BLANK = "<blank>"

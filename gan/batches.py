@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gan.packing import Packing
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array, Int64Array
 
 log = logging.getLogger(__name__)

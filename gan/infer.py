@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from gan.batches import pack_utterances
 from gan.generator import Generator, GeneratorShape, generate
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array
 
 UTTERANCES_AT_ONCE = 256  # enough to fill a matrix product; memory stays flat in the hours of audio

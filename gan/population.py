@@ -15,7 +15,7 @@ from gan.infer import TrainedGenerator
 from gan.options import OWN_OPTIONS
 from gan.selection import RULES, output_statistics
 from gan.trainer import AdversarialTrainer, GiveUp, Validate, play
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array
 
 

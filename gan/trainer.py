@@ -31,7 +31,7 @@ from gan.options import (
 )
 from gan.steps import Member
 from gan.turns import Turns
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)

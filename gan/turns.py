@@ -11,7 +11,7 @@ from gan.checkpoint import Progress
 from gan.ngram_matching import NgramTable
 from gan.options import NGRAMS, AdversarialOptions, game_rules
 from gan.steps import Rules, match_ngrams, train_discriminators, train_generators
-from unsup_asr.lookahead import map_ahead
+from unsup_asr.extraction.lookahead import map_ahead
 
 BATCHES_AHEAD = 2  # drawn while an update is played
 

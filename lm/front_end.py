@@ -22,7 +22,7 @@ from lm.normalize import DroppedLines, TextNormalizer
 from lm.phonemize import EspeakPhonemizer
 from lm.phonemized import PhonemizeTally
 from lm.word_division import Phones
-from unsup_asr.phone_text import phone_sentence_line
+from unsup_asr.formats.phone_text import phone_sentence_line
 
 logger = logging.getLogger(__name__)
 

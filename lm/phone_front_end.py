@@ -18,7 +18,7 @@ from lm.front_end import read_lines
 from lm.inventory import PhoneInventory, count_inventory
 from lm.lexicon import Lexicon
 from lm.word_division import Phones
-from unsup_asr.phone_text import write_phone_sentences
+from unsup_asr.formats.phone_text import write_phone_sentences
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from phonemizer.separator import Separator
 
 from lm.phonemized import PhonemizedLine, PhonemizedText, PhonemizeTally
 from lm.word_division import Phones, divide_among_words
-from unsup_asr.phones import fold_espeak
+from unsup_asr.speech.phones import fold_espeak
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _BATCH_LINES = 4096
 
 @dataclass(kw_only=True)
 class EspeakPhonemizer:
-    """espeak-ng phones, stress off, folded to the canonical inventory of `unsup_asr.phones`.
+    """espeak-ng phones, stress off, folded to the canonical inventory of `unsup_asr.speech.phones`.
 
     Each word type is phonemized alone at most once (`_alone` is the cache); sentences each time.
     Not safe for threads.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from segmentation.checks import check_rows
 from segmentation.curves import with_ends
 from segmentation.kmeans import KMeans
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array
 
 

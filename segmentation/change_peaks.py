@@ -23,7 +23,7 @@ from segmentation.curves import (
     with_ends,
 )
 from segmentation.saved import read_arrays, write_arrays
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array
 
 _MAX_FIT_FRAMES = 1_000_000  # scales and threshold do not change with more audio

@@ -21,7 +21,7 @@ from torch.nn import functional
 from segmentation.change_peaks import PeakPicking, fit_utterances
 from segmentation.checks import check_rows
 from segmentation.saved import read_arrays, write_arrays
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array
 
 logger = logging.getLogger(__name__)

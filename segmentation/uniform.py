@@ -13,7 +13,7 @@ import numpy as np
 
 from segmentation.checks import check_rows
 from segmentation.curves import with_ends
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array
 
 

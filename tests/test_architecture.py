@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from unsup_asr.config import load_recipe
+from unsup_asr.engine.config import load_recipe
+from unsup_asr.engine.keys import stage_keys
+from unsup_asr.engine.stages import Stage, StageContext, stages_that_see_references
 from unsup_asr.pipeline import SUPERVISED, build_graph
-from unsup_asr.stage_keys import stage_keys
-from unsup_asr.stages import Stage, StageContext, stages_that_see_references
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("unsup_asr", "segmentation", "gan", "lm")

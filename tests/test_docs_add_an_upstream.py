@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
 from tests.contracts.upstream import UpstreamContract
-from unsup_asr.config import check_component, instantiate
+from unsup_asr.engine.config import check_component, instantiate
 from unsup_asr.protocols import Upstream
 from unsup_asr.upstreams.registry import upstream_names
 

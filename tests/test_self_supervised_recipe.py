@@ -16,12 +16,12 @@ import torch
 
 from tests.test_toy_recipe import SMALL
 from tests.unsup_asr.tiny_upstream import TinyUpstream
-from unsup_asr import extraction_worker
-from unsup_asr.audio import read_audio
 from unsup_asr.cli import main
-from unsup_asr.manifest import read_manifest
-from unsup_asr.ragged import RaggedArray
-from unsup_asr.sharded import ShardedArray
+from unsup_asr.extraction import worker as extraction_worker
+from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.formats.sharded import ShardedArray
+from unsup_asr.speech.audio import read_audio
 
 OPTIONS = [
     *SMALL,

@@ -11,11 +11,11 @@ import torch
 from tests.unsup_asr.fake_timit import write_timit
 from unsup_asr.cli import main
 from unsup_asr.corpora.spoken_text import SpokenText
-from unsup_asr.fold_tables import read_fold_table
-from unsup_asr.manifest import read_manifest
-from unsup_asr.ragged import RaggedArray
-from unsup_asr.results import Results
-from unsup_asr.transcripts import read_transcripts
+from unsup_asr.formats.hypotheses import read_transcripts
+from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.report.results import Results
+from unsup_asr.scoring.folds import read_fold_table
 
 SMALL = [
     "corpus.allow_incomplete=true",

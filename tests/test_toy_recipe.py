@@ -12,8 +12,8 @@ import unsup_asr.upstreams.kaldi_features
 from benchmarks.kill_resume import rates, run
 from unsup_asr.cli import main
 from unsup_asr.corpora.synthetic import SyntheticCorpus
-from unsup_asr.ragged import RaggedArray
-from unsup_asr.transcripts import read_hypotheses, read_word_hypotheses
+from unsup_asr.formats.hypotheses import read_hypotheses, read_word_hypotheses
+from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.upstreams.kaldi_features import KaldiMFCC
 
 SMALL = [

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from unsup_asr.config import instantiate
-from unsup_asr.stages import Stage
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import Stage
 from unsup_asr.steps.adversarial import run_gan
 from unsup_asr.steps.ctc import run_self_training, run_supervised
 from unsup_asr.steps.data import run_corpus, run_features, run_language_model, run_text

@@ -17,11 +17,11 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import AcousticNetwork, load_network, log_posteriors
-from unsup_asr.acoustic_frames import STATISTICS, acoustic_upstream, of_one_speaker
-from unsup_asr.audio import duration_s, read_audio
-from unsup_asr.config import instantiate
-from unsup_asr.phone_text import read_inventory
+from unsup_asr.engine.config import instantiate
+from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.protocols import PhoneDecoder, Silence, Upstream, WordDecoder
+from unsup_asr.recognise.features import STATISTICS, acoustic_upstream, of_one_speaker
+from unsup_asr.speech.audio import duration_s, read_audio
 from unsup_asr.steps.ctc import BLANK, decode_utterances, with_files
 from unsup_asr.steps.data import trimmed_features
 from unsup_asr.steps.word_decoding import recognise_words

@@ -9,7 +9,7 @@ import torch
 from benchmarks.fairseq_model import MODEL_FILE, PaddedBatch, find_model_file, load_model_file
 from gan.batches import UnpairedData
 from gan.penalty import PAD_OFFSET
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 
 FILE = """
 from dataclasses import dataclass

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from gan.batches import UnpairedData, utterances_at
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 
 
 def ids(*phones: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from gan.generator import Generator, GeneratorShape
 from gan.infer import TrainedGenerator, join_repeats, transcribe_all
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 
 
 def trained() -> TrainedGenerator:

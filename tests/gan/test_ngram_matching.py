@@ -10,7 +10,7 @@ from gan import ngram_matching
 from gan.ngram_matching import NgramTable, draw_frames, frame_smoothness, ngram_loss
 from gan.packing import Packing
 from gan.trainer import AdversarialTrainer
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 
 LENGTHS = torch.tensor([[4, 2, 6], [3, 5, 1]])
 PHONES = 4

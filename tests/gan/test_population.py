@@ -5,7 +5,7 @@ import pytest
 
 from gan.population import Population
 from gan.trainer import AdversarialTrainer
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 
 TRAINER = AdversarialTrainer(
     seed=3, updates=2, batch_size=2, discriminator_hidden=4, discriminator_kernel=2

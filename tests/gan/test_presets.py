@@ -2,7 +2,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from gan.options import new_players
-from unsup_asr.config import GROUPS, instantiate
+from unsup_asr.engine.config import GROUPS, instantiate
 
 
 def trainer(preset: str):

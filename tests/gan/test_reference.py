@@ -18,7 +18,7 @@ from gan.batches import Batch, UnpairedData
 from gan.options import AdversarialOptions, game_options, game_rules, new_players
 from gan.penalty import NUM_SPECIALS, PAD_OFFSET
 from gan.steps import Member, train_discriminators, train_generators
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 
 PHONES, DIM, CLASSES = 4, 6, 3
 W2VU = AdversarialOptions(

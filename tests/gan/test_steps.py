@@ -21,7 +21,7 @@ from gan.steps import (
     train_discriminators,
     train_generators,
 )
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 
 PHONES, DIM = 5, 6
 OPTIONS = AdversarialOptions(

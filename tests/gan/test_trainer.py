@@ -12,7 +12,7 @@ from gan.infer import TrainedGenerator
 from gan.options import game_options, game_rules, new_players
 from gan.steps import Member, train_discriminators, train_generators
 from gan.trainer import AdversarialTrainer, GiveUp, play
-from unsup_asr.ragged import RaggedArray
+from unsup_asr.formats.ragged import RaggedArray
 
 PHONES = 5
 SMALL = AdversarialTrainer(

@@ -7,7 +7,7 @@ from lm.front_end import EspeakFrontEnd
 from lm.lexicon import Lexicon
 from lm.phonemize import EspeakPhonemizer
 from lm.phonemized import PhonemizeTally
-from unsup_asr.phone_text import read_phone_sentences
+from unsup_asr.formats.phone_text import read_phone_sentences
 
 TEXT = ["The cat sat on the mat.", "A cat and a dog sat.", "The dog is on the mat."] * 10
 

@@ -5,7 +5,7 @@ import pytest
 
 from lm.lexicon import Lexicon
 from lm.phone_front_end import PhoneFrontEnd
-from unsup_asr.phone_text import read_phone_sentences
+from unsup_asr.formats.phone_text import read_phone_sentences
 
 TEXT = """\
 <sil> she had <sil>\tsil | sh iy | hh ae d | sil

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from lm.normalize import TextNormalizer
 from lm.phonemize import EspeakPhonemizer
 from unsup_asr.corpora.sentences import frequent_words, sample_sentences
-from unsup_asr.espeak import Espeak
+from unsup_asr.speech.espeak import Espeak
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from segmentation.contrastive import ContrastivePeaks
 from segmentation.kmeans import KMeans
 from segmentation.saved import write_arrays
 from segmentation.uniform import UniformSegments
+from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.protocols import Segmenter
-from unsup_asr.ragged import RaggedArray
 
 DIM = 20
 SEGMENT_FRAMES = 8

@@ -32,7 +32,7 @@ from unsup_asr.acoustic.linear_head import (
     layer_batch,
     recognise,
 )
-from unsup_asr.metrics import count_errors
+from unsup_asr.scoring.metrics import count_errors
 from unsup_asr.types import ErrorCounts, Int32Array
 
 log = logging.getLogger(__name__)

@@ -12,11 +12,11 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from unsup_asr.commands import UsageError
-from unsup_asr.config import instantiate
-from unsup_asr.metrics import per_utterance
-from unsup_asr.ragged import RaggedArray
-from unsup_asr.report import aligned
-from unsup_asr.transcripts import read_transcripts
+from unsup_asr.engine.config import instantiate
+from unsup_asr.formats.hypotheses import read_transcripts
+from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.report.terminal import aligned
+from unsup_asr.scoring.metrics import per_utterance
 from unsup_asr.types import ErrorCounts, Float32Array, Hypothesis, Transcript
 
 _LARGEST_LOG = 1e-3  # of a log posterior: 0 but for rounding

@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 from unsup_asr.commands import UsageError
-from unsup_asr.config import CONFIG_NAME, GROUPS, RECIPES, list_recipes, load_recipe
-from unsup_asr.espeak import languages
-from unsup_asr.results_markdown import results_markdown
+from unsup_asr.engine.config import CONFIG_NAME, GROUPS, RECIPES, list_recipes, load_recipe
+from unsup_asr.report.markdown import results_markdown
+from unsup_asr.speech.espeak import languages
 from unsup_asr.upstreams.registry import describe_upstream, upstream_names
 
 _CONFIG = """\

@@ -12,11 +12,11 @@ import torch
 from omegaconf import DictConfig
 
 from unsup_asr.commands import UsageError
-from unsup_asr.config import RecipeError, load_recipe
+from unsup_asr.engine.config import RecipeError, load_recipe
+from unsup_asr.engine.record import keep_record, record_of
+from unsup_asr.engine.stages import UnknownStageError, run_stages
+from unsup_asr.engine.status import status as stage_status
 from unsup_asr.pipeline import build_graph
-from unsup_asr.run_record import keep_record, record_of
-from unsup_asr.stage_status import status as stage_status
-from unsup_asr.stages import UnknownStageError, run_stages
 
 
 def run(arguments: argparse.Namespace) -> int:

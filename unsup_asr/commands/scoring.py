@@ -9,12 +9,13 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from unsup_asr.commands import UsageError
-from unsup_asr.compare import compare as compared
-from unsup_asr.compare import compare_apart
-from unsup_asr.config import CONFIG_NAME, RecipeError, recipe_folder
-from unsup_asr.fold_tables import read_fold_table
-from unsup_asr.metrics import per_utterance
-from unsup_asr.report import (
+from unsup_asr.engine.config import CONFIG_NAME, RecipeError, recipe_folder
+from unsup_asr.formats.hypotheses import read_hypotheses, read_transcripts
+from unsup_asr.report.compare import compare as compared
+from unsup_asr.report.compare import compare_apart
+from unsup_asr.report.markdown import results_markdown
+from unsup_asr.report.results import row_from_counts
+from unsup_asr.report.terminal import (
     aligned,
     load_assets,
     load_results,
@@ -22,9 +23,8 @@ from unsup_asr.report import (
     table_cells,
     terminal_table,
 )
-from unsup_asr.results import row_from_counts
-from unsup_asr.results_markdown import results_markdown
-from unsup_asr.transcripts import read_hypotheses, read_transcripts
+from unsup_asr.scoring.folds import read_fold_table
+from unsup_asr.scoring.metrics import per_utterance
 from unsup_asr.types import Hypothesis, Transcript
 
 
@@ -80,7 +80,7 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report_json(results), ensure_ascii=False, indent=1))
         return 0
-    from unsup_asr.report_html import write_html  # draws: imports matplotlib
+    from unsup_asr.report.html import write_html  # draws: imports matplotlib
 
     print(terminal_table(results))
     write_html(results, load_assets(folder), folder / "report.html")

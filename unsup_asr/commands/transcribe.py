@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from unsup_asr.audio import duration_s
 from unsup_asr.commands import UsageError
+from unsup_asr.formats.textgrid import textgrid
 from unsup_asr.progress import progress
-from unsup_asr.textgrid import textgrid
+from unsup_asr.speech.audio import duration_s
 from unsup_asr.transcribe import load_model, load_word_model
 from unsup_asr.types import Hypothesis, WordHypothesis
 

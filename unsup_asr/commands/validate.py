@@ -11,8 +11,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from unsup_asr.commands.run import recipe_of
-from unsup_asr.config import components, instantiate
-from unsup_asr.manifest import read_manifest
+from unsup_asr.engine.config import components, instantiate
+from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.pipeline import build_graph
 
 _NUM_LINES = 2000  # of the text, phonemized as a sample

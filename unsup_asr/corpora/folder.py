@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unsup_asr.audio import AUDIO_SUFFIXES
 from unsup_asr.corpora.folder_references import References, read_references
 from unsup_asr.corpora.layout import (
     write_phone_references,
@@ -23,6 +22,7 @@ from unsup_asr.corpora.layout import (
 from unsup_asr.corpora.recordings import Recording, measure
 from unsup_asr.corpora.speaker_split import SPLITS, split_by_speaker
 from unsup_asr.corpora.text_lines import read_text
+from unsup_asr.speech.audio import AUDIO_SUFFIXES
 from unsup_asr.types import Transcript, Utterance
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unsup_asr.espeak import languages
+from unsup_asr.speech.espeak import languages
 
 # Folder names of Multilingual LibriSpeech by the primary part of espeak-ng's code.
 MLS_NAMES = {

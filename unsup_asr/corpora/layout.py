@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from unsup_asr.manifest import write_manifest
-from unsup_asr.transcripts import write_transcripts, write_words
+from unsup_asr.formats.hypotheses import write_transcripts, write_words
+from unsup_asr.formats.manifest import write_manifest
 from unsup_asr.types import Transcript, Utterance
 
 

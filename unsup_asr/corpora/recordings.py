@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from unsup_asr.audio import check_audio
+from unsup_asr.speech.audio import check_audio
 from unsup_asr.types import Seconds, Utterance
 
 log = logging.getLogger(__name__)

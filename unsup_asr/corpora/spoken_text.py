@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.signal
 
-from unsup_asr.audio import resample
-from unsup_asr.espeak import PITCH_RANGE, RATE_WPM_RANGE, Espeak, voice_variants
+from unsup_asr.speech.audio import resample
+from unsup_asr.speech.espeak import PITCH_RANGE, RATE_WPM_RANGE, Espeak, voice_variants
 from unsup_asr.types import Float32Array
 
 # fmt: off

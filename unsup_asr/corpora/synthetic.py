@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from unsup_asr.audio import write_flac
 from unsup_asr.corpora.sentences import frequent_words, read_sentences, sample_sentences
 from unsup_asr.corpora.speaker_split import SPLITS
-from unsup_asr.espeak import Espeak, Speech
-from unsup_asr.manifest import write_manifest
-from unsup_asr.transcripts import write_transcripts, write_words
+from unsup_asr.formats.hypotheses import write_transcripts, write_words
+from unsup_asr.formats.manifest import write_manifest
+from unsup_asr.speech.audio import write_flac
+from unsup_asr.speech.espeak import Espeak, Speech
 from unsup_asr.types import Transcript, Utterance
 
 logger = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from unsup_asr.corpora.timit_splits import (
     derived_split,
     listed_split,
 )
-from unsup_asr.fold_tables import read_fold_table
+from unsup_asr.scoring.folds import read_fold_table
 from unsup_asr.types import Transcript, Utterance
 
 _LABELS_MAY_EXCEED_S = 0.25

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unsup_asr.corpora.timit_files import SAMPLE_RATE, Labelled
-from unsup_asr.fold_tables import FoldTable
+from unsup_asr.scoring.folds import FoldTable
 from unsup_asr.types import Transcript
 
 SILENCE_RULES = ("count", "drop")

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from unsup_asr.config import instantiate
-from unsup_asr.criterion import weighted_perplexity
-from unsup_asr.phone_text import read_text_ids
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.phone_text import read_text_ids
+from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Clusterer, LanguageModelScorer
-from unsup_asr.ragged import RaggedArray, RaggedWriter
-from unsup_asr.stages import StageContext
+from unsup_asr.scoring.criterion import weighted_perplexity
 from unsup_asr.steps.conditions import silence_id
 from unsup_asr.steps.data import SPLITS, open_split
 from unsup_asr.steps.matching import merge_repeats, write_segment_posteriors

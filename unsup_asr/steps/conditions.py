@@ -6,8 +6,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 
-from unsup_asr.config import instantiate
-from unsup_asr.stages import StageContext
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
 from unsup_asr.types import Transcript, Utterance
 
 SILENCES = frozenset({"sil", "SIL", "<SIL>", "<sil>", "pau", "h#"})

@@ -13,16 +13,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import log_posteriors, save_network
 from unsup_asr.acoustic.training import CTC_BLANK, NetworkTraining
-from unsup_asr.config import instantiate
-from unsup_asr.phone_text import phone_ids, read_inventory
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.hypotheses import read_hypotheses, write_hypotheses
+from unsup_asr.formats.phone_text import phone_ids, read_inventory
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import PhoneDecoder
-from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import open_split
 from unsup_asr.steps.matching import merge_repeats
 from unsup_asr.steps.references import training_targets
 from unsup_asr.steps.scoring import boundary_times, run_criterion
-from unsup_asr.transcripts import read_hypotheses, write_hypotheses
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from unsup_asr.report_assets import CurveSet
-from unsup_asr.stages import StageContext
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.report.assets import CurveSet
 
 
 def training_curves(context: StageContext, systems: Sequence[str]) -> tuple[CurveSet, ...]:

@@ -13,16 +13,16 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from unsup_asr.audio import read_audio
-from unsup_asr.config import instantiate
-from unsup_asr.frames import MIN_FRAMES, frame_samples, shortest_samples
-from unsup_asr.lookahead import map_ahead
-from unsup_asr.manifest import read_manifest
-from unsup_asr.phone_text import read_phone_sentences
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.extraction.lookahead import map_ahead
+from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.formats.phone_text import read_phone_sentences
+from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress
 from unsup_asr.protocols import Silence, Upstream
-from unsup_asr.ragged import RaggedArray, RaggedWriter
-from unsup_asr.stages import StageContext
+from unsup_asr.speech.audio import read_audio
+from unsup_asr.speech.timing import MIN_FRAMES, frame_samples, shortest_samples
 from unsup_asr.types import Float32Array, Int32Array, Utterance
 from unsup_asr.upstreams.normalise import (
     add_deltas,

@@ -10,21 +10,14 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from unsup_asr.acoustic_frames import STATISTICS
-from unsup_asr.audio import read_audio
-from unsup_asr.config import instantiate
-from unsup_asr.layer_weights import LayerWeights
-from unsup_asr.manifest import read_manifest
-from unsup_asr.members import MemberResult, PopulationResult
-from unsup_asr.metrics import (
-    confusions,
-    ngram_js_divergence,
-    per_utterance,
-    reference_digest,
-)
-from unsup_asr.phone_text import phone_ids, read_inventory
-from unsup_asr.report_assets import Assets, SpectrogramExample, spectrogram_example
-from unsup_asr.results import (
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.hypotheses import read_hypotheses
+from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.formats.phone_text import phone_ids, read_inventory
+from unsup_asr.recognise.features import STATISTICS
+from unsup_asr.report.assets import Assets, SpectrogramExample, spectrogram_example
+from unsup_asr.report.results import (
     FINAL_ROW,
     SUPERB_ROW,
     SUPERVISED_ROW,
@@ -34,7 +27,14 @@ from unsup_asr.results import (
     SampleTranscript,
     row_from_counts,
 )
-from unsup_asr.stages import StageContext
+from unsup_asr.report.tables import LayerWeights, MemberResult, PopulationResult
+from unsup_asr.scoring.metrics import (
+    confusions,
+    ngram_js_divergence,
+    per_utterance,
+    reference_digest,
+)
+from unsup_asr.speech.audio import read_audio
 from unsup_asr.steps.boundary_scoring import boundaries_of, found_edges_of, iterations_of
 from unsup_asr.steps.conditions import (
     audio_digest,
@@ -48,7 +48,6 @@ from unsup_asr.steps.curves import training_curves
 from unsup_asr.steps.references import read_references
 from unsup_asr.steps.scoring import measured_text, read_criterion, text_perplexity
 from unsup_asr.steps.word_scoring import score_words
-from unsup_asr.transcripts import read_hypotheses
 from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
 from unsup_asr.upstreams.kaldi_features import KaldiFbank
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from unsup_asr.phone_text import phone_ids, read_phone_sentences
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.phone_text import phone_ids, read_phone_sentences
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Aligner, FrameAlignment
-from unsup_asr.stages import StageContext
 from unsup_asr.types import Float32Array
 
 

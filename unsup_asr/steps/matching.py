@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from unsup_asr.config import instantiate
-from unsup_asr.phone_text import read_inventory, read_text_ids
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.phone_text import read_inventory, read_text_ids
+from unsup_asr.formats.ragged import RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Matcher
-from unsup_asr.ragged import RaggedWriter
-from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import SPLITS, open_split
 from unsup_asr.steps.scoring import (
     read_criterion,

@@ -14,17 +14,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from unsup_asr.acoustic.network import log_posteriors, save_network
-from unsup_asr.config import instantiate
-from unsup_asr.phone_text import read_inventory
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.hypotheses import write_hypotheses
+from unsup_asr.formats.phone_text import read_inventory
+from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Aligner, FrameAlignment
-from unsup_asr.ragged import RaggedArray, RaggedWriter
-from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import open_split
 from unsup_asr.steps.lexicon_search import align_words, lexicon_tree
 from unsup_asr.steps.matching import merge_repeats
 from unsup_asr.steps.scoring import boundary_times, run_criterion
-from unsup_asr.transcripts import write_hypotheses
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array
 
 

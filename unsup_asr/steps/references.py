@@ -6,10 +6,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from unsup_asr.config import instantiate
-from unsup_asr.phone_text import phone_ids
-from unsup_asr.stages import StageContext
-from unsup_asr.transcripts import read_transcripts, read_words
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.hypotheses import read_transcripts, read_words
+from unsup_asr.formats.phone_text import phone_ids
 from unsup_asr.types import Int32Array, Transcript
 
 log = logging.getLogger(__name__)

@@ -12,13 +12,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from unsup_asr.config import instantiate
-from unsup_asr.extraction import Extraction, extract, plan_shards
-from unsup_asr.extraction_worker import chosen_layers
-from unsup_asr.manifest import read_manifest
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.extraction.plan import Extraction, extract, plan_shards
+from unsup_asr.extraction.worker import chosen_layers
+from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.formats.sharded import ShardedArray, read_index, write_index
 from unsup_asr.protocols import Launcher, Upstream
-from unsup_asr.sharded import ShardedArray, read_index, write_index
-from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import SPLITS
 
 log = logging.getLogger(__name__)

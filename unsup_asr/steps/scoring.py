@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from unsup_asr.artifacts import Artifact
-from unsup_asr.config import instantiate
-from unsup_asr.criterion import weighted_perplexity
-from unsup_asr.frames import frame_boundary
-from unsup_asr.phone_text import flat_phones, read_inventory, read_phone_sentences
+from unsup_asr.engine.artifacts import Artifact
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.hypotheses import write_hypotheses
+from unsup_asr.formats.phone_text import flat_phones, read_inventory, read_phone_sentences
 from unsup_asr.protocols import LanguageModelScorer, PhoneDecoder
-from unsup_asr.stages import StageContext
+from unsup_asr.scoring.criterion import weighted_perplexity
+from unsup_asr.speech.timing import frame_boundary
 from unsup_asr.steps.data import open_split
-from unsup_asr.transcripts import write_hypotheses
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array, Seconds
 
 _MEASURED_SENTENCES = 5000  # of the text

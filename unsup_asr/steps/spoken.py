@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from unsup_asr.acoustic_frames import STATISTICS, acoustic_upstream, of_one_speaker
-from unsup_asr.config import instantiate
-from unsup_asr.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.formats.ragged import RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Silence
-from unsup_asr.ragged import RaggedWriter
-from unsup_asr.stages import StageContext
+from unsup_asr.recognise.features import STATISTICS, acoustic_upstream, of_one_speaker
 from unsup_asr.steps.ctc import train_and_decode
 from unsup_asr.steps.data import one_torch_thread, open_split, trimmed_features
 from unsup_asr.upstreams.normalise import read_statistics

@@ -14,15 +14,15 @@ import numpy as np
 
 from unsup_asr.acoustic.linear_head import Layers, mean_norms, recognise, save_recognizer
 from unsup_asr.acoustic.superb import PhonemeRecognition, TrainedRecognizer
-from unsup_asr.config import instantiate
-from unsup_asr.layer_weights import LayerWeights
-from unsup_asr.phone_text import read_inventory
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.hypotheses import write_hypotheses
+from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.progress import progress_bar
-from unsup_asr.stages import StageContext
+from unsup_asr.report.tables import LayerWeights
 from unsup_asr.steps.data import open_split
 from unsup_asr.steps.references import read_references, training_targets
 from unsup_asr.steps.representations import open_layers
-from unsup_asr.transcripts import write_hypotheses
 from unsup_asr.types import Hypothesis
 
 log = logging.getLogger(__name__)

@@ -11,12 +11,12 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import load_network, log_posteriors
-from unsup_asr.config import instantiate
-from unsup_asr.phone_text import read_phone_sentences
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.phone_text import read_phone_sentences
+from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress
 from unsup_asr.protocols import AdjacentPooling, Clusterer, Pooling, Segmenter
-from unsup_asr.ragged import RaggedArray, RaggedWriter
-from unsup_asr.stages import StageContext
 from unsup_asr.steps.data import SPLITS, open_split
 from unsup_asr.types import Float32Array, Int64Array, Seconds
 

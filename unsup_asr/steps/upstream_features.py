@@ -17,16 +17,16 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from unsup_asr.acoustic_frames import STATISTICS
-from unsup_asr.audio import read_audio
-from unsup_asr.config import instantiate
-from unsup_asr.lookahead import map_ahead
-from unsup_asr.manifest import read_manifest
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.extraction.lookahead import map_ahead
+from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
+from unsup_asr.formats.sharded import ShardedArray
 from unsup_asr.progress import progress
 from unsup_asr.protocols import Projection, Silence, Upstream
-from unsup_asr.ragged import RaggedArray, RaggedWriter
-from unsup_asr.sharded import ShardedArray
-from unsup_asr.stages import StageContext
+from unsup_asr.recognise.features import STATISTICS
+from unsup_asr.speech.audio import read_audio
 from unsup_asr.steps.data import (
     SPLITS,
     one_torch_thread,

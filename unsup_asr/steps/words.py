@@ -15,14 +15,14 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import load_network, log_posteriors
-from unsup_asr.config import instantiate
-from unsup_asr.phone_text import read_inventory, read_phone_sentences
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.hypotheses import write_hypotheses, write_word_hypotheses
+from unsup_asr.formats.phone_text import read_inventory, read_phone_sentences
 from unsup_asr.protocols import WordCandidate, WordDecoder, WordTuning
-from unsup_asr.stages import StageContext
 from unsup_asr.steps.ctc import BLANK, decoder_files, with_files
 from unsup_asr.steps.data import open_split
 from unsup_asr.steps.word_decoding import recognise_words
-from unsup_asr.transcripts import write_hypotheses, write_word_hypotheses
 from unsup_asr.types import Float32Array
 
 WORDS_FOLDER = "words"

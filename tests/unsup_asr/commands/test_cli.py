@@ -1,0 +1,611 @@
+"""The command line: what each verb prints, and its exit code (0 done, 1 found bad, 2 usage)."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from omegaconf import DictConfig
+
+import unsup_asr.commands.run
+from unsup_asr import cli
+from unsup_asr.engine.record import RunRecord, keep_record, read_record_of_run
+from unsup_asr.engine.stages import Stage, StageContext
+from unsup_asr.formats.hypotheses import write_hypotheses, write_transcripts
+from unsup_asr.report.assets import Assets
+from unsup_asr.report.results import Results, row_from_counts
+from unsup_asr.scoring.boundaries import BoundaryScores
+from unsup_asr.types import ErrorCounts, Hypothesis, Transcript, WordHypothesis
+
+Printed = pytest.CaptureFixture[str]
+
+RECIPE = "defaults: [base, _self_]\nrecipe: mine\nruntime: {num_threads: 1}\n"
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one recipe, `mine`, whose graph is `count` -> `double`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipes" / "mine").mkdir(parents=True)
+    (tmp_path / "recipes" / "mine" / "config.yaml").write_text(RECIPE)
+    monkeypatch.setattr(unsup_asr.commands.run, "build_graph", small_graph)
+    return tmp_path
+
+
+def small_graph(config: DictConfig) -> list[Stage]:
+    del config
+    return [
+        Stage("count", count, config_keys=("realign",)),
+        Stage("double", double, ("count",), ("self_training",)),
+    ]
+
+
+def count(context: StageContext) -> None:
+    if context.config.realign.num_rounds == 0:
+        raise ValueError("realign.num_rounds is 0; expected 1 or more")
+    (context.out / "number").write_text(str(context.config.realign.num_rounds))
+
+
+def double(context: StageContext) -> None:
+    number = int(context.input("count").file("number").read_text())
+    (context.out / "number").write_text(str(2 * number))
+
+
+def lines(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines()]
+
+
+# Starting
+
+
+def test_help_is_there_at_once_and_lists_every_verb() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "unsup_asr.cli", "--help"]
+    started = time.monotonic()
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    took_s = time.monotonic() - started
+    verbs = [
+        "run",
+        "status",
+        "validate",
+        "evaluate",
+        "compare",
+        "report",
+        "transcribe",
+        "list",
+        "new-recipe",
+        "doctor",
+    ]
+    assert all(verb in found.stdout for verb in verbs)
+    assert not any(heavy in found.stderr for heavy in ("torch", "numpy", "hydra", "faiss"))
+    assert took_s < 2  # 0.05 s on an idle core
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["fly"],
+        ["run"],
+        ["run", "mine", "--fast"],
+        ["evaluate", "--hyp", "a"],
+        ["doctor", "a=1"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_parsed_is_usage(argv: list[str], capsys: Printed) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(argv)
+    assert stopped.value.code == 2
+    assert "usage: unsup-asr" in capsys.readouterr().err
+
+
+# run and status
+
+
+def test_run_prints_a_line_a_stage_and_does_nothing_twice(capsys: Printed) -> None:
+    assert cli.main(["run", "mine"]) == 0
+    assert [words[:2] for words in lines(capsys.readouterr().out)] == [
+        ["[1/2]", "count:"],
+        ["[2/2]", "double:"],
+    ]
+    assert Path("exp/mine/latest/double/number").read_text() == "16"
+    assert cli.main(["run", "mine"]) == 0
+    assert capsys.readouterr().out.count("done before") == 2
+
+
+def test_options_may_stand_before_and_after_overrides(tmp_path: Path) -> None:
+    argv = ["run", "mine", "realign.num_rounds=3", "--exp", str(tmp_path / "x"), "--until", "count"]
+    assert cli.main([*argv, "seed=2"]) == 0
+    folder = tmp_path / "x" / "mine" / "latest" / "count"
+    assert (folder / "number").read_text() == "3"
+    assert json.loads((folder / "stage.json").read_text())["seed"] == 2
+    assert not (tmp_path / "x" / "mine" / "double").exists()
+
+
+def test_force_runs_a_stage_again(capsys: Printed) -> None:
+    cli.main(["run", "mine"])
+    capsys.readouterr()
+    assert cli.main(["run", "mine", "--force", "double"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert "done before" in first
+    assert "done before" not in second
+
+
+def test_status_tells_done_from_stale(capsys: Printed) -> None:
+    assert cli.main(["status", "mine"]) == 0
+    assert [words[1] for words in lines(capsys.readouterr().out)] == ["missing", "missing"]
+    cli.main(["run", "mine"])
+    capsys.readouterr()
+    assert cli.main(["status", "mine", "self_training.num_rounds=1"]) == 0
+    done, stale = capsys.readouterr().out.splitlines()
+    assert done.split()[:2] == ["count", "done"]
+    assert "self_training.num_rounds 2 -> 1" in stale
+
+
+def test_status_of_a_damaged_stage_is_bad(capsys: Printed) -> None:
+    cli.main(["run", "mine"])
+    Path("exp/mine/latest/count/number").write_text("more than before")
+    capsys.readouterr()
+    assert cli.main(["status", "mine"]) == 1
+    assert "damaged" in capsys.readouterr().out
+    assert cli.main(["run", "mine"]) == 1
+    assert "run again with --force count" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["run", "status", "validate"])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["mina"], "no recipe named 'mina'. Did you mean 'mine'"),
+        (["mine", "realign.num_round=2"], "Did you mean 'num_rounds'"),
+        (["mine", "seed=x"], "seed is 'x'"),
+        (["mine", "language=xx", "nonsense"], "nonsense"),
+        (["mine", "corpus=none_such"], "none_such"),
+    ],
+)
+def test_a_wrong_recipe_or_override_is_usage(
+    verb: str, wrong: list[str], message: str, capsys: Printed
+) -> None:
+    assert cli.main([verb, *wrong]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.startswith(f"unsup-asr {verb}: ")
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+def test_an_unknown_stage_is_usage(capsys: Printed) -> None:
+    assert cli.main(["run", "mine", "--until", "cuont"]) == 2
+    assert "no stage named 'cuont'; the stages are: count, double" in capsys.readouterr().err
+
+
+def test_a_failed_stage_is_one_line_and_its_log_has_the_traceback(capsys: Printed) -> None:
+    assert cli.main(["run", "mine", "realign.num_rounds=0"]) == 1
+    error = capsys.readouterr().err
+    assert error == ("unsup-asr run: stage count: realign.num_rounds is 0; expected 1 or more\n")
+    (log,) = Path("exp/mine/count").glob("*.partial/log.txt")
+    assert "Traceback" in log.read_text()
+
+
+def test_verbose_shows_the_traceback() -> None:
+    with pytest.raises(RuntimeError, match="expected 1 or more"):
+        cli.main(["run", "mine", "realign.num_rounds=0", "--verbose"])
+
+
+def test_an_output_that_cannot_be_written_is_named(capsys: Printed) -> None:
+    Path("file").write_text("")
+    assert cli.main(["run", "mine", "--exp", "file"]) == 1
+    error = capsys.readouterr().err
+    assert "file" in error
+    assert "write" in error
+    assert "Traceback" not in error
+
+
+def test_a_full_disk_is_named_whoever_meets_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    def full(arguments: object) -> int:
+        del arguments
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "exp/mine/report.html")
+
+    monkeypatch.setattr(unsup_asr.commands.run, "run", full)
+    assert cli.main(["run", "mine"]) == 1
+    error = capsys.readouterr().err
+    assert "'exp/mine/report.html'" in error
+    assert "The disk is full: free some space" in error
+
+
+def test_interrupted_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: Printed) -> None:
+    def interrupted(arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(unsup_asr.commands.run, "run", interrupted)
+    assert cli.main(["run", "mine"]) == 130
+    assert capsys.readouterr().err == ("unsup-asr run: interrupted; the same command goes on\n")
+
+
+def test_threads_are_those_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    import faiss
+    import torch
+
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    monkeypatch.setattr(faiss, "omp_set_num_threads", asked.append)
+    cli.main(["run", "mine", "runtime.num_threads=2"])
+    cli.main(["run", "mine", "runtime.num_threads=0"])
+    assert asked == [2, 2, *[len(os.sched_getaffinity(0))] * 2]
+
+
+# validate, new-recipe, list
+
+
+def add_audio(folder: Path, num_files: int = 12) -> None:
+    folder.mkdir()
+    noise = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
+    for number in range(num_files):
+        soundfile.write(folder / f"u{number}.wav", noise, 16000)
+
+
+def own_data(text: str = "the cat sat on the mat\n" * 40) -> list[str]:
+    """Arguments that name a folder of audio and a text."""
+    add_audio(Path("audio"))
+    Path("text.txt").write_text(text, "utf-8")
+    return ["--audio", "audio", "--text", "text.txt", "--language", "en-us"]
+
+
+def test_a_new_recipe_runs_and_validates(capsys: Printed) -> None:
+    assert cli.main(["new-recipe", "own", *own_data()]) == 0
+    written = {path.name for path in Path("recipes/own").iterdir()}
+    assert written == {"config.yaml", "run.sh", "README.md", "RESULTS.md"}
+    assert os.access("recipes/own/run.sh", os.X_OK)
+    capsys.readouterr()
+    assert cli.main(["validate", "own"]) == 0
+    found = capsys.readouterr().out
+    assert "BAD" not in found
+    assert "train 8 utterances" in found
+    assert "no references, nothing to score" in found
+    assert cli.main(["status", "own"]) == 0
+
+
+def test_paths_that_yaml_or_hydra_would_read_otherwise_survive(capsys: Printed) -> None:
+    data = own_data()
+    Path("audio").rename("no: x #1, {y}")
+    data[1] = "no: x #1, {y}"
+    assert cli.main(["new-recipe", "own", *data]) == 0
+    capsys.readouterr()
+    assert cli.main(["validate", "own"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["mine"], "recipes/mine exists"),
+        (["../own"], "cannot be named"),
+        (["own", "--audio", "nowhere"], "--audio nowhere: no such folder"),
+        (["own", "--text", "nothing"], "--text nothing: no such file"),
+        (["own", "--references", "r.tsv"], "--references r.tsv: no such file"),
+        (["own", "--audio", "${a}"], "recipes read '${' as a reference"),
+        (["own", "--language", "en"], "Did you mean en-029"),
+    ],
+)
+def test_a_recipe_that_cannot_be_written_is_usage(
+    argv: list[str], message: str, capsys: Printed
+) -> None:
+    Path("${a}").mkdir()
+    assert cli.main(["new-recipe", *own_data(), *argv]) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("recipes/own").exists()
+
+
+def test_validate_finds_bad_data_of_each_kind(capsys: Printed) -> None:
+    cli.main(["new-recipe", "own", *own_data()])
+    Path("text.txt").write_text("Кот сидит на ковре\n" * 20, "utf-8")
+    assert cli.main(["validate", "own"]) == 1
+    assert "BAD  text" in capsys.readouterr().out
+    Path("audio/u3.wav").write_bytes(b"not audio")
+    assert cli.main(["validate", "own"]) == 1
+    found = capsys.readouterr().out
+    assert "BAD  data" in found
+    assert "u3.wav" in found
+
+
+def test_validate_builds_components_to_find_values_out_of_range(capsys: Printed) -> None:
+    assert cli.main(["validate", "mine", "language_model.estimator.order=-1"]) == 1
+    assert "BAD  options: language_model.estimator: " in capsys.readouterr().out
+
+
+def test_list_names_recipes_upstreams_and_choices(capsys: Printed) -> None:
+    assert cli.main(["list"]) == 0
+    found = capsys.readouterr().out
+    assert "  mine" in found
+    assert "  kaldi_mfcc" in found
+    assert "corpus               common_voice, folder, librispeech, mls, synthetic, timit" in found
+
+
+# evaluate, compare, report
+
+
+def write_pair(*hypothesis_ids: str) -> list[str]:
+    phones = ("k", "æ", "t")
+    write_transcripts(Path("ref.tsv"), [Transcript(i, phones) for i in ("a", "b")])
+    write_hypotheses(
+        Path("hyp.tsv"),
+        [Hypothesis(i, (*phones, "s") if i == "b" else phones) for i in hypothesis_ids],
+    )
+    return ["evaluate", "--hyp", "hyp.tsv", "--ref", "ref.tsv"]
+
+
+def test_evaluate_prints_the_rate_and_each_utterance_on_demand(capsys: Printed) -> None:
+    argv = write_pair("b", "a")
+    assert cli.main(argv) == 0
+    summary = capsys.readouterr().out
+    assert "16.7" in summary
+    assert "utterance_id" not in summary
+    assert cli.main([*argv, "--utterances"]) == 0
+    assert "b\t1\t0\t0\t3\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ids", [("a",), ("a", "b", "c")])
+def test_evaluate_refuses_sides_that_differ(ids: tuple[str, ...], capsys: Printed) -> None:
+    assert cli.main(write_pair(*ids)) == 1
+    error = capsys.readouterr().err
+    assert "hyp.tsv" in error
+    assert "ref.tsv" in error
+
+
+def test_evaluate_names_a_missing_file(capsys: Printed) -> None:
+    assert cli.main(["evaluate", "--hyp", "h.tsv", "--ref", "r.tsv"]) == 1
+    assert "r.tsv: no such file" in capsys.readouterr().err
+
+
+def write_results(recipe: str, *, seed: int = 0) -> None:
+    row = row_from_counts([ErrorCounts(1, 1, 1, 10)] * 20, split="test", seed=0)
+    results = Results(
+        recipe=recipe,
+        seed=seed,
+        corpus="synthetic",
+        test_digest="0123",
+        rows={"matching": row, "self_training": row, "supervised": row},
+        num_phones=40,
+        train_hours=1.0,
+        num_train_speakers=8,
+        boundaries=BoundaryScores(num_hits=80, num_reference=100, num_found=110, tolerance_s=0.02),
+        js_divergence={1: 0.1},
+        wall_by_stage={},
+    )
+    folder = Path("exp") / recipe / "latest" / "evaluate"
+    folder.mkdir(parents=True)
+    results.write(folder / "results.json")
+    Assets().write(folder)
+
+
+def test_report_prints_the_table_and_writes_one_file(capsys: Printed) -> None:
+    write_results("mine")
+    assert cli.main(["report", "mine"]) == 0
+    found = capsys.readouterr().out
+    assert "unsupervised PER 30.0 %" in found
+    assert found.splitlines()[-1] == "exp/mine/report.html"
+    assert Path("exp/mine/report.html").read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_report_json_is_one_object_and_nothing_else(capsys: Printed) -> None:
+    write_results("mine", seed=2)
+    assert cli.main(["report", "mine", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["seed"] == 2
+    assert found["per"] == {"matching": 30.0, "self_training": 30.0, "supervised": 30.0}
+    assert not Path("exp/mine/report.html").exists()
+
+
+def test_report_before_the_run_says_to_run(capsys: Printed) -> None:
+    assert cli.main(["report", "mine"]) == 1
+    assert "Run `unsup-asr run mine` to its end first" in capsys.readouterr().err
+    assert cli.main(["report", "none_such"]) == 2
+    assert "no recipe named 'none_such'" in capsys.readouterr().err
+
+
+def finish_evaluate(recipe: str) -> Path:
+    """The folder of `evaluate` as a run leaves it: a link with a key, and its record."""
+    latest = Path("exp") / recipe / "latest" / "evaluate"
+    key = latest.parents[1] / "evaluate" / "0123456789ab"
+    key.parent.mkdir()
+    latest.rename(key)
+    latest.symlink_to(Path("..") / "evaluate" / key.name)
+    (key / "stage.json").write_text('{"wall_s": 5, "peak_rss_mb": 100}')
+    return key
+
+
+def test_report_writes_results_md_with_the_command_of_each_run(capsys: Printed) -> None:
+    write_results("mine", seed=2)
+    record = RunRecord("unsup-asr run mine", "abc+", "2026-01-02", 0.0)
+    keep_record(Path("exp/mine"), finish_evaluate("mine"), record)
+    argv = ["report", "mine", "other", "--results", "recipes/mine/RESULTS.md"]
+    assert cli.main(argv) == 0
+    assert capsys.readouterr().out == "recipes/mine/RESULTS.md\n"
+    text = Path("recipes/mine/RESULTS.md").read_text("utf-8")
+    (mine,) = [line for line in text.splitlines() if line.startswith("| mine |")]
+    for cell in ("| 30.0 (30.0 to 30.0) |", "| 0.762 |", "| 2 | 2026-01-02 | abc+ | 5 | 100 |"):
+        assert cell in mine
+    assert "40 phones" in mine
+    assert "| other | not run |" in text
+    assert "- mine: `unsup-asr run mine`" in text
+    assert not Path("exp/mine/report.html").exists()
+
+
+def test_report_of_several_recipes_needs_a_file(capsys: Printed) -> None:
+    assert cli.main(["report", "mine", "other"]) == 2
+    assert "several with --results" in capsys.readouterr().err
+
+
+def test_a_run_keeps_its_command_until_another_run_makes_new_results() -> None:
+    def command(stage: str = "double") -> str | None:
+        key = Path("exp/mine/latest", stage).resolve().name
+        record = read_record_of_run(Path("exp/mine"), key)
+        return record.command if record else None
+
+    cli.main(["run", "mine", "seed=1"])
+    assert command() == "unsup-asr run mine seed=1"
+    cli.main(["run", "mine", "seed=1", "runtime.num_threads=2"])  # nothing to do
+    assert command() == "unsup-asr run mine seed=1"
+    cli.main(["run", "mine", "seed=1", "runtime.num_threads=2", "--force", "double"])
+    assert command() == "unsup-asr run mine seed=1 runtime.num_threads=2"
+    cli.main(["run", "mine", "seed=3", "--until", "count"])
+    assert command("count") is None
+
+
+def test_a_damaged_record_of_runs_is_named(capsys: Printed) -> None:
+    cli.main(["run", "mine"])
+    Path("exp/mine/runs.json").write_text("{")
+    assert cli.main(["run", "mine", "seed=1"]) == 1
+    assert "exp/mine/runs.json: damaged" in capsys.readouterr().err
+
+
+def test_report_needs_no_paths_of_the_data(capsys: Printed) -> None:
+    Path("recipes/own").mkdir()
+    Path("recipes/own/config.yaml").write_text(
+        "defaults: [base, _self_, override corpus: folder]\nrecipe: mine\n"
+    )
+    write_results("mine")
+    assert cli.main(["report", "recipes/own", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["recipe"] == "mine"
+
+
+def test_compare_sets_results_side_by_side(capsys: Printed) -> None:
+    write_results("mine")
+    write_results("other", seed=3)
+    assert cli.main(["compare", "exp/mine", "exp/other"]) == 0
+    assert "other, seed 3" in capsys.readouterr().out
+    assert cli.main(["compare", "exp/mine", "exp/none_such"]) == 2
+    assert "exp/none_such does not exist" in capsys.readouterr().err
+
+
+# transcribe
+
+
+class KnowsOneWord:
+    """A model that hears the same in every file."""
+
+    def transcribe(self, path: Path) -> Hypothesis:
+        if path.stem == "broken":
+            raise ValueError(f"{path}: cannot be read as audio")
+        return Hypothesis(path.stem, ("k", "æ"), (0.1, 0.2), (0.2, 0.3), (0.9, 0.5))
+
+
+class SaysOneWord:
+    """As KnowsOneWord, and it is a word."""
+
+    def transcribe(self, path: Path) -> tuple[WordHypothesis, Hypothesis]:
+        words = WordHypothesis(path.stem, ("ka",), (0.1,), (0.3,), (0.7,))
+        return words, KnowsOneWord().transcribe(path)
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Arguments that name a model and two recordings of half a second."""
+    module = types.ModuleType("unsup_asr.transcribe")
+    module.load_model = lambda folder: KnowsOneWord()  # type: ignore[attr-defined]
+    module.load_word_model = lambda folder: SaysOneWord()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "unsup_asr.transcribe", module)
+    sys.modules.pop("unsup_asr.commands.transcribe", None)
+    Path("model").mkdir()
+    add_audio(Path("audio"), 2)
+    yield ["transcribe", "model", "audio/u0.wav", "audio/u1.wav"]
+    sys.modules.pop("unsup_asr.commands.transcribe", None)  # it holds the false module
+
+
+def test_transcribe_prints_one_phone_a_line(model: list[str], capsys: Printed) -> None:
+    assert cli.main(model) == 0
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "utterance_id\tphone\tstart_s\tend_s\tconfidence",
+        "u0\tk\t0.1\t0.2\t0.9",
+        "u0\tæ\t0.2\t0.3\t0.5",
+    ]
+
+
+def test_transcribe_to_json_is_one_object_a_file(model: list[str], capsys: Printed) -> None:
+    assert cli.main([*model, "--format", "json"]) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["phones"][0] == {"phone": "k", "start_s": 0.1, "end_s": 0.2, "confidence": 0.9}
+    assert second["utterance_id"] == "u1"
+
+
+def test_transcribe_to_words_in_every_format(model: list[str], capsys: Printed) -> None:
+    assert cli.main([*model, "--words"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "utterance_id\tword\tstart_s\tend_s\tconfidence",
+        "u0\tka\t0.1\t0.3\t0.7",
+    ]
+    assert cli.main([*model, "--words", "--format", "txt"]) == 0
+    assert capsys.readouterr().out == "u0\tka\nu1\tka\n"
+    assert cli.main([*model, "--words", "--format", "json"]) == 0
+    first = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert first["words"] == [{"word": "ka", "start_s": 0.1, "end_s": 0.3, "confidence": 0.7}]
+    assert [row["phone"] for row in first["phones"]] == ["k", "æ"]
+    for form in ("txt", "textgrid"):
+        assert cli.main([*model, "--words", "--format", form, "--out", "said"]) == 0
+    assert Path("said/u0.txt").read_text("utf-8") == "ka\n"
+    grid = Path("said/u0.TextGrid").read_text("utf-8")
+    assert grid.index('name = "words"') < grid.index('text = "ka"') < grid.index('name = "phones"')
+
+
+def test_transcribe_to_plain_text_without_words_is_phones(
+    model: list[str], capsys: Printed
+) -> None:
+    assert cli.main([*model, "--format", "txt"]) == 0
+    assert capsys.readouterr().out == "u0\tk æ\nu1\tk æ\n"
+
+
+def test_transcribe_writes_a_textgrid_for_each_recording(model: list[str]) -> None:
+    assert cli.main([*model, "--format", "textgrid", "--out", "grids"]) == 0
+    assert sorted(path.name for path in Path("grids").iterdir()) == ["u0.TextGrid", "u1.TextGrid"]
+    assert "xmax = 0.5\n" in Path("grids/u0.TextGrid").read_text("utf-8")
+
+
+def test_transcribe_goes_on_after_a_file_that_cannot_be_read(
+    model: list[str], capsys: Printed
+) -> None:
+    Path("audio/broken.wav").write_bytes(b"no audio")
+    argv = [model[0], model[1], "audio/broken.wav", *model[2:]]
+    assert cli.main([*argv, "--out", "found"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == "unsup-asr transcribe: audio/broken.wav: cannot be read as audio\n"
+    assert captured.out == "2 of 3 files transcribed into found\n"
+    assert sorted(path.name for path in Path("found").iterdir()) == ["u0.tsv", "u1.tsv"]
+    assert Path("found/u0.tsv").read_text("utf-8").startswith("utterance_id\tphone\t")
+
+
+def test_transcribe_refuses_what_it_cannot_name_or_find(model: list[str], capsys: Printed) -> None:
+    for argv, message in (
+        ([*model, "--format", "textgrid"], "--out"),
+        ([*model, "audio/none.wav"], "audio/none.wav: no such file"),
+        (["transcribe", "nowhere", "audio/u0.wav"], "nowhere: no such folder"),
+        ([*model, "./audio/u0.wav", "--out", "o"], "2 files are named 'u0'"),
+    ):
+        assert cli.main(argv) == 2
+        assert message in capsys.readouterr().err
+
+
+# doctor
+
+
+@pytest.mark.parametrize(("is_ok", "code"), [(True, 0), (False, 1)])
+def test_doctor_says_what_to_do(
+    is_ok: bool, code: int, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    import unsup_asr.commands.doctor
+    from unsup_asr.doctor import Finding
+
+    findings = [Finding("torch", True, "2.0"), Finding("kenlm", is_ok, "found", "install gcc")]
+    monkeypatch.setattr(unsup_asr.commands.doctor, "examine", lambda: findings)
+    assert cli.main(["doctor"]) == code
+    assert ("-> install gcc" in capsys.readouterr().out) == (not is_ok)

@@ -1,0 +1,232 @@
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from omegaconf import OmegaConf
+
+from unsup_asr.corpora.folder import FolderCorpus
+from unsup_asr.corpora.folder_references import read_references
+from unsup_asr.corpora.speaker_split import split_by_speaker
+from unsup_asr.formats.hypotheses import read_transcripts, read_words
+from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.types import Utterance
+
+SPLITS = ("train", "dev", "test")
+
+
+def record(path: Path, seconds: float = 0.1, rate: int = 8000) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.full(int(seconds * rate), 0.1), rate)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Ten speakers of two utterances, some as wav and some as flac."""
+    lines = ["utterance_id\tspeaker\twords\tphones"]
+    for i in range(10):
+        record(tmp_path / "audio" / f"s{i}" / f"u{i}a.wav")
+        record(tmp_path / "audio" / f"s{i}" / f"u{i}b.FLAC")
+        lines += [f"u{i}{c}\tvoice{i}\thello world {i}\th ə l oʊ" for c in "ab"]
+    (tmp_path / "references.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    (tmp_path / "text.txt").write_text("some text\n\nmore text\n", "utf-8")
+    return tmp_path
+
+
+def folder_corpus(data: Path, **options: object) -> FolderCorpus:
+    chosen = {
+        "audio": str(data / "audio"),
+        "text": str(data / "text.txt"),
+        "references": str(data / "references.tsv"),
+    }
+    return FolderCorpus(**(chosen | options))  # type: ignore[arg-type]
+
+
+def manifests(out: Path) -> dict[str, list[Utterance]]:
+    return {split: read_manifest(out / f"{split}.jsonl") for split in SPLITS}
+
+
+def test_a_folder_becomes_three_splits_without_a_shared_speaker(data: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    folder_corpus(data).build(out)
+    splits = manifests(out)
+    speakers = [{u.speaker for u in splits[split]} for split in SPLITS]
+    assert [len(splits[split]) for split in SPLITS] == [16, 2, 2]
+    assert sum(map(len, speakers)) == len(set.union(*speakers)) == 10
+    assert speakers[0] < {f"voice{i}" for i in range(10)}
+    assert (out / "text.txt").read_text("utf-8") == "some text\nmore text\n"
+    for split in SPLITS:
+        words = read_words(out / "references" / f"{split}.words.tsv")
+        assert words == {u.id: ("hello", "world", u.id[1]) for u in splits[split]}
+        assert not (out / "references" / f"{split}.tsv").exists()
+    summary = json.loads((out / "corpus.json").read_text("utf-8"))
+    assert (summary["num_text_sentences"], summary["num_skipped"]) == (2, 0)
+    assert summary["train"]["num_speakers"] == 8
+
+
+def test_references_as_phones_are_written_as_phones(data: Path, tmp_path: Path):
+    folder_corpus(data, reference_kind="phones").build(tmp_path / "out")
+    transcripts = read_transcripts(tmp_path / "out" / "references" / "test.tsv")
+    assert {t.phones for t in transcripts} == {("h", "ə", "l", "oʊ")}
+
+
+def test_the_seed_decides_the_split(data: Path, tmp_path: Path):
+    tests = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1), ("d", 2)):
+        folder_corpus(data, seed=seed).build(tmp_path / name)
+        tests.append(tuple(u.id for u in manifests(tmp_path / name)["test"]))
+    assert tests[0] == tests[1]
+    assert len(set(tests)) > 1
+
+
+def test_without_references_the_folder_is_the_speaker_and_nothing_is_to_score(
+    data: Path, tmp_path: Path
+):
+    folder_corpus(data, references=None).build(tmp_path / "out")
+    speakers = {u.speaker for split in manifests(tmp_path / "out").values() for u in split}
+    assert speakers == {f"s{i}" for i in range(10)}
+    assert not (tmp_path / "out" / "references").exists()
+
+
+def test_files_in_no_subfolder_are_speakers_of_their_own(data: Path, tmp_path: Path):
+    for i in range(5):
+        record(tmp_path / "flat" / f"x{i}.wav")
+    folder_corpus(data, references=None, audio=str(tmp_path / "flat")).build(tmp_path / "out")
+    utterances = [u for split in manifests(tmp_path / "out").values() for u in split]
+    assert all(u.speaker == u.id for u in utterances)
+
+
+def test_a_single_speaker_is_split_by_utterance_with_a_warning(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    for i in range(5):
+        record(tmp_path / "one" / "linda" / f"x{i}.wav")
+    with caplog.at_level(logging.WARNING):
+        folder_corpus(data, references=None, audio=str(tmp_path / "one")).build(tmp_path / "out")
+    assert "too few to hold any out" in caplog.text
+    assert [len(split) for split in manifests(tmp_path / "out").values()] == [3, 1, 1]
+
+
+def test_unreferenced_utterances_train_when_allowed(data: Path, tmp_path: Path):
+    lines = (data / "references.tsv").read_text("utf-8").splitlines()
+    (data / "references.tsv").write_text("\n".join(lines[:7]) + "\n", "utf-8")
+    with pytest.raises(ValueError, match=r"14 of 20 utterances have no reference.*'u3a'"):
+        folder_corpus(data).build(tmp_path / "out")
+    folder_corpus(data, allow_unreferenced=True, dev_fraction=0.2).build(tmp_path / "out")
+    splits = manifests(tmp_path / "out")
+    assert {u.id[:2] for split in ("dev", "test") for u in splits[split]} <= {"u0", "u1", "u2"}
+    assert len(splits["train"]) == 14
+    assert len(splits["dev"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"audio": "nowhere"}, "nowhere: no such folder"),
+        ({"text": "nothing.txt"}, r"nothing\.txt: no such file; `text`"),
+        ({"references": "none.tsv"}, r"none\.tsv: no such file"),
+        ({"reference_kind": "letters"}, "reference_kind is 'letters'; expected one of words, ph"),
+        ({"dev_fraction": 0.6, "test_fraction": 0.6}, "is 1.2; expected less than 1"),
+        ({"test_fraction": 0.0}, "test_fraction is 0.0"),
+    ],
+)
+def test_impossible_options_are_refused(data: Path, options: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        folder_corpus(data, **options).build(data / "out")
+
+
+def test_a_folder_without_audio_is_refused(data: Path):
+    (data / "empty").mkdir()
+    (data / "empty" / "notes.txt").write_text("hello")
+    with pytest.raises(ValueError, match=r"empty: no audio found.*\.flac"):
+        folder_corpus(data, audio=str(data / "empty")).build(data / "out")
+
+
+@pytest.mark.parametrize(("content", "message"), [("", "no text"), ("\n \n", "no text")])
+def test_an_empty_text_is_refused(data: Path, content: str, message: str):
+    (data / "text.txt").write_text(content)
+    with pytest.raises(ValueError, match=rf"text\.txt: {message}"):
+        folder_corpus(data).build(data / "out")
+
+
+def test_text_that_is_not_utf8_is_refused(data: Path):
+    (data / "text.txt").write_bytes(b"na\xefve")
+    with pytest.raises(ValueError, match=r"text\.txt: not UTF-8 \(byte 2\)"):
+        folder_corpus(data).build(data / "out")
+
+
+def test_corrupt_audio_is_named_or_skipped_with_its_reason(data: Path, tmp_path: Path):
+    (data / "audio" / "s3" / "u3a.wav").write_bytes(b"RIFF rubbish")
+    with pytest.raises(ValueError, match=r"u3a\.wav: cannot be read.*skip_unreadable=true"):
+        folder_corpus(data).build(tmp_path / "out")
+    folder_corpus(data, skip_unreadable=True).build(tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "corpus.json").read_text("utf-8"))
+    assert summary["num_skipped"] == 1
+    assert "u3a.wav" in summary["skipped"][0]["file"]
+    assert "cannot be read" in summary["skipped"][0]["why"]
+    assert sum(map(len, manifests(tmp_path / "out").values())) == 19
+
+
+def test_empty_audio_is_named(data: Path):
+    record(data / "audio" / "s4" / "u4a.wav", seconds=0)
+    with pytest.raises(ValueError, match=r"u4a\.wav: no samples"):
+        folder_corpus(data).build(data / "out")
+
+
+def test_a_corpus_of_unreadable_audio_is_refused_even_when_skipping(data: Path):
+    (data / "bad").mkdir()
+    (data / "bad" / "a.wav").write_bytes(b"")
+    with pytest.raises(ValueError, match="none of its 1 audio files can be read"):
+        folder_corpus(data, audio=str(data / "bad"), references=None, skip_unreadable=True).build(
+            data / "out"
+        )
+
+
+def test_two_files_of_one_name_are_refused(data: Path):
+    record(data / "audio" / "s9" / "u0a.wav")
+    with pytest.raises(ValueError, match=r"two files have the utterance id 'u0a'.*s0.*s9"):
+        folder_corpus(data).build(data / "out")
+
+
+def test_references_for_unknown_utterances_are_refused(data: Path):
+    with (data / "references.tsv").open("a") as file:
+        file.write("ghost\tv\thello\th\n")
+    with pytest.raises(ValueError, match=r"1 of 21 references.*'ghost'"):
+        folder_corpus(data).build(data / "out")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id\twords\na\tb\n", r"r\.tsv:1: no column 'utterance_id' in the header \['id'"),
+        ("utterance_id\tphones\na\tb\n", r"r\.tsv:1: no column 'words'"),
+        ("", r"r\.tsv:1: no column"),
+        ("utterance_id\twords\na\n", r"r\.tsv:2: 1 columns; the header has 2"),
+        ("utterance_id\twords\na\tb\na\tc\n", r"r\.tsv:3: utterance 'a' again"),
+        ("utterance_id\twords\na\t \n", r"r\.tsv:2: utterance 'a' has no words"),
+        ("utterance_id\twords\n", r"r\.tsv: a header and no references"),
+    ],
+)
+def test_bad_references_are_refused_with_their_line(tmp_path: Path, content: str, message: str):
+    (tmp_path / "r.tsv").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_references(tmp_path / "r.tsv", kind="words")
+
+
+def test_two_utterances_are_too_few_for_three_splits():
+    utterances = [Utterance(key, "a.wav", key, 1.0) for key in "ab"]
+    with pytest.raises(ValueError, match="2 utterances"):
+        split_by_speaker(
+            utterances,
+            scorable_ids={"a", "b"},
+            dev_fraction=0.1,
+            test_fraction=0.1,
+            seed=0,
+        )
+
+
+def test_a_recipe_can_name_the_folder():
+    config = OmegaConf.merge(OmegaConf.structured(FolderCorpus), {"audio": "a", "text": "t"})
+    assert config.reference_kind == "words"

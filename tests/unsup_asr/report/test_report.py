@@ -1,0 +1,419 @@
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unsup_asr.report.assets import Assets, CurveSet, spectrogram_example
+from unsup_asr.report.html import write_html
+from unsup_asr.report.results import SUPERB_ROW, Results, SampleTranscript, row_from_counts
+from unsup_asr.report.tables import Iteration, LayerWeights, MemberResult, PopulationResult
+from unsup_asr.report.terminal import load_assets, load_results, report_json, terminal_table
+from unsup_asr.report.words import TunedWeights, word_results, word_row
+from unsup_asr.scoring.boundaries import BoundaryScores
+from unsup_asr.scoring.metrics import confusions
+from unsup_asr.types import ErrorCounts, Hypothesis, Transcript
+
+SAID = {"u1": ("the", "cat<"), "u2": ("the", "end")}
+
+
+@pytest.fixture
+def results() -> Results:
+    """A run of four systems over 100 utterances of 10 phones."""
+    reference, hypothesis = ("k", "æ", "t", "s"), ("k", "ʌ", "t", "t", "s")
+
+    def row(substitutions: int, **options):
+        counts = [ErrorCounts(0, i % 2, substitutions, 10) for i in range(100)]
+        return row_from_counts(counts, split="test", seed=0, **options)
+
+    return Results(
+        recipe="toy",
+        seed=1,
+        corpus="synthetic-en",
+        test_digest="0123456789ab",
+        rows={
+            "matching": row(4, criterion=9.25, chosen=True),
+            "gan": row(5, criterion=math.inf),
+            "self_training": row(2, criterion=8.5, chosen=True),
+            "supervised": row(0),
+        },
+        num_phones=40,
+        train_hours=1.5,
+        num_train_speakers=8,
+        criterion_name="ln(LM perplexity) x UER",
+        boundaries=BoundaryScores(num_hits=80, num_reference=100, num_found=110, tolerance_s=0.02),
+        js_divergence={1: 0.01, 2: 0.125},
+        samples=(SampleTranscript("u<b>", reference, hypothesis),),
+        confusion=confusions([Transcript("u", reference)], [Hypothesis("u", hypothesis)]),
+        diagnosis=("boundaries are poor: 1.4 segments a phone",),
+        population=PopulationResult(
+            members=(
+                MemberResult(
+                    options={"seed": 0, "diversity": 2.0},
+                    per=44.25,
+                    weighted_perplexity=31.0,
+                    stopped_at=None,
+                ),
+                MemberResult(
+                    options={"seed": 1, "diversity": 2.0},
+                    per=38.5,
+                    weighted_perplexity=math.inf,
+                    stopped_at=800,
+                ),
+            ),
+            choices={"weighted_perplexity": 0, "two_steps": 1},
+            rule="weighted_perplexity",
+        ),
+        layer_weights=LayerWeights((0, 5, 12), (0.2, 0.5, 0.3), (10.0, 1.0, 5.0)),
+        iterations=(
+            Iteration(
+                matching_per=50.0,
+                gan_per=48.0,
+                hmm_per=33.26,
+                hmm_criterion=12.5,
+                f1_before=0.75,
+                f1_after=None,
+            ),
+        ),
+        audio_digest="ba9876543210",
+        fold="timit_39",
+        silence="not counted",
+        words=word_results(
+            {
+                "self_training": word_row(SAID, {"u1": ("the", "bat")}, split="test", seed=0),
+                "supervised": word_row(SAID, SAID, split="test", seed=0),
+            },
+            SAID,
+            {"u1": ("the", "bat")},
+            {"the", "bat"},
+            num_samples=1,
+            tuning=(TunedWeights(lm_weight=0.3, word_score=0.0, criterion=0.2, wer=50.0),),
+            num_tuned=12,
+        ),
+        wall_by_stage={"corpus": 2.0, "matching": 5.5},
+        peak_rss_mb=512.0,
+    )
+
+
+@pytest.fixture
+def assets() -> Assets:
+    reference = Transcript("u1", ("k", "æ"), (0.05, 0.1), (0.1, 0.2))
+    log_mel_TF = np.random.default_rng(0).normal(size=(30, 20)).astype(np.float32)
+    example = spectrogram_example(
+        reference, log_mel_TF=log_mel_TF, shift_s=0.01, found_boundaries_s=[0.0, 0.11, 0.3]
+    )
+    return Assets(
+        (CurveSet("matching", {"restart 1": [3.0, 2.0], "restart 2": [3.1, math.nan]}),), example
+    )
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, results: Results, assets: Assets) -> Callable[[], Path]:
+    """A function that lays out exp/toy/latest/<stage> as a finished run leaves it."""
+
+    def build() -> Path:
+        folder = tmp_path / "exp" / "toy"
+        for age, (stage, wall_s, peak) in enumerate(
+            [("features", 3.0, 100.0), ("corpus", 2.0, 300.5), ("evaluate", 1.25, 200.0)]
+        ):
+            payload = folder / stage / "abcdefabcdef"
+            payload.mkdir(parents=True)
+            record = payload / "stage.json"
+            record.write_text(json.dumps({"wall_s": wall_s, "peak_rss_mb": peak, "more": 1}))
+            os.utime(record, (1000 + age, 1000 + age))
+            (folder / "latest").mkdir(exist_ok=True)
+            (folder / "latest" / stage).symlink_to(payload)
+        results.write(folder / "latest" / "evaluate" / "results.json")
+        assets.write(folder / "latest" / "evaluate")
+        return folder
+
+    return build
+
+
+def test_row_holds_rate_edits_and_an_interval_around_the_rate(results):
+    row = results.rows["matching"]
+    assert row.per == pytest.approx(45.0)  # 4 substitutions, half a deletion in 10 phones
+    assert (row.insertions, row.deletions, row.substitutions) == (0, 50, 400)
+    assert 43 < row.interval_low < 45 < row.interval_high < 47
+
+
+def test_results_come_back_equal_from_disk(tmp_path, results):
+    path = tmp_path / "results.json"
+    results.write(path)
+    again = Results.read(path)
+    assert replace(again, confusion=None) == replace(results, confusion=None)
+    assert again.confusion.labels == results.confusion.labels
+    np.testing.assert_array_equal(again.confusion.counts_RH, results.confusion.counts_RH)
+    assert list(again.rows) == list(results.rows)
+    json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def test_results_of_a_version_that_knew_less_are_still_read(tmp_path, results):
+    data = results.to_json()
+    for key in ("iterations", "layer_weights", "audio_digest", "fold", "silence"):
+        del data[key]
+    for row in data["rows"].values():
+        del row["decoding"]
+    old = Results.from_json(json.loads(json.dumps(data)))
+    assert old.layer_weights is None
+    assert (old.fold, old.silence, old.audio_digest) == ("", "", "")
+    assert old.rows["matching"].decoding == ""
+    assert old.rows["matching"].per == results.rows["matching"].per
+
+
+def test_layer_weights_come_back_equal_and_count_their_scale(results):
+    weights = results.layer_weights
+    assert LayerWeights.from_json(json.loads(json.dumps(weights.to_json()))) == weights
+    assert weights.shares == pytest.approx((0.5, 0.125, 0.375))
+    assert report_json(results)["layer_weights"]["shares"] == pytest.approx([0.5, 0.125, 0.375])
+    assert "layer weights       5: 0.500, 12: 0.300, 0: 0.200" in terminal_table(results)
+    with pytest.raises(ValueError, match="2 layers, 1 weights and 2 norms"):
+        LayerWeights((0, 1), (1.0,), (1.0, 1.0))
+
+
+def test_the_superb_row_is_supervised_and_says_what_it_is(tmp_path, results, assets):
+    rows = {SUPERB_ROW: replace(results.rows["supervised"], chosen=True), **results.rows}
+    del rows["self_training"]
+    with_superb = replace(results, rows=rows)
+    assert with_superb.final_row == "matching"
+    assert terminal_table(with_superb).splitlines()[0].endswith("5.0 %, SUPERB recipe 5.0 %")
+    assert "not a SUPERB number" in terminal_table(with_superb)
+    assert "SUPERB" not in terminal_table(results)
+    write_html(with_superb, assets, tmp_path / "report.html")
+    assert "not a SUPERB number" in (tmp_path / "report.html").read_text("utf-8")
+    assert report_json(with_superb)["superb_recipe_per"] == pytest.approx(5.0)
+    assert report_json(results)["superb_recipe_per"] is None
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[:-20], "not JSON"),
+        (lambda text: text.replace('"seed"', '"sed"'), r"missing \['seed'\], unknown \['sed'\]"),
+        (lambda text: text.replace('"per"', '"wer"'), "not the results of a run"),
+        (lambda text: "[]", "expected one JSON object"),
+    ],
+)
+def test_damaged_results_are_named_with_what_to_do(tmp_path, results, damage, message):
+    path = tmp_path / "results.json"
+    results.write(path)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(ValueError, match=rf"results\.json: .*{message}.*run `evaluate` again"):
+        Results.read(path)
+
+
+def test_a_row_cannot_hold_nan(results):
+    with pytest.raises(ValueError, match="row with PER nan"):
+        replace(results.rows["gan"], per=math.nan)
+
+
+def test_final_system_is_self_training_else_the_last_chosen_never_the_supervised(results):
+    assert results.final_row == "self_training"
+    rows = {k: v for k, v in results.rows.items() if k != "self_training"}
+    assert replace(results, rows=rows).final_row == "matching"
+    rows["supervised"] = replace(rows["supervised"], chosen=True)
+    assert replace(results, rows=rows).final_row == "matching"
+
+
+def test_report_json_has_the_promised_keys_and_is_strict_json(results):
+    report = json.loads(json.dumps(report_json(results), allow_nan=False))
+    assert report["per"] == pytest.approx(
+        {"matching": 45.0, "gan": 55.0, "self_training": 25.0, "supervised": 5.0}
+    )
+    assert report["unsupervised_per"] == pytest.approx(25.0)
+    assert report["supervised_per"] == pytest.approx(5.0)
+    assert report["boundary_f1"] == pytest.approx(160 / 210)
+    expected = {
+        "wall_s": 7.5,
+        "peak_rss_mb": 512.0,
+        "seed": 1,
+        "num_phones": 40,
+        "train_hours": 1.5,
+        "num_train_speakers": 8,
+    }
+    assert {key: report[key] for key in expected} == expected
+    assert report["criterion"]["gan"] is None
+    assert report["chosen"] == ["matching", "self_training"]
+
+
+def test_loaded_results_sum_wall_times_and_take_the_largest_memory(experiment):
+    results = load_results(experiment())
+    assert results.wall_by_stage == {"features": 3.0, "corpus": 2.0, "evaluate": 1.25}
+    assert list(results.wall_by_stage) == ["features", "corpus", "evaluate"]  # as they finished
+    assert results.wall_s == pytest.approx(6.25)
+    assert results.peak_rss_mb == pytest.approx(300.5)
+
+
+def test_a_run_without_results_says_what_to_run(tmp_path):
+    with pytest.raises(ValueError, match=r"results\.json: no results yet.*unsup-asr run toy"):
+        load_results(tmp_path / "toy")
+    with pytest.raises(ValueError, match=r"no assets\.json.*unsup-asr run toy"):
+        load_assets(tmp_path / "toy")
+
+
+def test_a_damaged_stage_record_is_named(experiment):
+    folder = experiment()
+    (folder / "latest" / "corpus" / "stage.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"corpus.stage\.json: damaged .*wall_s"):
+        load_results(folder)
+
+
+def test_terminal_table_is_aligned_and_marks_what_was_chosen(results):
+    lines = terminal_table(results).splitlines()
+    assert lines[0] == "toy, seed 1: unsupervised PER 25.0 %, supervised 5.0 %"
+    by_system = {line[3:].split()[0]: line for line in lines[2:8] if len(line.split()) > 3}
+    columns = [by_system[name] for name in results.rows]
+    assert [line[0] for line in columns] == ["*", " ", "*", " "]
+    assert len({line.index("test, 100 utterances") for line in columns}) == 1
+    assert " 45.0 " in columns[0]
+    assert " 5.0  40.0 " in columns[0]  # deletions, substitutions in percent
+    assert " inf " in columns[1]
+    text = "\n".join(lines)
+    assert "chosen by the unsupervised criterion (ln(LM perplexity) x UER)" in text
+    assert "F1 0.762 (precision 0.727, recall 0.800), R-value 0.782 at 20 ms" in text
+    assert lines[-1] == "  ! boundaries are poor: 1.4 segments a phone"
+
+
+def test_assets_come_back_equal_from_disk(tmp_path, assets):
+    assets.write(tmp_path)
+    again = Assets.read(tmp_path)
+    assert again.curves[0].series["restart 1"] == [3.0, 2.0]
+    assert math.isnan(again.curves[0].series["restart 2"][1])
+    np.testing.assert_array_equal(again.spectrogram.log_mel_TF, assets.spectrogram.log_mel_TF)
+    assert again.spectrogram.phones == assets.spectrogram.phones == ("k", "æ")
+
+
+def test_damaged_assets_are_named(tmp_path, assets):
+    assets.write(tmp_path)
+    (tmp_path / "spectrogram.npy").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"assets\.json: not the assets of a report"):
+        Assets.read(tmp_path)
+
+
+def test_pauses_between_aligned_phones_get_an_empty_name():
+    reference = Transcript("u1", ("k", "æ"), (0.0, 0.2), (0.1, 0.3))
+    example = spectrogram_example(
+        reference,
+        log_mel_TF=np.zeros((30, 2), np.float32),
+        shift_s=0.01,
+        found_boundaries_s=(),
+    )
+    assert example.true_boundaries_s == (0.0, 0.1, 0.2, 0.3)
+    assert example.phones == ("k", "", "æ")
+
+
+class Tags(HTMLParser):
+    """Open tags balance, and the sources of images and links are kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_html_is_one_well_formed_file_with_every_picture_inside(tmp_path, results, assets):
+    path = tmp_path / "report.html"
+    write_html(results, assets, path)
+    parser = Tags()
+    parser.feed(path.read_text("utf-8"))
+    assert parser.open == []
+    assert len(parser.sources) == 5  # layer weights, curves, spectrogram, confusions, wall time
+    assert all(source.startswith("data:image/png;base64,iVBOR") for source in parser.sources)
+    assert "http" not in path.read_text("utf-8").replace("https://", "http")
+    assert "u<b>: said above" in parser.text  # escaped, so that it is text
+    assert "boundaries are poor" in parser.text
+    assert "45.0" in parser.text
+    assert "0.1250" in parser.text
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_html_of_a_run_with_little_says_what_is_missing(tmp_path, results):
+    bare = replace(
+        results,
+        layer_weights=None,
+        rows={"matching": replace(results.rows["matching"], chosen=False)},
+        boundaries=None,
+        js_divergence={},
+        samples=(),
+        confusion=None,
+        wall_by_stage={},
+        peak_rss_mb=None,
+    )
+    write_html(bare, Assets(), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "Layer weights" not in text
+    for what in ("training curves", "aligned references", "confusion matrix", "wall times"):
+        assert f"This run has no {what}." in text
+    assert "toy, seed 1: no final system" in terminal_table(bare)
+    assert report_json(bare)["unsupervised_per"] is None
+
+
+def test_the_rules_of_a_population_are_held_against_the_oracle(results: Results) -> None:
+    lines = terminal_table(results).splitlines()
+    by_rule = {line.lstrip("* ").split()[0]: line for line in lines if line.strip()}
+    assert by_rule["weighted_perplexity"].startswith("*")
+    assert by_rule["weighted_perplexity"].split()[-2:] == ["44.2", "5.8"]
+    assert by_rule["two_steps"].endswith("38.5        the best")
+    assert "(oracle)" in by_rule
+    assert report_json(results)["population"]["members"][1]["weighted_perplexity"] == "inf"
+
+
+def test_words_have_a_table_unknown_words_and_their_weights(
+    results: Results, assets: Assets, tmp_path: Path
+) -> None:
+    lines = terminal_table(results).splitlines()
+    start = next(i for i, line in enumerate(lines) if "WER %" in line)
+    assert lines[start + 2].split()[:2] == ["self_training", "75.0"]
+    assert lines[start + 3].split()[:2] == ["supervised", "0.0"]
+    text = "\n".join(lines)
+    assert "50.0 % of the words said are not among the 2 of the lexicon (cat<, end)" in text
+    assert "lm_weight 0.3, word_score 0 chosen without labels, WER 50.0 % on 12" in text
+    report = report_json(results)
+    assert report["wer"] == {"self_training": 75.0, "supervised": 0.0}
+    assert (report["unsupervised_wer"], report["supervised_wer"]) == (75.0, 0.0)
+    assert report["unknown_words"] == {"cat<": 1, "end": 1}
+    write_html(results, assets, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text("utf-8")
+    assert "<h2>Word error rate</h2>" in html
+    assert "<span>cat&lt;</span><span>bat</span>" in html
+    bare = replace(results, words=None)
+    assert "WER" not in terminal_table(bare)
+    assert report_json(bare)["unsupervised_wer"] is None
+
+
+def test_html_shows_the_members_of_a_population(
+    results: Results, assets: Assets, tmp_path: Path
+) -> None:
+    write_html(results, assets, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "<h2>Members of the game</h2>" in text
+    write_html(replace(results, population=None), assets, tmp_path / "report.html")
+    assert "Members of the game" not in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_turns_of_game_and_hmm_have_a_table(tmp_path: Path, results: Results, assets: Assets):
+    cells = ["1", "0.750", "50.0", "48.0", "33.3", "12.5"]
+    table = terminal_table(results).split("Game, HMM, new boundaries")[1].splitlines()
+    assert table[3].split() == cells
+    write_html(results, assets, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "".join(f"<td>{cell}</td>" for cell in cells) in page
+    without = replace(results, iterations=())
+    assert "new boundaries" not in terminal_table(without)

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from unsup_asr.speech.audio import duration_s, read_audio, resample, write_flac
+
+
+def tone(hz: float, *, seconds: float = 1.0, rate: int = 16000) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * hz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+
+
+def peak_hz(samples: np.ndarray, rate: int = 16000) -> float:
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(np.argmax(spectrum) * rate / len(samples))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        ("wav", {}),
+        ("flac", {}),
+        ("mp3", {}),
+        ("ogg", {}),
+        ("opus", {"format": "OGG", "subtype": "OPUS"}),
+        ("sph", {"format": "NIST"}),
+    ],
+)
+@pytest.mark.parametrize("rate", [8000, 16000, 48000])
+def test_every_format_and_rate_gives_the_tone_that_was_written(
+    tmp_path: Path, suffix: str, options: dict[str, str], rate: int
+):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, tone(1000, rate=rate), rate, **options)
+    samples = read_audio(path)
+    assert samples.dtype == np.float32
+    assert len(samples) == pytest.approx(16000, abs=200)  # lossy coders pad
+    assert peak_hz(samples) == pytest.approx(1000, abs=3)
+    assert np.sqrt(2) * samples[4000:12000].std() == pytest.approx(0.5, abs=0.02)
+    assert duration_s(path) == pytest.approx(1.0, abs=0.02)
+
+
+def test_stereo_is_averaged(tmp_path: Path):
+    left, right = tone(500), tone(2000)
+    soundfile.write(tmp_path / "a.wav", np.stack([left, right], 1), 16000, subtype="FLOAT")
+    np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), (left + right) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [22050, 44100, 48000])
+def test_resampling_passes_what_lies_below_the_new_half_rate_and_stops_the_rest(rate: int):
+    for hz in (200, 3000, 7000):
+        kept = resample(tone(hz, rate=rate), rate, 16000)
+        assert kept.dtype == np.float32
+        np.testing.assert_allclose(kept[500:-500], tone(hz)[500:-500], atol=0.006)
+    for hz in (8200, 9500, 10500):
+        assert np.abs(resample(tone(hz, rate=rate), rate, 16000)[500:-500]).max() < 0.001
+    raised = resample(tone(3000, rate=8000), 8000, 16000)
+    np.testing.assert_allclose(raised[500:-500], tone(3000)[500:-500], atol=0.006)
+
+
+def test_flac_comes_back_within_a_16_bit_step(tmp_path: Path):
+    write_flac(tmp_path / "a.flac", tone(300), sample_rate=16000)
+    np.testing.assert_allclose(read_audio(tmp_path / "a.flac"), tone(300), atol=1.01 / 32768)
+
+
+def bad(path: Path, kind: str) -> Path:
+    if kind == "corrupt":
+        path.write_bytes(b"RIFF" + bytes(range(200)))
+    elif kind == "0 bytes":
+        path.touch()
+    elif kind == "no samples":
+        soundfile.write(path, np.zeros(0, np.float32), 16000)
+    elif kind == "shorten":
+        header = b"NIST_1A\n   1024\nsample_rate -i 16000\nchannel_count -i 1\n"
+        header += b"sample_count -i 9\nsample_n_bytes -i 2\nsample_byte_format -s2 01\n"
+        header += b"sample_coding -s26 pcm,embedded-shorten-v2.00\nend_head\n"
+        path.write_bytes(header.ljust(1024) + b"ajkg\x02" + bytes(100))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("missing", "no such audio file"),
+        ("corrupt", "cannot be read as audio"),
+        ("0 bytes", "has 0 bytes"),
+        ("no samples", "no samples"),
+        ("shorten", "compressed samples"),
+    ],
+)
+def test_bad_audio_is_refused_by_name(tmp_path: Path, kind: str, message: str):
+    path = bad(tmp_path / "a.wav", kind)
+    for read in (read_audio, duration_s):
+        with pytest.raises(ValueError, match=rf"a\.wav: .*{message}"):
+            read(path)
+
+
+def test_nan_samples_are_refused(tmp_path: Path):
+    soundfile.write(tmp_path / "a.wav", np.array([0, np.nan]), 16000, subtype="FLOAT")
+    with pytest.raises(ValueError, match=r"a\.wav: holds NaN"):
+        read_audio(tmp_path / "a.wav")

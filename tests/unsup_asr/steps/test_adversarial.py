@@ -1,0 +1,251 @@
+"""Stage `gan` on a cipher of seconds: what can go wrong is made to, and the stage says so."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from lm.ngram import NgramEstimator
+from unsup_asr.engine.artifacts import Artifact
+from unsup_asr.engine.config import GROUPS
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.phone_text import write_phone_sentences
+from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
+from unsup_asr.steps.adversarial import run_gan
+
+PHONES = "abcdefghij"
+NUM_FRAMES = 3  # of a segment
+SIZES = {"train": 60, "dev": 4, "test": 4}
+STILL = {"generator_learning_rate": 0.0, "updates": 2, "validate_every": 2}
+SMALL = {
+    "batch_size": 16,
+    "warm_up_updates": 0,
+    "discriminator_hidden": 16,
+    "discriminator_kernel": 3,
+    "updates": 60,
+    "validate_every": 20,
+}
+
+
+def language(count: int, *, seed: int, length: int = 12, phones: str = PHONES) -> list[list[str]]:
+    """Walks around the phones with preferred steps."""
+    rng = np.random.default_rng(seed)
+    steps = rng.choice([1, 2, 5], p=[0.6, 0.3, 0.1], size=(count, length))
+    steps[:, 0] = rng.integers(len(phones), size=count)
+    return [[phones[i] for i in walk] for walk in steps.cumsum(1) % len(phones)]
+
+
+def with_pauses(sentences: list[list[str]], rate: float, *, seed: int) -> list[list[str]]:
+    rng = np.random.default_rng(seed)
+    spread = [[(phone, rng.random() < rate) for phone in s] for s in sentences]
+    return [
+        [p for phone, pause in s for p in ((phone, "sil") if pause else (phone,))] for s in spread
+    ]
+
+
+class World:
+    """The artifacts that the stage reads: `speech` and `text` are sentences of phones.
+
+    The table that matching found is right, unless `table` is another.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        speech: list[list[str]] | None = None,
+        text: list[list[str]] | None = None,
+        phones: list[str] | None = None,
+        table: np.ndarray | None = None,
+    ) -> None:
+        self.folder = folder
+        self.phones = phones or list(PHONES)
+        text = text or language(300, seed=0)
+        speech = speech or language(sum(SIZES.values()), seed=1)
+        self.at("text").mkdir(parents=True)
+        inventory = json.dumps({"phones": self.phones})
+        (self.at("text") / "inventory.json").write_text(inventory, "utf-8")
+        write_phone_sentences(self.at("text") / "phones.txt", [[tuple(s)] for s in text])
+        self.at("language_model").mkdir()
+        NgramEstimator(order=3).estimate_to(self.at("language_model") / "phones.arpa", text)
+        self.at("matching").mkdir()
+        right = np.eye(len(self.phones), dtype=np.float32)
+        np.save(self.at("matching") / "table.npy", right if table is None else table)
+        self.at("features").mkdir()
+        timing = json.dumps({"frame_shift_s": 0.01, "first_centre_s": 0.0125})
+        (self.at("features") / "timing.json").write_text(timing, "utf-8")
+        rng, first = np.random.default_rng(2), 0
+        for split, size in SIZES.items():
+            self._write(split, speech[first : first + size], rng)
+            first += size
+
+    def at(self, stage: str) -> Path:
+        return self.folder / stage
+
+    def _write(self, split: str, sentences: list[list[str]], rng: np.random.Generator) -> None:
+        arrays = {"pooled": "float32", "acoustic": "float32"}
+        arrays |= {"clusters": "int32", "boundaries": "int32", "kept": "int32"}
+        homes = {"boundaries": "segments", "kept": "features", "acoustic": "features"}
+        for name, dtype in arrays.items():
+            folder = self.at(homes.get(name, "units")) / name / split
+            with RaggedWriter(folder, dtype=dtype) as writer:
+                for number, sentence in enumerate(sentences):
+                    ids = np.array([self.phones.index(p) for p in sentence], dtype=np.int32)
+                    one_hot = np.eye(len(self.phones), dtype=np.float32)[ids]
+                    noise = rng.standard_normal(one_hot.shape, dtype=np.float32)
+                    frames = one_hot.repeat(NUM_FRAMES, axis=0)
+                    rows = {
+                        "acoustic": frames + 0.1 * rng.standard_normal(frames.shape),
+                        "pooled": one_hot + 0.1 * noise,
+                        "clusters": ids,
+                        "boundaries": NUM_FRAMES * np.arange(len(ids) + 1, dtype=np.int32),
+                        "kept": np.arange(NUM_FRAMES * len(ids), dtype=np.int32),
+                    }
+                    writer.append(f"{split}{number}", rows[name])
+
+    def play(
+        self,
+        preset: str = "w2vu_from_matching",
+        seeds: int = 1,
+        gan: dict | None = None,
+        **trainer,
+    ) -> list[str]:
+        """Run the stage with these changes to the preset and its trainer; what it found."""
+        groups = {"gan": preset, "language_model": "kneser_ney"}
+        config = OmegaConf.merge(
+            {"seed": 0},
+            {group: OmegaConf.load(GROUPS / group / f"{n}.yaml") for group, n in groups.items()},
+            {"gan": {"trainer": {**SMALL, **trainer}, "population": {"num_seeds": seeds}}},
+            {"gan": gan or {}},
+        )
+        assert isinstance(config, DictConfig)
+        names = ("features", "segments", "units", "matching", "text", "language_model")
+        inputs = {n: Artifact(n, self.at(n), reads_references=False) for n in names}
+        out = self.folder / "gan"
+        out.mkdir()
+        run_gan(StageContext("gan", out, config, 0, inputs))
+        return json.loads((out / "gan.json").read_text("utf-8"))["findings"]
+
+
+SAYS = {
+    "perplexity": "what gan hears has a weighted perplexity of",
+    "few_phones": "phones are used, the top three",
+    "discriminator_ahead": "the discriminator tells generated from real by",
+    "generator_ahead": "it does not know which is which",
+    "length": "phones an utterance against",
+    "divergence": "bigrams of the output diverge",
+    "silence": "silence is",
+    "members_alike": "choosing among them decides nothing",
+}
+
+
+def kinds(findings: list[str]) -> list[str]:
+    """One kind a message, by what it says."""
+    found = [[kind for kind, phrase in SAYS.items() if phrase in message] for message in findings]
+    assert all(len(kind) == 1 for kind in found), findings
+    return [kind for (kind,) in found]
+
+
+def test_a_game_that_goes_well_has_no_finding(tmp_path: Path, caplog) -> None:
+    assert World(tmp_path).play() == []
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_game_that_writes_what_the_text_says_too_often_has_collapsed(
+    tmp_path: Path, caplog
+) -> None:
+    """The perplexity that does not count phones lets it: nine sentences of ten say a b a b."""
+    often = [["a", "b"] * 6 if i % 10 else s for i, s in enumerate(language(300, seed=0))]
+    found = World(tmp_path, text=often).play(
+        "w2vu", criterion="lm_perplexity", diversity=0.0, generator_learning_rate=0.05
+    )
+    assert kinds(found) == ["perplexity", "few_phones", "length", "divergence"]
+    assert re.match("only [2-4] of 10 phones are used, the top three (9[5-9]|100) %", found[1])
+    assert f"gan: {found[1]}" in caplog.messages
+
+
+def test_a_discriminator_without_a_penalty_runs_away(tmp_path: Path) -> None:
+    found = World(tmp_path).play(
+        "w2vu",
+        generator_learning_rate=0.0,
+        discriminator_learning_rate=0.05,
+        gradient_penalty=0.0,
+    )
+    assert "discriminator_ahead" in kinds(found)
+
+
+def test_a_discriminator_that_does_not_learn_falls_behind(tmp_path: Path) -> None:
+    found = World(tmp_path).play(
+        "w2vu", discriminator_learning_rate=0.0, generator_learning_rate=0.01
+    )
+    assert "generator_ahead" in kinds(found)
+
+
+def test_utterances_longer_than_sentences_are_found(tmp_path: Path) -> None:
+    found = World(tmp_path, text=language(300, seed=0, length=6)).play(**STILL)
+    assert kinds(found) == ["generator_ahead", "length"]
+    assert found[1].startswith("12.0 phones an utterance against 6.0 a sentence of text: more")
+
+
+def test_a_wrong_table_that_does_not_change_is_no_language(tmp_path: Path) -> None:
+    wrong = np.roll(np.eye(10, dtype=np.float32), 1, axis=1)[:, [0, 5, 3, 8, 1, 9, 4, 2, 7, 6]]
+    assert {"perplexity", "divergence"} < set(kinds(World(tmp_path, table=wrong).play(**STILL)))
+
+
+@pytest.mark.parametrize(
+    ("pauses", "expected"), [(0.3, ["generator_ahead", "silence"]), (0.05, [])]
+)
+def test_pauses_that_the_text_lacks_are_found(
+    pauses: float, expected: list[str], tmp_path: Path
+) -> None:
+    world = World(
+        tmp_path,
+        phones=[*PHONES, "sil"],
+        text=with_pauses(language(300, seed=0), 0.05, seed=5),
+        speech=with_pauses(language(sum(SIZES.values()), seed=1), pauses, seed=6),
+    )
+    assert kinds(world.play(**STILL)) == expected
+
+
+def test_members_that_never_leave_their_start_are_alike(tmp_path: Path) -> None:
+    found = World(tmp_path).play(seeds=2, **STILL)
+    assert kinds(found) == ["members_alike"]
+    assert found[0].startswith("all 2 members write the same for at least 100 % of utterances")
+
+
+def test_an_output_past_the_last_segment_names_no_segment(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.play("w2vu", padding="reference", **STILL)
+    labels = RaggedArray.open(world.at("gan") / "labels" / "train")
+    boundaries = RaggedArray.open(world.at("segments") / "boundaries" / "train")
+    assert {i: len(labels[i]) for i in labels} == {i: int(boundaries[i][-1]) for i in boundaries}
+
+
+YEH = {"ngram_order": 3, "generator_hidden": 32, "generator_learning_rate": 0.01}
+
+
+def test_ngrams_of_the_text_teach_a_classifier_of_frames(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    found = world.play("yeh2019", **YEH, updates=100, batch_size=60, validate_every=50)
+    assert found == []
+    game = json.loads((world.at("gan") / "gan.json").read_text("utf-8"))
+    curve = [row["weighted_lm_perplexity"] for row in game["members"][0]["history"]]
+    assert curve[-1] < 0.3 * curve[0]
+    shape = json.loads((world.at("gan") / "generator.json").read_text("utf-8"))["shape"]
+    assert shape["input_dim"] == 11 * len(PHONES)
+    assert not (world.at("gan") / "scratch").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frames": None}, "frames_per_segment is 3, and segments are pooled into one row: set"),
+        ({"start": {"_target_": "gan.start.OneHotClusters"}}, "gan.frames and gan.start are both"),
+    ],
+)
+def test_frames_and_pooled_segments_do_not_mix(changes: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        World(tmp_path).play("yeh2019", gan=changes, **YEH)

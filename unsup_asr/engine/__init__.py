@@ -1,0 +1,1 @@
+"""Configs, artifacts, stages with content keys, records and status. Knows nothing of speech."""

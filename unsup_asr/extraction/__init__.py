@@ -1,0 +1,1 @@
+"""An upstream over a corpus: plan, worker, launchers."""

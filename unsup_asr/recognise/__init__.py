@@ -1,0 +1,1 @@
+"""Features, phones, words and times of audio: what stages and `transcribe` share."""

@@ -1,0 +1,220 @@
+"""The results of a run as a terminal table and as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from unsup_asr.report.assets import Assets
+from unsup_asr.report.results import FINAL_ROW, SUPERB_ROW, SUPERVISED_ROW, Results, Row
+from unsup_asr.report.tables import iteration_cells
+
+SUPERB_NOTE = (
+    "supervised: the network of self-training, on references. SUPERB recipe: a linear CTC head on "
+    "frozen features, at this corpus and its phones, so not a SUPERB number"
+)
+
+
+def load_results(exp_recipe_dir: Path) -> Results:
+    """The latest results of a recipe, with wall times and peak memory of its latest stages."""
+    path = exp_recipe_dir / "latest" / "evaluate" / "results.json"
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: no results yet; expected the output of the `evaluate` stage. "
+            f"Run `unsup-asr run {exp_recipe_dir.name}` to its end first."
+        )
+    results = Results.read(path)
+    stages = sorted(
+        (exp_recipe_dir / "latest").glob("*/stage.json"), key=lambda p: p.stat().st_mtime_ns
+    )
+    wall_by_stage: dict[str, float] = {}
+    peaks: list[float] = []
+    for stage_path in stages:
+        wall_s, peak_rss_mb = _stage_cost(stage_path)
+        wall_by_stage[stage_path.parent.name] = wall_s
+        peaks.append(peak_rss_mb)
+    if not stages:
+        return results
+    return replace(results, wall_by_stage=wall_by_stage, peak_rss_mb=max(peaks))
+
+
+def load_assets(exp_recipe_dir: Path) -> Assets:
+    """What the latest report's pictures are drawn from."""
+    folder = exp_recipe_dir / "latest" / "evaluate"
+    if not (folder / "assets.json").is_file():
+        raise ValueError(
+            f"{folder}: no assets.json; expected the output of the `evaluate` stage. "
+            f"Run `unsup-asr run {exp_recipe_dir.name}` to its end first."
+        )
+    return Assets.read(folder)
+
+
+def report_json(results: Results) -> dict[str, object]:
+    """One flat object for scripts; PER in percent, boundaries as fractions, null if unknown."""
+    rows, boundaries, final = results.rows, results.boundaries, results.final_row
+    return {
+        "recipe": results.recipe,
+        "seed": results.seed,
+        "corpus": results.corpus,
+        "test_digest": results.test_digest,
+        "per": {name: row.per for name, row in rows.items()},
+        "per_interval": {name: [r.interval_low, r.interval_high] for name, r in rows.items()},
+        "criterion": {name: _finite_or_none(row.criterion) for name, row in rows.items()},
+        "chosen": [name for name, row in rows.items() if row.chosen],
+        "unsupervised_per": rows[final].per if final else None,
+        "supervised_per": rows[SUPERVISED_ROW].per if SUPERVISED_ROW in rows else None,
+        "superb_recipe_per": rows[SUPERB_ROW].per if SUPERB_ROW in rows else None,
+        "layer_weights": results.layer_weights.to_json() if results.layer_weights else None,
+        "decoding": {name: row.decoding for name, row in rows.items()},
+        "fold": results.fold,
+        "silence": results.silence,
+        "boundary_precision": boundaries.precision if boundaries else None,
+        "boundary_recall": boundaries.recall if boundaries else None,
+        "boundary_f1": boundaries.f1 if boundaries else None,
+        "boundary_r_value": boundaries.r_value if boundaries else None,
+        "js_divergence": {str(n): bits for n, bits in results.js_divergence.items()},
+        "wall_s": results.wall_s,
+        "wall_by_stage": dict(results.wall_by_stage),
+        "peak_rss_mb": results.peak_rss_mb,
+        "num_phones": results.num_phones,
+        "train_hours": results.train_hours,
+        "num_train_speakers": results.num_train_speakers,
+        "diagnosis": list(results.diagnosis),
+        "population": results.population.to_json() if results.population else None,
+        **_words_json(results),
+    }
+
+
+def terminal_table(results: Results) -> str:
+    """The table of systems and what else a reader asks first, aligned for a terminal."""
+    parts = [headline(results), "", *_system_lines(results.rows)]
+    if any(row.chosen for row in results.rows.values()):
+        name = f" ({results.criterion_name})" if results.criterion_name else ""
+        parts.append(f"* chosen by the unsupervised criterion{name}: lower is better, no labels")
+    if SUPERB_ROW in results.rows:
+        parts.append(SUPERB_NOTE)
+    if results.words:
+        parts += ["", *aligned(*results.words.cells(), left={0, 1, 7})]
+    if results.population:
+        parts += ["", "The game's members, and whom each label-free rule takes:"]
+        parts += aligned(*results.population.member_cells(), left=set())
+        parts += ["", *aligned(*results.population.rule_cells(), left={0, 1})]
+    if results.iterations:
+        parts += ["", "Game, HMM, new boundaries (PER % on test):"]
+        parts += aligned(*iteration_cells(results.iterations), left=set())
+    parts += ["", *(f"{name:<20}{value}" for name, value in facts(results))]
+    if results.diagnosis:
+        parts += ["", "Why this run may fail:", *(f"  ! {line}" for line in results.diagnosis)]
+    return "\n".join(parts)
+
+
+def headline(results: Results) -> str:
+    """One line: recipe, seed, final unsupervised PER and the supervised one."""
+    final = results.final_row
+    text = f"{results.recipe}, seed {results.seed}: "
+    text += f"unsupervised PER {results.rows[final].per:.1f} %" if final else "no final system"
+    if SUPERVISED_ROW in results.rows:
+        text += f", supervised {results.rows[SUPERVISED_ROW].per:.1f} %"
+    if SUPERB_ROW in results.rows:
+        text += f", SUPERB recipe {results.rows[SUPERB_ROW].per:.1f} %"
+    return text
+
+
+def facts(results: Results) -> list[tuple[str, str]]:
+    """Pairs of name and value: the conditions, boundaries, divergence and cost of the run."""
+    facts = [
+        (
+            "corpus",
+            f"{results.corpus}: {results.train_hours:.2f} h of training audio, "
+            f"{results.num_train_speakers} speakers, {results.num_phones} phones",
+        )
+    ]
+    if scores := results.boundaries:
+        text = f"F1 {scores.f1:.3f} (precision {scores.precision:.3f}, recall {scores.recall:.3f})"
+        text += f", R-value {scores.r_value:.3f} at {1000 * scores.tolerance_s:.0f} ms"
+        facts.append(("boundaries", text))
+    if results.js_divergence:
+        values = (f"{n}-gram {bits:.3f}" for n, bits in results.js_divergence.items())
+        facts.append(("JS divergence (bit)", ", ".join(values)))
+    if (weights := results.layer_weights) and len(weights.layers) > 1:
+        ranked = sorted(zip(weights.weights, weights.layers, strict=True), reverse=True)
+        values = (f"{layer}: {weight:.3f}" for weight, layer in ranked[:4])
+        facts.append(("layer weights", ", ".join(values)))
+    if results.words:
+        facts.append(("unknown words", results.words.unknown_summary()))
+        if results.words.tuning:
+            facts.append(("word weights", results.words.tuning_summary()))
+    cost = f"{results.wall_s:.0f} s"
+    if results.peak_rss_mb is not None:
+        cost += f", {results.peak_rss_mb:.0f} MB at the most"
+    return [*facts, ("cost", cost)]
+
+
+def table_cells(rows: dict[str, Row]) -> tuple[list[str], list[list[str]]]:
+    """Column names, and one list of cells a row; edits in percent of the reference length."""
+    header = ["", "system", "PER %", "95 % interval", "ins", "del", "sub", "criterion", "scored on"]
+    cells = []
+    for name, row in rows.items():
+        edits = (row.insertions, row.deletions, row.substitutions)
+        cells.append(
+            [
+                "*" if row.chosen else "",
+                name,
+                f"{row.per:.1f}",
+                f"{row.interval_low:.1f} to {row.interval_high:.1f}",
+                *(f"{100 * edit / row.reference_length:.1f}" for edit in edits),
+                "" if row.criterion is None else f"{row.criterion:.3f}",
+                f"{row.split}, {row.num_utterances} utterances",
+            ]
+        )
+    return header, cells
+
+
+def aligned(header: list[str], cells: list[list[str]], *, left: set[int]) -> list[str]:
+    """Lines of a table, columns two spaces apart; the columns in `left` lean left."""
+    widths = [max(len(line[i]) for line in [header, *cells]) for i in range(len(header))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in [header, *cells]
+    ]
+    return [lines[0], "─" * max(len(line) for line in lines), *lines[1:]]
+
+
+def _words_json(results: Results) -> dict[str, object]:
+    """What the flat object says of words; nulls where the run has none."""
+    words = results.words
+    rows = words.rows if words else {}
+    return {
+        "wer": {name: row.wer for name, row in rows.items()},
+        "wer_interval": {name: [r.interval_low, r.interval_high] for name, r in rows.items()},
+        "unsupervised_wer": rows[FINAL_ROW].wer if FINAL_ROW in rows else None,
+        "supervised_wer": rows[SUPERVISED_ROW].wer if SUPERVISED_ROW in rows else None,
+        "unknown_word_rate": words.unknown_rate if words else None,
+        "unknown_words": dict(words.unknown_words) if words else None,
+    }
+
+
+def _system_lines(rows: dict[str, Row]) -> list[str]:
+    header, cells = table_cells(rows)
+    return aligned(header, cells, left={0, 1, 8})
+
+
+def _finite_or_none(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _stage_cost(path: Path) -> tuple[float, float]:
+    """Wall seconds and peak memory in MB of one finished stage."""
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        return float(data["wall_s"]), float(data["peak_rss_mb"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: damaged ({error!r}); expected JSON with numbers wall_s and peak_rss_mb. "
+            f"Remove {path.parent} and run again."
+        ) from error

@@ -1,0 +1,1 @@
+"""Audio in, espeak-ng, phones, frame timing, runs of labels."""
