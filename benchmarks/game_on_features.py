@@ -41,9 +41,9 @@ from unsup_asr.formats.phone_text import (
     read_phone_sentences,
 )
 from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.recognise.timing import boundary_times
 from unsup_asr.scoring.criterion import weighted_perplexity
 from unsup_asr.steps.matching import duplicate_phones
-from unsup_asr.steps.scoring import boundary_times
 from unsup_asr.types import Float32Array, Int32Array
 
 

@@ -22,7 +22,6 @@ MAY_IMPORT = {
     "gan": {"gan", "unsup_asr"},
     "lm": {"lm", "unsup_asr"},
 }
-MAX_LINES = 300
 
 
 def sources() -> list[Path]:
@@ -76,17 +75,6 @@ def test_the_packages_of_the_distribution_are_those_of_the_tree() -> None:
     }
     assert set(settings["tool"]["setuptools"]["packages"]) == in_tree
     assert {".".join(path.parent.relative_to(ROOT).parts) for path in sources()} == in_tree
-
-
-def test_one_idea_a_file_and_no_file_too_long() -> None:
-    long = [
-        f"{name}: {num_lines} lines"
-        for path in sources()
-        for name in [path.relative_to(ROOT).as_posix()]
-        for num_lines in [len(path.read_text("utf-8").splitlines())]
-        if num_lines > MAX_LINES
-    ]
-    assert long == []
 
 
 def leading_to(stages: list[Stage], name: str) -> list[Stage]:

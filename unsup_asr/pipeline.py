@@ -10,15 +10,18 @@ from omegaconf import DictConfig
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import Stage
 from unsup_asr.steps.adversarial import run_gan
+from unsup_asr.steps.corpus import run_corpus
 from unsup_asr.steps.ctc import run_self_training, run_supervised
-from unsup_asr.steps.data import run_corpus, run_features, run_language_model, run_text
-from unsup_asr.steps.final import run_evaluate, run_model
+from unsup_asr.steps.evaluate import run_evaluate
+from unsup_asr.steps.features import run_features
 from unsup_asr.steps.hmm import run_hmm
 from unsup_asr.steps.matching import run_choice, run_matching
+from unsup_asr.steps.model import run_model
 from unsup_asr.steps.realign import run_realign
 from unsup_asr.steps.representations import run_representations
 from unsup_asr.steps.spoken import run_spoken_model, run_spoken_text
 from unsup_asr.steps.superb import run_superb
+from unsup_asr.steps.text import run_language_model, run_text
 from unsup_asr.steps.units import run_segments, run_units, run_units_again
 from unsup_asr.steps.upstream_features import run_upstream_features
 from unsup_asr.steps.words import run_supervised_words, run_words

@@ -20,12 +20,15 @@ from unsup_asr.acoustic.network import AcousticNetwork, load_network, log_poster
 from unsup_asr.engine.config import instantiate
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.protocols import PhoneDecoder, Silence, Upstream, WordDecoder
-from unsup_asr.recognise.features import STATISTICS, acoustic_upstream, of_one_speaker
+from unsup_asr.recognise.features import (
+    STATISTICS,
+    acoustic_upstream,
+    of_one_speaker,
+    trimmed_features,
+)
+from unsup_asr.recognise.phones import BLANK, decode_utterances, with_files
+from unsup_asr.recognise.words import WORDS_FOLDER, load_word_decoder, recognise_words
 from unsup_asr.speech.audio import duration_s, read_audio
-from unsup_asr.steps.ctc import BLANK, decode_utterances, with_files
-from unsup_asr.steps.data import trimmed_features
-from unsup_asr.steps.word_decoding import recognise_words
-from unsup_asr.steps.words import WORDS_FOLDER, load_word_decoder
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array, WordHypothesis
 from unsup_asr.upstreams.normalise import SpeakerStatistics, read_statistics
 

@@ -20,6 +20,9 @@ Int64Array: TypeAlias = NDArray[np.int64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
 
+SPLITS = ("train", "dev", "test")
+
+
 @dataclass(frozen=True)
 class Utterance:
     """One recording: `audio` is a path relative to its manifest, or absolute."""

@@ -6,11 +6,17 @@ mean and deviation of the training frames taken out, which stage `features` keep
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
 from omegaconf import DictConfig
 
 from unsup_asr.engine.config import instantiate
-from unsup_asr.protocols import Upstream
-from unsup_asr.types import Float32Array
+from unsup_asr.protocols import Silence, Upstream
+from unsup_asr.speech.timing import MIN_FRAMES, frame_samples, shortest_samples
+from unsup_asr.types import Float32Array, Int32Array
 from unsup_asr.upstreams.featurizer import ChosenLayer
 from unsup_asr.upstreams.normalise import (
     SpeakerStatistics,
@@ -36,3 +42,49 @@ def of_one_speaker(
         frames = {i: add_deltas(x, (1.0, 1.0, 1.0)) for i, x in frames.items()}
         statistics = speaker_statistics(frames, dict.fromkeys(frames, "one"))["one"]
     return {i: normalise_speaker(x, statistics) for i, x in frames.items()}
+
+
+def trimmed_features(
+    samples_N: Float32Array, upstreams: Sequence[Upstream], silence: Silence
+) -> tuple[list[Float32Array], Int32Array] | None:
+    """Frames (T, D) of each upstream without long silences, and their original indices.
+
+    None for audio of fewer than 4 frames; ValueError where features are not finite.
+    """
+    if len(samples_N) < shortest_samples(upstreams[0]):
+        return None
+    wave_1N, length_1 = torch.from_numpy(samples_N)[None], torch.tensor([len(samples_N)])
+    frames = [up.encode(wave_1N, length_1).layers_BTD[-1][0].numpy() for up in upstreams]
+    for upstream, x_TD in zip(upstreams, frames, strict=True):
+        if not np.isfinite(x_TD).all():
+            bad = np.count_nonzero(~np.isfinite(x_TD).all(axis=1))
+            raise ValueError(
+                f"{bad} of {len(x_TD)} frames of {type(upstream).__name__} are NaN or infinite; "
+                "look at the audio and at the upstream's options"
+            )
+    kept_T = speech_frames(samples_N, upstreams[0], silence, num_frames=min(map(len, frames)))
+    return None if kept_T is None else ([x[kept_T] for x in frames], kept_T)
+
+
+def speech_frames(
+    samples_N: Float32Array, upstream: Upstream, silence: Silence, *, num_frames: int
+) -> Int32Array | None:
+    """Which of an upstream's frames are no long silence; None for fewer than 4."""
+    kept_T = silence.speech_frames(
+        samples_N,
+        frame_samples=frame_samples(upstream),
+        shift_samples=upstream.frame_shift_samples,
+    )
+    kept_T = kept_T[kept_T < num_frames]
+    return kept_T if len(kept_T) >= MIN_FRAMES else None
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Many small tensors are quicker one a thread than each cut over all threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -18,11 +18,12 @@ from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Clusterer, LanguageModelScorer
 from unsup_asr.scoring.criterion import weighted_perplexity
+from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.conditions import silence_id
-from unsup_asr.steps.data import SPLITS, open_split
-from unsup_asr.steps.matching import merge_repeats, write_segment_posteriors
-from unsup_asr.steps.scoring import text_perplexity, write_segment_hypotheses
-from unsup_asr.types import Float32Array, Int32Array
+from unsup_asr.steps.criterion import text_perplexity
+from unsup_asr.steps.inputs import open_split
+from unsup_asr.steps.segment_output import write_segment_hypotheses, write_segment_posteriors
+from unsup_asr.types import SPLITS, Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.recognise.timing import boundary_times
 from unsup_asr.report.results import Row
 from unsup_asr.report.tables import Iteration
 from unsup_asr.scoring.boundaries import BoundaryScores, boundary_scores, phone_boundaries
-from unsup_asr.steps.data import open_split
-from unsup_asr.steps.scoring import boundary_times
+from unsup_asr.steps.inputs import open_split
 from unsup_asr.types import Seconds, Transcript
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from unsup_asr.acoustic.network import log_posteriors, save_network
 from unsup_asr.acoustic.training import CTC_BLANK, NetworkTraining
@@ -19,15 +18,14 @@ from unsup_asr.formats.hypotheses import read_hypotheses, write_hypotheses
 from unsup_asr.formats.phone_text import phone_ids, read_inventory
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import PhoneDecoder
-from unsup_asr.steps.data import open_split
-from unsup_asr.steps.matching import merge_repeats
+from unsup_asr.recognise.phones import decode_utterances, with_files
+from unsup_asr.speech.runs import merge_repeats
+from unsup_asr.steps.criterion import run_criterion
+from unsup_asr.steps.inputs import decoder_file, open_split
 from unsup_asr.steps.references import training_targets
-from unsup_asr.steps.scoring import boundary_times, run_criterion
-from unsup_asr.types import Float32Array, Hypothesis, Int32Array
+from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
-
-BLANK = "<blank>"
 
 
 def run_self_training(context: StageContext, *, labels_from: str, number: int) -> None:
@@ -87,53 +85,6 @@ def train_and_decode(
         if split == splits[0]:
             greedy = [_greedy(p, inventory) for p in posteriors.values()]
     run_criterion(context, greedy)
-
-
-def decoder_file(context: StageContext, name: str) -> Path:
-    """Where a file that decoders read lies: an n-gram model, or the lexicon."""
-    return context.input("language_model" if name.endswith(".arpa") else "text").file(name)
-
-
-def decoder_files(node: DictConfig) -> list[str]:
-    """Names of the files that the recipe's decoder reads: its options `..._path`."""
-    return [str(value) for key, value in node.items() if str(key).endswith("_path")]
-
-
-def with_files(node: DictConfig, locate: Callable[[str], Path]) -> DictConfig:
-    """The decoder's node with its files' names made paths, and the blank."""
-    options = {
-        key: str(locate(str(value))) if str(key).endswith("_path") else value
-        for key, value in node.items()
-    }
-    return OmegaConf.create({**options, "blank": BLANK})
-
-
-def decode_utterances(
-    decoder: PhoneDecoder,
-    posteriors: Mapping[str, Float32Array],
-    inventory: Sequence[str],
-    *,
-    stack: int,
-    kept: Mapping[str, Int32Array],
-    timing: Mapping[str, float],
-) -> list[Hypothesis]:
-    """Hypotheses with times in the original audio, and the posterior of each phone."""
-    symbols = [BLANK, *inventory]
-    column = {symbol: i for i, symbol in enumerate(symbols)}
-    decoded = decoder.decode_batch(list(posteriors.values()), symbols)
-    hypotheses: list[Hypothesis] = []
-    for (utterance_id, scores_TV), candidates in zip(posteriors.items(), decoded, strict=True):
-        best = candidates[0]
-        edges = np.array([*best.start_frames, len(scores_TV)])
-        times = boundary_times(edges * stack, np.array(kept[utterance_id]), timing)
-        confidences = tuple(
-            float(np.exp(scores_TV[a : max(b, a + 1), column[phone]].max()))
-            for phone, a, b in zip(best.phones, edges[:-1], edges[1:], strict=True)
-        )
-        hypotheses.append(
-            Hypothesis(utterance_id, best.phones, tuple(times[:-1]), tuple(times[1:]), confidences)
-        )
-    return hypotheses
 
 
 def _decode_split(

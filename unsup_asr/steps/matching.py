@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 
 import numpy as np
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
-from unsup_asr.formats.phone_text import read_inventory, read_text_ids
+from unsup_asr.formats.phone_text import read_text_ids
 from unsup_asr.formats.ragged import RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Matcher
-from unsup_asr.steps.data import SPLITS, open_split
-from unsup_asr.steps.scoring import (
-    read_criterion,
-    run_criterion,
-    write_decoded_segments,
-    write_segment_hypotheses,
-)
-from unsup_asr.types import Float32Array, Int32Array
+from unsup_asr.speech.runs import merge_repeats
+from unsup_asr.steps.criterion import read_criterion
+from unsup_asr.steps.inputs import open_split
+from unsup_asr.steps.segment_output import write_segment_posteriors
+from unsup_asr.types import SPLITS, Int32Array
 
 log = logging.getLogger(__name__)
 
@@ -63,31 +59,6 @@ def run_matching(context: StageContext, *, units: str) -> None:
     )
 
 
-def write_segment_posteriors(
-    context: StageContext, posteriors: Mapping[str, Mapping[str, Float32Array]]
-) -> None:
-    """What matching and the game end with, from phone posteriors (S, V) of every segment.
-
-    Writes `labels` (one a training frame) and hypotheses of the likeliest phones, `hypotheses_lm`
-    of the test split decoded with the phone language model, and the criterion.
-    """
-    inventory = read_inventory(context.input("text").file("inventory.json"))
-    phones = {
-        split: {i: p.argmax(axis=1).astype(np.int32) for i, p in of_split.items()}
-        for split, of_split in posteriors.items()
-    }
-    for split, of_split in phones.items():
-        write_segment_hypotheses(context, split, of_split, inventory)
-    boundaries = open_split(context, "segments", "boundaries", "train")
-    with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
-        for utterance_id, ids in phones["train"].items():
-            writer.append(utterance_id, np.repeat(ids, np.diff(np.array(boundaries[utterance_id]))))
-    write_decoded_segments(context, "test", posteriors["test"], inventory)
-    run_criterion(
-        context, [[inventory[p] for p in merge_repeats(ids)] for ids in phones["train"].values()]
-    )
-
-
 def run_choice(context: StageContext) -> None:
     """Of matching and GAN, the labels with the lower unsupervised criterion go on."""
     scores = {name: read_criterion(context.input(name)) for name in ("matching", "gan")}
@@ -100,13 +71,6 @@ def run_choice(context: StageContext) -> None:
     (context.out / "choice.json").write_text(
         json.dumps({"chosen": chosen, "criteria": scores}), "utf-8"
     )
-
-
-def merge_repeats(ids: Int32Array) -> Int32Array:
-    """The sequence with runs of one id cut to one."""
-    if len(ids) == 0:
-        return ids
-    return ids[np.concatenate([[True], ids[1:] != ids[:-1]])]
 
 
 def duplicate_phones(ids: Int32Array, rate: float, rng: np.random.Generator) -> Int32Array:

@@ -21,10 +21,11 @@ from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Aligner, FrameAlignment
-from unsup_asr.steps.data import open_split
+from unsup_asr.recognise.timing import boundary_times
+from unsup_asr.speech.runs import merge_repeats
+from unsup_asr.steps.criterion import run_criterion
+from unsup_asr.steps.inputs import open_split
 from unsup_asr.steps.lexicon_search import align_words, lexicon_tree
-from unsup_asr.steps.matching import merge_repeats
-from unsup_asr.steps.scoring import boundary_times, run_criterion
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array
 
 

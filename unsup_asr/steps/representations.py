@@ -19,7 +19,7 @@ from unsup_asr.extraction.worker import chosen_layers
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.sharded import ShardedArray, read_index, write_index
 from unsup_asr.protocols import Launcher, Upstream
-from unsup_asr.steps.data import SPLITS
+from unsup_asr.types import SPLITS
 
 log = logging.getLogger(__name__)
 

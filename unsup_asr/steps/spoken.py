@@ -16,9 +16,15 @@ from unsup_asr.formats.phone_text import phone_ids, read_inventory, read_phone_s
 from unsup_asr.formats.ragged import RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Silence
-from unsup_asr.recognise.features import STATISTICS, acoustic_upstream, of_one_speaker
+from unsup_asr.recognise.features import (
+    STATISTICS,
+    acoustic_upstream,
+    of_one_speaker,
+    one_torch_thread,
+    trimmed_features,
+)
 from unsup_asr.steps.ctc import train_and_decode
-from unsup_asr.steps.data import one_torch_thread, open_split, trimmed_features
+from unsup_asr.steps.inputs import open_split
 from unsup_asr.upstreams.normalise import read_statistics
 
 

@@ -20,7 +20,7 @@ from unsup_asr.formats.hypotheses import write_hypotheses
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.progress import progress_bar
 from unsup_asr.report.tables import LayerWeights
-from unsup_asr.steps.data import open_split
+from unsup_asr.steps.inputs import open_split
 from unsup_asr.steps.references import read_references, training_targets
 from unsup_asr.steps.representations import open_layers
 from unsup_asr.types import Hypothesis

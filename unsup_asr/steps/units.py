@@ -17,8 +17,8 @@ from unsup_asr.formats.phone_text import read_phone_sentences
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress
 from unsup_asr.protocols import AdjacentPooling, Clusterer, Pooling, Segmenter
-from unsup_asr.steps.data import SPLITS, open_split
-from unsup_asr.types import Float32Array, Int64Array, Seconds
+from unsup_asr.steps.inputs import open_split
+from unsup_asr.types import SPLITS, Float32Array, Int64Array, Seconds
 
 log = logging.getLogger(__name__)
 

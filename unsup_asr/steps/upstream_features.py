@@ -25,17 +25,11 @@ from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.formats.sharded import ShardedArray
 from unsup_asr.progress import progress
 from unsup_asr.protocols import Projection, Silence, Upstream
-from unsup_asr.recognise.features import STATISTICS
+from unsup_asr.recognise.features import STATISTICS, one_torch_thread, speech_frames
 from unsup_asr.speech.audio import read_audio
-from unsup_asr.steps.data import (
-    SPLITS,
-    one_torch_thread,
-    report_short,
-    speech_frames,
-    write_timing,
-)
+from unsup_asr.steps.features import report_short, write_timing
 from unsup_asr.steps.representations import open_layers
-from unsup_asr.types import Float32Array, Int32Array, Utterance
+from unsup_asr.types import SPLITS, Float32Array, Int32Array, Utterance
 from unsup_asr.upstreams.normalise import (
     SpeakerStatistics,
     normalise_speaker,

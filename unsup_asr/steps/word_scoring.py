@@ -7,10 +7,11 @@ import json
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import read_word_hypotheses, read_words
+from unsup_asr.recognise.words import WORDS_FOLDER
 from unsup_asr.report.results import FINAL_ROW, SUPERVISED_ROW
 from unsup_asr.report.words import TunedWeights, WordResults, WordRow, word_results, word_row
 from unsup_asr.scoring.metrics import count_errors
-from unsup_asr.steps.words import TUNING, WORDS_FOLDER
+from unsup_asr.steps.words import TUNING
 from unsup_asr.types import ErrorCounts
 
 _SHOWN_SENTENCES = 8

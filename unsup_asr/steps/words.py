@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
@@ -20,14 +19,12 @@ from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses, write_word_hypotheses
 from unsup_asr.formats.phone_text import read_inventory, read_phone_sentences
 from unsup_asr.protocols import WordCandidate, WordDecoder, WordTuning
-from unsup_asr.steps.ctc import BLANK, decoder_files, with_files
-from unsup_asr.steps.data import open_split
-from unsup_asr.steps.word_decoding import recognise_words
+from unsup_asr.recognise.phones import BLANK, decoder_files
+from unsup_asr.recognise.words import DECODER, WORDS_FOLDER, recognise_words, word_decoder
+from unsup_asr.steps.inputs import open_split
 from unsup_asr.types import Float32Array
 
-WORDS_FOLDER = "words"
 TUNING = "tuning.json"
-_DECODER = "decoder.json"
 _MODEL_FILES = ("model.json", "network.json", "network.safetensors", "inventory.json")
 
 
@@ -54,20 +51,6 @@ def run_supervised_words(context: StageContext) -> None:
     _decode(context, "supervised", context.input("words").file(WORDS_FOLDER), ("test",))
 
 
-def load_word_decoder(folder: Path) -> WordDecoder:
-    """The decoder that stage `words` described; ValueError when a file is missing."""
-    if not (folder / _DECODER).is_file():
-        raise ValueError(
-            f"{folder}: no {_DECODER}; words need the folder that stage `words` writes, such as "
-            "exp/<recipe>/latest/words"
-        )
-    return _decoder(json.loads((folder / _DECODER).read_text("utf-8")), folder)
-
-
-def _decoder(options: Mapping[str, Any], folder: Path) -> WordDecoder:
-    return instantiate(with_files(OmegaConf.create(dict(options)), lambda name: folder / name))
-
-
 def _decode(
     context: StageContext, network_from: str, models: Path, splits: tuple[str, ...]
 ) -> None:
@@ -84,10 +67,10 @@ def _decode(
     }
     options = {str(key): value for key, value in context.config.words.decoder.items()}
     if context.config.words.tuning is not None:
-        chosen = _tune(context, _decoder(options, models), posteriors["dev"], symbols)
+        chosen = _tune(context, word_decoder(options, models), posteriors["dev"], symbols)
         options |= {"lm_weight": chosen.lm_weight, "word_score": chosen.word_score}
-    (context.out / WORDS_FOLDER / _DECODER).write_text(json.dumps(options, indent=1), "utf-8")
-    decoder = _decoder(options, models)
+    (context.out / WORDS_FOLDER / DECODER).write_text(json.dumps(options, indent=1), "utf-8")
+    decoder = word_decoder(options, models)
     (context.out / "hypotheses").mkdir()
     for split in splits:
         found = recognise_words(

@@ -9,7 +9,7 @@ import torchaudio
 
 from unsup_asr.protocols import Upstream
 from unsup_asr.speech.timing import frame_boundary, frame_centre, nearest_frame
-from unsup_asr.steps.data import write_timing
+from unsup_asr.steps.features import write_timing
 from unsup_asr.upstreams.featurizer import select_layer, weighted_sum
 from unsup_asr.upstreams.kaldi_features import KaldiFbank, KaldiMFCC
 from unsup_asr.upstreams.normalise import (

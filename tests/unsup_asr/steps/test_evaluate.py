@@ -10,8 +10,9 @@ from unsup_asr.engine.artifacts import Artifact
 from unsup_asr.engine.config import GROUPS
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.phone_text import write_phone_sentences
-from unsup_asr.steps.final import add_unheard, diagnose, divergences
-from unsup_asr.steps.scoring import text_perplexity
+from unsup_asr.steps.criterion import text_perplexity
+from unsup_asr.steps.diagnose import diagnose
+from unsup_asr.steps.evaluate import add_unheard, divergences
 from unsup_asr.types import Hypothesis
 
 TEXT = [["a", "b", "a", "b", "c"]]

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 
-from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import read_hypotheses
 from unsup_asr.formats.manifest import read_manifest
-from unsup_asr.formats.phone_text import phone_ids, read_inventory
-from unsup_asr.recognise.features import STATISTICS
+from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.report.assets import Assets, SpectrogramExample, spectrogram_example
 from unsup_asr.report.results import (
     FINAL_ROW,
@@ -40,13 +37,12 @@ from unsup_asr.steps.conditions import (
     audio_digest,
     decodings,
     phone_fold,
-    silence_id,
     silence_policy,
 )
-from unsup_asr.steps.ctc import decoder_file, decoder_files
+from unsup_asr.steps.criterion import measured_text, read_criterion
 from unsup_asr.steps.curves import training_curves
+from unsup_asr.steps.diagnose import diagnose
 from unsup_asr.steps.references import read_references
-from unsup_asr.steps.scoring import measured_text, read_criterion, text_perplexity
 from unsup_asr.steps.word_scoring import score_words
 from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
 from unsup_asr.upstreams.kaldi_features import KaldiFbank
@@ -55,32 +51,6 @@ log = logging.getLogger(__name__)
 
 _SHOWN_TRANSCRIPTS = 8
 _SUPERVISED = {"supervised": SUPERVISED_ROW, "superb": SUPERB_ROW}  # rows by stage
-
-
-def run_model(context: StageContext, *, candidates: Sequence[str]) -> None:
-    """Choose the last round whose criterion is the lowest; copy all that `transcribe` needs."""
-    criteria = {name: read_criterion(context.input(name)) for name in candidates}
-    chosen = min(criteria, key=lambda name: criteria[name])
-    log.info("the model is %s; criteria: %s", chosen, criteria)
-    copies = {
-        "network.safetensors": context.input(chosen).file("network.safetensors"),
-        "network.json": context.input(chosen).file("network.json"),
-        "inventory.json": context.input("text").file("inventory.json"),
-    }
-    decoder = context.config.self_training.decoder
-    copies |= {name: decoder_file(context, name) for name in decoder_files(decoder)}
-    if context.input("features").has(STATISTICS):
-        copies[STATISTICS] = context.input("features").file(STATISTICS)
-    for name, source in copies.items():
-        (context.out / name).write_bytes(source.read_bytes())
-    description = {"chosen": chosen, "criteria": criteria}
-    (context.out / "choice.json").write_text(json.dumps(description), "utf-8")
-    options = {
-        "features": OmegaConf.to_container(context.config.features, resolve=True),
-        "upstream": instantiate(context.config.features.upstream).fingerprint(),
-        "decoder": OmegaConf.to_container(decoder, resolve=True),
-    }
-    (context.out / "model.json").write_text(json.dumps(options, indent=1), "utf-8")
 
 
 def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
@@ -230,45 +200,3 @@ def _layer_weights(context: StageContext) -> LayerWeights | None:
         return None
     superb = json.loads(context.input("superb").file("superb.json").read_text("utf-8"))
     return LayerWeights.from_json(superb["layer_weights"])
-
-
-def diagnose(
-    context: StageContext,
-    final: str,
-    text: Sequence[Sequence[str]],
-    recognised: Sequence[Sequence[str]],
-    chosen: Collection[str],
-) -> tuple[str, ...]:
-    """Why the run may have failed, by signs that need no references; causes first.
-
-    A network learns wrong labels well, so a model with a low criterion proves little: what the
-    acoustics alone heard in the last realignment counts too. What is wrong with matching and the
-    game counts where the run went on with it (`chosen`), or failed.
-    """
-    inventory = read_inventory(context.input("text").file("inventory.json"))
-    diagnosis = instantiate(context.config.gan.diagnosis)
-    of_text = text_perplexity(context)
-
-    def does_not_read_like_text(*stages: str) -> list[str]:
-        heard = {stage: read_criterion(context.input(stage)) for stage in stages}
-        return [found.message for found in diagnosis.perplexities(heard, of_text=of_text)]
-
-    realigned = [name for name in context.artifacts if name.startswith(("realign_", "hmm_"))]
-    of_end = does_not_read_like_text(*realigned[-1:], final)
-    of_end += [
-        found.message
-        for found in diagnosis.findings(
-            [phone_ids(phones, inventory) for phones in recognised],
-            [phone_ids(phones, inventory) for phones in text],
-            [],
-            num_phones=len(inventory),
-            silence=silence_id(inventory),
-        )
-    ]
-    of_start: list[str] = []
-    if "matching" in context.artifacts and (of_end or "matching" in chosen):
-        of_start += does_not_read_like_text("matching")
-    if "gan" in context.artifacts and (of_end or "gan" in chosen):
-        game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
-        of_start += [f"in the game, {message}" for message in game["findings"]]
-    return (*of_start, *of_end)

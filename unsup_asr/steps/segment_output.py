@@ -1,4 +1,4 @@
-"""What several stages write: hypotheses with times, and the unsupervised criterion."""
+"""What matching and the game end with: a phone for every segment."""
 
 from __future__ import annotations
 
@@ -9,69 +9,44 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from unsup_asr.engine.artifacts import Artifact
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses
-from unsup_asr.formats.phone_text import flat_phones, read_inventory, read_phone_sentences
-from unsup_asr.protocols import LanguageModelScorer, PhoneDecoder
-from unsup_asr.scoring.criterion import weighted_perplexity
-from unsup_asr.speech.timing import frame_boundary
-from unsup_asr.steps.data import open_split
-from unsup_asr.types import Float32Array, Hypothesis, Int32Array, Seconds
+from unsup_asr.formats.phone_text import (
+    read_inventory,
+)
+from unsup_asr.formats.ragged import RaggedWriter
+from unsup_asr.protocols import PhoneDecoder
+from unsup_asr.recognise.timing import boundary_times
+from unsup_asr.speech.runs import merge_repeats
+from unsup_asr.steps.criterion import run_criterion
+from unsup_asr.steps.inputs import open_split
+from unsup_asr.types import Float32Array, Hypothesis, Int32Array
 
-_MEASURED_SENTENCES = 5000  # of the text
 
+def write_segment_posteriors(
+    context: StageContext, posteriors: Mapping[str, Mapping[str, Float32Array]]
+) -> None:
+    """What matching and the game end with, from phone posteriors (S, V) of every segment.
 
-def run_criterion(context: StageContext, sequences: Sequence[Sequence[str]]) -> float:
-    """Write `criterion.json`: perplexity, phones used, weighted perplexity."""
+    Writes `labels` (one a training frame) and hypotheses of the likeliest phones, `hypotheses_lm`
+    of the test split decoded with the phone language model, and the criterion.
+    """
     inventory = read_inventory(context.input("text").file("inventory.json"))
-    scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
-    arpa = context.input("language_model").file("phones.arpa")
-    spoken = [s for s in sequences if s]
-    perplexity = scorer.perplexity(arpa, spoken) if spoken else float("inf")
-    weighted = weighted_perplexity(perplexity, spoken, num_phones=len(inventory))
-    num_used = len({phone for sequence in spoken for phone in sequence})
-    found = {
-        "perplexity": perplexity,
-        "phones_used": num_used,
-        "num_phones": len(inventory),
-        "weighted": weighted,
-        "mean_length": float(np.mean([len(s) for s in sequences])),
+    phones = {
+        split: {i: p.argmax(axis=1).astype(np.int32) for i, p in of_split.items()}
+        for split, of_split in posteriors.items()
     }
-    (context.out / "criterion.json").write_text(json.dumps(found, indent=1), "utf-8")
-    return weighted
-
-
-def read_criterion(artifact: Artifact) -> float:
-    """The weighted perplexity of a system's unconstrained output."""
-    return float(json.loads(artifact.file("criterion.json").read_text("utf-8"))["weighted"])
-
-
-def measured_text(context: StageContext) -> list[list[str]]:
-    """Phones of the text's first sentences, enough to compare an output with."""
-    text = read_phone_sentences(context.input("text").file("phones.txt"))[:_MEASURED_SENTENCES]
-    return [flat_phones(sentence) for sentence in text]
-
-
-def text_perplexity(context: StageContext) -> float:
-    """Of the measured text under the model of the whole text: what to compare with."""
-    scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
-    arpa = context.input("language_model").file("phones.arpa")
-    return scorer.perplexity(arpa, measured_text(context))
-
-
-def boundary_times(
-    edges: Int32Array, kept: Int32Array, timing: Mapping[str, float]
-) -> list[Seconds]:
-    """Seconds in the original audio of edges in trimmed frames (0 to len(kept), ends included)."""
-    original = np.append(kept, kept[-1] + 1)[np.minimum(edges, len(kept))]
-    return [
-        frame_boundary(
-            int(f), shift_s=timing["frame_shift_s"], first_centre_s=timing["first_centre_s"]
-        )
-        for f in original
-    ]
+    for split, of_split in phones.items():
+        write_segment_hypotheses(context, split, of_split, inventory)
+    boundaries = open_split(context, "segments", "boundaries", "train")
+    with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
+        for utterance_id, ids in phones["train"].items():
+            writer.append(utterance_id, np.repeat(ids, np.diff(np.array(boundaries[utterance_id]))))
+    write_decoded_segments(context, "test", posteriors["test"], inventory)
+    run_criterion(
+        context, [[inventory[p] for p in merge_repeats(ids)] for ids in phones["train"].values()]
+    )
 
 
 def write_segment_hypotheses(

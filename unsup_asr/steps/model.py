@@ -1,0 +1,44 @@
+"""Stage `model`: the system that goes out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+
+from omegaconf import OmegaConf
+
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.recognise.features import STATISTICS
+from unsup_asr.recognise.phones import decoder_files
+from unsup_asr.steps.criterion import read_criterion
+from unsup_asr.steps.inputs import decoder_file
+
+log = logging.getLogger(__name__)
+
+
+def run_model(context: StageContext, *, candidates: Sequence[str]) -> None:
+    """Choose the last round whose criterion is the lowest; copy all that `transcribe` needs."""
+    criteria = {name: read_criterion(context.input(name)) for name in candidates}
+    chosen = min(criteria, key=lambda name: criteria[name])
+    log.info("the model is %s; criteria: %s", chosen, criteria)
+    copies = {
+        "network.safetensors": context.input(chosen).file("network.safetensors"),
+        "network.json": context.input(chosen).file("network.json"),
+        "inventory.json": context.input("text").file("inventory.json"),
+    }
+    decoder = context.config.self_training.decoder
+    copies |= {name: decoder_file(context, name) for name in decoder_files(decoder)}
+    if context.input("features").has(STATISTICS):
+        copies[STATISTICS] = context.input("features").file(STATISTICS)
+    for name, source in copies.items():
+        (context.out / name).write_bytes(source.read_bytes())
+    description = {"chosen": chosen, "criteria": criteria}
+    (context.out / "choice.json").write_text(json.dumps(description), "utf-8")
+    options = {
+        "features": OmegaConf.to_container(context.config.features, resolve=True),
+        "upstream": instantiate(context.config.features.upstream).fingerprint(),
+        "decoder": OmegaConf.to_container(decoder, resolve=True),
+    }
+    (context.out / "model.json").write_text(json.dumps(options, indent=1), "utf-8")

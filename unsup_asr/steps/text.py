@@ -1,0 +1,24 @@
+"""Stages `text` and `language_model`: the unpaired text in phones, and its n-gram models."""
+
+from __future__ import annotations
+
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.phone_text import read_phone_sentences
+
+
+def run_text(context: StageContext) -> None:
+    """Normalise and phonemize the unpaired text."""
+    front_end = instantiate(context.config.text.front_end)
+    front_end.prepare(context.input("corpus").file("text.txt"), context.out)
+
+
+def run_language_model(context: StageContext) -> None:
+    """Estimate the n-gram models of the text: of its phones, of its words."""
+    sentences = read_phone_sentences(context.input("text").file("phones.txt"))
+    options = context.config.language_model
+    flat = ([phone for word in sentence for phone in word] for sentence in sentences)
+    instantiate(options.estimator).estimate_to(context.out / "phones.arpa", flat)
+    lines = context.input("text").file("words.txt").read_text("utf-8").splitlines()
+    words = (line.split() for line in lines)
+    instantiate(options.word_estimator).estimate_to(context.out / "words.arpa", words)
