@@ -24,7 +24,6 @@ from rapidfuzz.distance import Levenshtein
 
 from benchmarks.true_label_control import with_options
 from gan.frames import SplicedFrames
-from gan.infer import join_repeats
 from gan.matching import SkipBigramMatching
 from gan.population import Population
 from gan.start import MatchedStart, OneHotClusters
@@ -41,8 +40,9 @@ from unsup_asr.formats.phone_text import (
     read_phone_sentences,
 )
 from unsup_asr.formats.ragged import RaggedArray
-from unsup_asr.recognise.timing import boundary_times
 from unsup_asr.scoring.criterion import weighted_perplexity
+from unsup_asr.speech.runs import merge_repeats
+from unsup_asr.speech.timing import read_timing
 from unsup_asr.steps.matching import duplicate_phones
 from unsup_asr.types import Float32Array, Int32Array
 
@@ -118,15 +118,15 @@ class Corpus:
         self.clusters = {
             s: [kmeans.assign(rows[i]) for i in rows] for s, rows in self.pooled.items()
         }
-        rate = np.mean([len(join_repeats(c)) for c in self.clusters["train"]])
-        merged = [join_repeats(sentence) for sentence in self.text]
+        rate = np.mean([len(merge_repeats(c)) for c in self.clusters["train"]])
+        merged = [merge_repeats(sentence) for sentence in self.text]
         rate = rate / np.mean([len(sentence) for sentence in merged])
         rng = np.random.default_rng(0)
         doubled = [duplicate_phones(s, max(0.0, float(rate) - 1), rng) for s in merged]
         self.table_KV = (
             SkipBigramMatching()
             .match(
-                [join_repeats(c) for c in self.clusters["train"]],
+                [merge_repeats(c) for c in self.clusters["train"]],
                 kmeans.fitted_centroids(),
                 doubled,
                 num_phones=len(self.inventory),
@@ -140,14 +140,14 @@ class Corpus:
         found = RaggedArray.open(self.run / "segments" / "boundaries" / split)
         if not oracle:
             return {i: np.array(found[i]) for i in found}
-        timing = {"frame_shift_s": 0.01, "first_centre_s": 0.0125}
+        timing = read_timing(self.run / "features" / "timing.json")
         kept = RaggedArray.open(self.run / "features" / "kept" / split)
         out = {}
         for reference in read_transcripts(self.run / "corpus" / "references" / f"{split}.tsv"):
             if reference.utterance_id not in kept:
                 continue
             frames = np.array(kept[reference.utterance_id])
-            times = boundary_times(np.arange(len(frames) + 1, dtype=np.int32), frames, timing)
+            times = [timing.boundary_s(int(frame)) for frame in [*frames, frames[-1] + 1]]
             cuts = np.searchsorted(times, [*reference.starts_s[1:]])
             edges = np.unique([0, *np.clip(cuts, 0, len(frames)), len(frames)])
             out[reference.utterance_id] = edges.astype(np.int32)
@@ -206,7 +206,7 @@ class Corpus:
         errors = length = 0
         for utterance_id, ids in zip(self.pooled["dev"], found, strict=True):
             said = self.references[utterance_id]
-            heard = tuple(str(self.inventory[p]) for p in join_repeats(ids))
+            heard = tuple(str(self.inventory[p]) for p in merge_repeats(ids))
             errors += Levenshtein.distance(heard, said)
             length += len(said)
         return 100 * errors / length

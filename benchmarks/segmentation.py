@@ -19,7 +19,7 @@ import torch
 from torchaudio.compliance import kaldi
 
 from segmentation.boundaries import ClusterRuns, SwitchPenaltyViterbi
-from segmentation.change_peaks import MultiScalePeaks, PeakPicking, SpectralPeaks
+from segmentation.change_peaks import MultiScalePeaks, SpectralPeaks
 from segmentation.contrastive import ContrastivePeaks
 from segmentation.kmeans import KMeans
 from unsup_asr.formats.hypotheses import read_transcripts
@@ -27,7 +27,7 @@ from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.protocols import Segmenter
 from unsup_asr.scoring.boundaries import boundary_scores, phone_boundaries
-from unsup_asr.types import Float32Array, Utterance
+from unsup_asr.types import Float32Array, FrameTiming, Utterance
 
 SHIFT_S = 0.01
 WINDOW_S = 0.025
@@ -64,25 +64,24 @@ def features(
 
 
 def methods(rate: float) -> dict[str, tuple[str, Segmenter]]:
-    picking = PeakPicking(segments_per_second=rate)
     table: dict[str, tuple[str, Segmenter]] = {
         "k-means runs, K=128": ("mfcc", ClusterRuns(KMeans(nredo=1, niter=20))),
         "switch-penalty Viterbi, K=64": (
             "mfcc",
             SwitchPenaltyViterbi(KMeans(64, nredo=1, niter=20)),
         ),
-        "contrastive": ("mel", ContrastivePeaks(picking=picking)),
-        "multi-scale peaks": ("mel", MultiScalePeaks(picking=picking)),
+        "contrastive": ("mel", ContrastivePeaks(segments_per_second=rate)),
+        "multi-scale peaks": ("mel", MultiScalePeaks(segments_per_second=rate)),
     }
     for window in (1, 2, 3, 4):
         table[f"spectral peaks, mfcc, window {window}"] = (
             "mfcc",
-            SpectralPeaks(window_frames=window, picking=picking),
+            SpectralPeaks(window_frames=window, segments_per_second=rate),
         )
     for window in (1, 2):
         table[f"spectral peaks, mel, window {window}"] = (
             "mel",
-            SpectralPeaks(window_frames=window, num_static_dims=0, picking=picking),
+            SpectralPeaks(window_frames=window, num_static_dims=0, segments_per_second=rate),
         )
     return table
 
@@ -116,7 +115,7 @@ def main() -> None:
         if options.methods and not any(part in label for part in options.methods):
             continue
         start = time.perf_counter()
-        segmenter.fit(data[kind, "train"])
+        segmenter.fit(data[kind, "train"], FrameTiming(0.01, 0.0125))
         fit_s = time.perf_counter() - start
         start = time.perf_counter()
         found = {i: segmenter.boundaries(x) for i, x in data[kind, "dev"].items()}

@@ -23,7 +23,6 @@ import numpy as np
 from omegaconf import OmegaConf
 from rapidfuzz.distance import Levenshtein
 
-from gan.infer import join_repeats
 from gan.population import Population
 from lm.ngram import NgramEstimator
 from lm.perplexity import PerplexityScorer
@@ -32,6 +31,7 @@ from unsup_asr.corpora.sentences import frequent_words, sample_sentences
 from unsup_asr.engine.config import GROUPS, instantiate
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.scoring.criterion import weighted_perplexity
+from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.types import Int32Array
 
 NUM_SPEECH, NUM_TEXT = 3000, 20000
@@ -128,7 +128,7 @@ def phone_sentences() -> tuple[list[np.ndarray], int]:
     phones, counts = np.unique([p for s in spoken for p in s], return_counts=True)
     ids = {str(phone): i for i, phone in enumerate(phones[counts >= 300])}
     kept = [np.array([ids[p] for p in s if p in ids], dtype=np.int32) for s in spoken]
-    return [join_repeats(s) for s in kept if len(s)], len(ids)
+    return [merge_repeats(s) for s in kept if len(s)], len(ids)
 
 
 def noisy_one_hot(

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from gan.batches import pack_utterances
 from gan.generator import Generator, GeneratorShape, generate
 from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.types import Float32Array, Int32Array
 
 UTTERANCES_AT_ONCE = 256  # enough to fill a matrix product; memory stays flat in the hours of audio
@@ -30,6 +31,11 @@ class TrainedGenerator:
     history: list[dict[str, float]] = field(default_factory=list)
     chosen_update: int = 0
     stopped_at: int | None = None  # the update after which its training was given up
+
+    @property
+    def stride(self) -> int:
+        """Segments to one row of posteriors."""
+        return self.generator.shape.stride
 
     def posteriors(self, segments_SD: Float32Array) -> Float32Array:
         """Phone posteriors (ceil(S / stride), V) of one utterance; rows sum to 1."""
@@ -114,12 +120,5 @@ def transcribe_all(generator: Generator, segments: RaggedArray) -> list[Int32Arr
     for first in range(0, len(segments), UTTERANCES_AT_ONCE):
         ids = segments.ids[first : first + UTTERANCES_AT_ONCE]
         for rows in posteriors_of(generator, [segments[i] for i in ids]):
-            sequences.append(join_repeats(rows.argmax(1).astype(np.int32)))
+            sequences.append(merge_repeats(rows.argmax(1).astype(np.int32)))
     return sequences
-
-
-def join_repeats(phones: Int32Array) -> Int32Array:
-    """Drop each phone that equals the one before it."""
-    keep = np.ones(len(phones), dtype=bool)
-    keep[1:] = phones[1:] != phones[:-1]
-    return phones[keep]

@@ -21,7 +21,7 @@ import torch
 from gan.batches import UnpairedData
 from gan.checkpoint import Checkpoint, Progress
 from gan.generator import phones_only
-from gan.infer import TrainedGenerator, join_repeats, transcribe_all
+from gan.infer import TrainedGenerator, transcribe_all
 from gan.options import (
     MIN_SEGMENTS,
     OWN_OPTIONS,
@@ -32,6 +32,7 @@ from gan.options import (
 from gan.steps import Member
 from gan.turns import Turns
 from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ def play(
     """
     shared = _shared_options(members)
     if shared.join_text:
-        text = [join_repeats(sentence) for sentence in text]
+        text = [merge_repeats(sentence) for sentence in text]
     data = UnpairedData.check(
         segments,
         text,

@@ -19,6 +19,7 @@ from lm.arpa import read_arpa
 from lm.beam_search import SearchPath, SearchSpace, search
 from lm.ngram_table import build_ngram_table
 from lm.score import file_digest
+from unsup_asr.speech.runs import run_starts
 from unsup_asr.types import Float32Array
 
 _UTTERANCES_A_BATCH = 32
@@ -168,9 +169,8 @@ class _Search:
 
     def _decoded(self, path: SearchPath) -> Decoded:
         symbols_T = path.symbols_T
-        is_start_T = np.diff(symbols_T, prepend=-1) != 0
+        starts = run_starts(symbols_T)
         if self._blank is not None:
-            is_start_T &= symbols_T != self._blank
-        starts = np.flatnonzero(is_start_T)
+            starts = starts[symbols_T[starts] != self._blank]
         phones = tuple(self._phones[i] for i in symbols_T[starts])
         return Decoded(phones, tuple(starts.tolist()), path.score)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unsup_asr.speech.runs import run_edges
 from unsup_asr.types import Float32Array
 
 
@@ -47,8 +48,8 @@ def _runs(
     if np.isnan(log_posteriors_TV).any():
         raise ValueError("posteriors hold NaN; look at the model's output")
     best_T = log_posteriors_TV.argmax(axis=1)
-    starts = np.flatnonzero(np.diff(best_T, prepend=-1))
-    ends = np.append(starts[1:], len(best_T))[: len(starts)]
+    edges = run_edges(best_T)
+    starts, ends = edges[:-1], edges[1:]
     posterior_T = np.exp(log_posteriors_TV[np.arange(len(best_T)), best_T].astype(np.float64))
     totals = np.concatenate([[0.0], np.cumsum(posterior_T)])
     confidences = (totals[ends] - totals[starts]) / np.maximum(ends - starts, 1)

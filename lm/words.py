@@ -13,7 +13,6 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from lm.arpa import read_arpa
@@ -23,6 +22,7 @@ from lm.score import file_digest
 from lm.word_division import Phones
 from lm.word_model import build_tree, build_word_ngram
 from lm.word_search import WordPath, WordSearchSpace, search_words
+from unsup_asr.speech.runs import run_starts
 from unsup_asr.types import Float32Array
 
 _UTTERANCES_A_BATCH = 32
@@ -203,10 +203,9 @@ class _Search:
 
     def _sentence(self, path: WordPath) -> DecodedSentence:
         symbols_T, words_T = path.symbols_T, path.words_T
-        is_start_T = np.diff(symbols_T, prepend=-1) != 0
+        starts = run_starts(symbols_T)
         if self._space.blank is not None:
-            is_start_T &= symbols_T != self._space.blank
-        starts = np.flatnonzero(is_start_T)
+            starts = starts[symbols_T[starts] != self._space.blank]
         words: list[DecodedWord] = []
         pending: list[int] = []  # starts of the phones of the word that is not complete yet
         for t in starts:

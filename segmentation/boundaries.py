@@ -12,15 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.checks import check_rows
-from segmentation.curves import with_ends
 from segmentation.kmeans import KMeans
 from unsup_asr.formats.ragged import RaggedArray
-from unsup_asr.types import Float32Array, Int32Array
-
-
-def run_boundaries(labels_T: NDArray[np.integer]) -> Int32Array:
-    """Boundaries of the maximal runs of equal labels, from 0 to T."""
-    return with_ends(np.flatnonzero(labels_T[1:] != labels_T[:-1]) + 1, len(labels_T))
+from unsup_asr.speech.runs import run_edges
+from unsup_asr.types import Float32Array, FrameTiming, Int32Array
 
 
 @dataclass
@@ -32,13 +27,14 @@ class ClusterRuns:
 
     kmeans: KMeans = field(default_factory=KMeans)
 
-    def fit(self, features: RaggedArray) -> None:
+    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
         """Cluster all training frames."""
+        del timing
         self.kmeans.fit(features.values_array)
 
     def boundaries(self, features_TD: Float32Array) -> Int32Array:
         """Strictly increasing frame indices from 0 to T."""
-        return run_boundaries(self.kmeans.assign(features_TD))
+        return run_edges(self.kmeans.assign(features_TD)).astype(np.int32)
 
     def save(self, folder: Path) -> None:
         """Write the centroids."""
@@ -62,8 +58,9 @@ class SwitchPenaltyViterbi:
     switch_penalty: float = 6.0  # in mean squared distances of a frame to its nearest centroid
     mean_distance: float | None = field(init=False, repr=False, default=None)
 
-    def fit(self, features: RaggedArray) -> None:
+    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
         """Cluster all training frames; measure their mean distance."""
+        del timing
         rows_ND = features.values_array
         self.kmeans.fit(rows_ND)
         some_ND = rows_ND[:: max(1, len(rows_ND) // 100_000)]
@@ -76,7 +73,8 @@ class SwitchPenaltyViterbi:
         if self.mean_distance is None:
             raise ValueError("SwitchPenaltyViterbi is not fitted yet: call fit or load first")
         distances_TK = _squared_distances(features_TD, centroids_KD) / self.mean_distance
-        return run_boundaries(cheapest_path(distances_TK, self.switch_penalty))
+        path_T = cheapest_path(distances_TK, self.switch_penalty)
+        return run_edges(path_T).astype(np.int32)
 
     def save(self, folder: Path) -> None:
         """Write the centroids and the mean distance."""

@@ -24,7 +24,7 @@ from segmentation.curves import (
 )
 from segmentation.saved import read_arrays, write_arrays
 from unsup_asr.formats.ragged import RaggedArray
-from unsup_asr.types import Float32Array, Int32Array
+from unsup_asr.types import Float32Array, FrameTiming, Int32Array
 
 _MAX_FIT_FRAMES = 1_000_000  # scales and threshold do not change with more audio
 
@@ -33,34 +33,38 @@ _MAX_FIT_FRAMES = 1_000_000  # scales and threshold do not change with more audi
 class PeakPicking:
     """Peaks of a change curve, as many as an expected rate of segments asks for.
 
-    The threshold is one number for all utterances, so that fast speakers get more segments. Take
-    `segments_per_second` from the text: phones per sentence over seconds per utterance, 5 % more.
+    The threshold is one number for all utterances, so that fast speakers get more segments.
+    `segments_per_second` None: whoever fits the segmenter sets it first, from the text's phones a
+    sentence and the seconds of an utterance (`segmentation.segments_per_phone`).
     """
 
-    segments_per_second: float = 12.0
-    frame_shift_s: float = 0.01
+    segments_per_second: float | None = None
     radius_frames: int = 2
     by: str = "height"  # or "prominence"
 
     def __post_init__(self) -> None:
         if self.by not in ("height", "prominence"):
             raise ValueError(f"peaks: by is {self.by!r}; expected 'height' or 'prominence'")
-        if not 0 < self.segments_per_second * self.frame_shift_s < 1:
+        if self.segments_per_second is not None and not 0 < self.segments_per_second < np.inf:
             raise ValueError(
-                f"peaks: {self.segments_per_second} segments/s at one frame every "
-                f"{self.frame_shift_s} s; expected more than 0, fewer than one a frame"
+                f"peaks: segments_per_second is {self.segments_per_second}; expected more than 0"
             )
+        if self.radius_frames < 1:
+            raise ValueError(f"peaks: radius_frames is {self.radius_frames}; expected at least 1")
 
-    def threshold(
-        self, features: RaggedArray, curve: Callable[[Float32Array], Float32Array]
+    def threshold_of(
+        self,
+        features: RaggedArray,
+        timing: FrameTiming,
+        curve: Callable[[Float32Array], Float32Array],
     ) -> float:
         """The strength that leaves the expected number of segments in `features`."""
+        frames_per_boundary = self._frames_per_boundary(timing)
         strengths, num_frames = [], 0
         for frames_TD in fit_utterances(features):
             change_E = curve(frames_TD)
             strengths.append(self._candidates(change_E)[1])
             num_frames += len(frames_TD)
-        frames_per_boundary = 1.0 / (self.segments_per_second * self.frame_shift_s)
         return threshold_for_rate(
             strengths, num_frames=num_frames, frames_per_boundary=frames_per_boundary
         )
@@ -70,13 +74,27 @@ class PeakPicking:
         edges, strengths = self._candidates(change_E)
         return with_ends(edges[strengths >= threshold], len(change_E) - 1)
 
+    def _frames_per_boundary(self, timing: FrameTiming) -> float:
+        rate = self.segments_per_second
+        if rate is None:
+            raise ValueError(
+                "peaks: no rate of segments; set segmentation.segments_per_phone, or "
+                "segmentation.segmenter.segments_per_second where that is null"
+            )
+        if not rate * timing.shift_s < 1:
+            raise ValueError(
+                f"peaks: {rate:g} segments/s at one frame every {timing.shift_s} s; expected fewer "
+                "than one a frame"
+            )
+        return 1.0 / (rate * timing.shift_s)
+
     def _candidates(self, change_E: Float32Array) -> tuple[np.ndarray, np.ndarray]:
         edges = peaks(change_E, radius_frames=self.radius_frames)
         return edges, peak_strength(change_E, edges, by=self.by)
 
 
 @dataclass
-class SpectralPeaks:
+class SpectralPeaks(PeakPicking):
     """Peaks of the distance between the mean frames left and right of each edge.
 
     `num_static_dims` (0: all) leaves out deltas, which blur the change.
@@ -84,12 +102,11 @@ class SpectralPeaks:
 
     window_frames: int = 3
     num_static_dims: int = 13
-    picking: PeakPicking = field(default_factory=PeakPicking)
     threshold: float | None = field(init=False, repr=False, default=None)
 
-    def fit(self, features: RaggedArray) -> None:
+    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
         """Set the threshold from the expected rate of segments."""
-        self.threshold = self.picking.threshold(features, self.curve)
+        self.threshold = self.threshold_of(features, timing, self.curve)
 
     def curve(self, features_TD: Float32Array) -> Float32Array:
         """Change at each edge, (E,)."""
@@ -99,7 +116,7 @@ class SpectralPeaks:
 
     def boundaries(self, features_TD: Float32Array) -> Int32Array:
         """Strictly increasing frame indices from 0 to T."""
-        return self.picking.pick(self.curve(features_TD), _fitted(self.threshold, "SpectralPeaks"))
+        return self.pick(self.curve(features_TD), _fitted(self.threshold, "SpectralPeaks"))
 
     def save(self, folder: Path) -> None:
         """Write the threshold."""
@@ -112,7 +129,7 @@ class SpectralPeaks:
 
 
 @dataclass
-class MultiScalePeaks:
+class MultiScalePeaks(PeakPicking):
     """Peaks of the sum of spectral changes over several windows, of mel bins and of cepstra.
 
     Reads normalised log-mel frames (D mel bins). The cepstra are the first `num_cepstra`
@@ -124,12 +141,11 @@ class MultiScalePeaks:
     mel_windows: list[int] = field(default_factory=lambda: [1, 2])
     cepstral_windows: list[int] = field(default_factory=lambda: [2, 3])
     num_cepstra: int = 13
-    picking: PeakPicking = field(default_factory=PeakPicking)
     cepstral_scale: Float32Array | None = field(init=False, repr=False, default=None)
     curve_scale: Float32Array | None = field(init=False, repr=False, default=None)
     threshold: float | None = field(init=False, repr=False, default=None)
 
-    def fit(self, features: RaggedArray) -> None:
+    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
         """Learn the scales of cepstra and curves, then the threshold."""
         if not self.mel_windows and not self.cepstral_windows:
             raise ValueError("multi-scale peaks: no windows; give mel_windows or cepstral_windows")
@@ -138,7 +154,7 @@ class MultiScalePeaks:
         self.cepstral_scale = (1.0 / np.maximum(cepstra.std(axis=0), 1e-8)).astype(np.float32)
         curves = np.concatenate([self._curves(frames_TD) for frames_TD in utterances], axis=1)
         self.curve_scale = (1.0 / np.maximum(curves.std(axis=1), 1e-8)).astype(np.float32)
-        self.threshold = self.picking.threshold(features, self.curve)
+        self.threshold = self.threshold_of(features, timing, self.curve)
 
     def curve(self, features_TD: Float32Array) -> Float32Array:
         """Summed change at each edge, (E,)."""
@@ -150,7 +166,7 @@ class MultiScalePeaks:
     def boundaries(self, features_TD: Float32Array) -> Int32Array:
         """Strictly increasing frame indices from 0 to T."""
         threshold = _fitted(self.threshold, "MultiScalePeaks")
-        return self.picking.pick(self.curve(features_TD), threshold)
+        return self.pick(self.curve(features_TD), threshold)
 
     def save(self, folder: Path) -> None:
         """Write scales and threshold."""

@@ -22,7 +22,7 @@ from segmentation.change_peaks import PeakPicking, fit_utterances
 from segmentation.checks import check_rows
 from segmentation.saved import read_arrays, write_arrays
 from unsup_asr.formats.ragged import RaggedArray
-from unsup_asr.types import Float32Array, Int32Array
+from unsup_asr.types import Float32Array, FrameTiming, Int32Array
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _MIN_NEGATIVE_DISTANCE = 10  # frames: nearer ones may lie in the same phone
 
 
 @dataclass
-class ContrastivePeaks:
+class ContrastivePeaks(PeakPicking):
     """Peaks of the cosine distance between the encodings of the frames beside each edge."""
 
     hidden_dim: int = 128
@@ -43,19 +43,19 @@ class ContrastivePeaks:
     learning_rate: float = 1e-3
     seed: int = 0
     device: str = "cpu"
-    picking: PeakPicking = field(default_factory=PeakPicking)
     encoder: nn.Sequential | None = field(init=False, repr=False, default=None)
     threshold: float | None = field(init=False, repr=False, default=None)
     losses: list[float] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.crop_frames < 4 * _MIN_NEGATIVE_DISTANCE:
             raise ValueError(
                 f"contrastive: crop_frames is {self.crop_frames}; expected at least "
                 f"{4 * _MIN_NEGATIVE_DISTANCE}, so that negatives lie outside the phone"
             )
 
-    def fit(self, features: RaggedArray) -> None:
+    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
         """Train the encoder, then set the threshold from the expected rate of segments."""
         utterances = fit_utterances(features)
         generator = np.random.default_rng(self.seed)
@@ -84,7 +84,7 @@ class ContrastivePeaks:
                 f"({self.learning_rate})"
             )
         self.encoder = encoder.eval()
-        self.threshold = self.picking.threshold(features, self.curve)
+        self.threshold = self.threshold_of(features, timing, self.curve)
 
     def curve(self, features_TD: Float32Array) -> Float32Array:
         """1 - cosine similarity across each edge, (E,); 0 to 2, ends 0."""
@@ -99,7 +99,7 @@ class ContrastivePeaks:
         """Strictly increasing frame indices from 0 to T."""
         self._fitted()
         assert self.threshold is not None
-        return self.picking.pick(self.curve(features_TD), self.threshold)
+        return self.pick(self.curve(features_TD), self.threshold)
 
     def save(self, folder: Path) -> None:
         """Write weights and threshold."""

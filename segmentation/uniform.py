@@ -6,7 +6,7 @@ Axes: T frames, D dims.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,32 +14,43 @@ import numpy as np
 from segmentation.checks import check_rows
 from segmentation.curves import with_ends
 from unsup_asr.formats.ragged import RaggedArray
-from unsup_asr.types import Float32Array, Int32Array
+from unsup_asr.types import Float32Array, FrameTiming, Int32Array, Seconds
+
+_ROUNDING = 1e-6  # of a ratio of two times in floating point
 
 
 @dataclass
 class UniformSegments:
-    """A boundary every `frames` frames; the last segment may be shorter (Liu et al. 2022)."""
+    """A boundary every `segment_s` seconds; the last segment may be shorter (Liu et al. 2022)."""
 
-    frames: int = 2
+    segment_s: Seconds = 0.02
+    frames: int | None = field(init=False, repr=False, default=None)  # a segment, once fitted
 
     def __post_init__(self) -> None:
-        if self.frames < 1:
-            raise ValueError(f"frames is {self.frames}; expected at least 1")
+        if not 0 < self.segment_s < np.inf:
+            raise ValueError(f"segment_s is {self.segment_s}; expected more than 0 seconds")
 
-    def fit(self, features: RaggedArray) -> None:
-        """Nothing to learn; ValueError for NaN."""
+    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
+        """How many frames a segment has; ValueError for NaN, or less than one frame a segment."""
         check_rows(features.values_array, what="features")
+        frames = self.segment_s / timing.shift_s
+        if abs(frames - round(frames)) > _ROUNDING or round(frames) < 1:
+            raise ValueError(
+                f"uniform segments: segment_s is {self.segment_s} at one frame every "
+                f"{timing.shift_s} s; expected that, or a multiple of it"
+            )
+        self.frames = round(frames)
 
     def boundaries(self, features_TD: Float32Array) -> Int32Array:
         """0, frames, 2 frames, ..., T."""
         check_rows(features_TD, what="features")
-        return with_ends(np.arange(self.frames, len(features_TD), self.frames), len(features_TD))
+        frames = self._fitted()
+        return with_ends(np.arange(frames, len(features_TD), frames), len(features_TD))
 
     def save(self, folder: Path) -> None:
         """Write uniform.json."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "uniform.json").write_text(json.dumps(asdict(self)), "utf-8")
+        (folder / "uniform.json").write_text(json.dumps({"frames": self._fitted()}), "utf-8")
 
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote."""
@@ -47,3 +58,8 @@ class UniformSegments:
         if not path.is_file():
             raise ValueError(f"{path} does not exist; expected what UniformSegments.save wrote")
         self.frames = int(json.loads(path.read_text("utf-8"))["frames"])
+
+    def _fitted(self) -> int:
+        if self.frames is None:
+            raise ValueError("UniformSegments is not fitted yet: call fit or load first")
+        return self.frames

@@ -216,7 +216,7 @@ def test_spectral_peaks_find_segments_at_the_frame_shift_of_the_upstream(
     command = ["run", "toy", "--exp", str(folder / "exp"), "--until", "units"]
     fbank = "_target_: unsup_asr.upstreams.kaldi_features.KaldiFbank"
     peaks = [o for o in options(run_folder) if "segmenter.kmeans" not in o]
-    peaks += ["segmentation=peaks", "segmentation.segmenter.picking.frame_shift_s=0.02"]
+    peaks.append("segmentation=peaks")
     kept_apart = [*peaks, f"features.boundary_upstream={{{fbank}}}"]
     assert main([*command, *kept_apart]) == 1
     assert "frame_shift_ms=20" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unsup_asr.formats.ragged import RaggedArray
-from unsup_asr.types import Float32Array, Int32Array, Seconds
+from unsup_asr.types import Float32Array, FrameTiming, Int32Array, Seconds
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,12 @@ class Upstream(Protocol):
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """Frames to boundaries. `fit` sees unlabelled training features only."""
+    """Frames to boundaries. `fit` sees unlabelled training features only.
 
-    def fit(self, features: RaggedArray) -> None:
+    One that can be asked for a rate has `segments_per_second`, None until it is set.
+    """
+
+    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
         """Learn from normalised training features, each (num_frames, dim)."""
         ...
 

@@ -29,7 +29,8 @@ from unsup_asr.recognise.features import (
 from unsup_asr.recognise.phones import BLANK, decode_utterances, with_files
 from unsup_asr.recognise.words import WORDS_FOLDER, load_word_decoder, recognise_words
 from unsup_asr.speech.audio import duration_s, read_audio
-from unsup_asr.types import Float32Array, Hypothesis, Int32Array, WordHypothesis
+from unsup_asr.speech.timing import timing_of
+from unsup_asr.types import Float32Array, FrameTiming, Hypothesis, Int32Array, WordHypothesis
 from unsup_asr.upstreams.normalise import SpeakerStatistics, read_statistics
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class Model:
 
     def listen(
         self, audio: str | Path
-    ) -> tuple[dict[str, Float32Array], dict[str, Int32Array], dict[str, float]]:
+    ) -> tuple[dict[str, Float32Array], dict[str, Int32Array], FrameTiming]:
         """Log posteriors, original frames and timing of one file, by its id."""
         path = Path(audio).resolve()
         utterance_id = path.stem.replace(" ", "_")
@@ -80,9 +81,7 @@ class Model:
         (static_TD,), kept = found
         features = of_one_speaker({utterance_id: static_TD}, self.statistics)
         posteriors = log_posteriors(self.network, features)
-        shift_s = self.upstream.frame_shift_samples / self.upstream.sample_rate
-        timing = {"frame_shift_s": shift_s, "first_centre_s": self.upstream.first_centre_s}
-        return posteriors, {utterance_id: np.asarray(kept)}, timing
+        return posteriors, {utterance_id: np.asarray(kept)}, timing_of(self.upstream)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,27 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 
 
 SPLITS = ("train", "dev", "test")
+# What corpora and texts call silence, where it is a phone among phones.
+SILENCES = frozenset({"sil", "SIL", "<SIL>", "<sil>", "pau", "h#"})
+
+
+@dataclass(frozen=True)
+class FrameTiming:
+    """When frames are: the middle of frame i lies at `first_centre_s` + i * `shift_s`."""
+
+    shift_s: Seconds
+    first_centre_s: Seconds
+
+    def __post_init__(self) -> None:
+        if not 0 < self.shift_s < np.inf or not 0 <= self.first_centre_s < np.inf:
+            raise ValueError(
+                f"a frame every {self.shift_s} s, the first centred at {self.first_centre_s} s; "
+                "expected a shift above 0 and a centre at 0 or later"
+            )
+
+    def boundary_s(self, frame: FrameIndex) -> Seconds:
+        """Time of a boundary before the frame: halfway to the centre of the one before, >= 0."""
+        return max(0.0, self.first_centre_s + (frame - 0.5) * self.shift_s)
 
 
 @dataclass(frozen=True)

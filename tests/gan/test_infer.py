@@ -6,8 +6,9 @@ import torch
 from safetensors.torch import save_file
 
 from gan.generator import Generator, GeneratorShape
-from gan.infer import TrainedGenerator, join_repeats, transcribe_all
+from gan.infer import TrainedGenerator, transcribe_all
 from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.speech.runs import merge_repeats
 
 
 def trained() -> TrainedGenerator:
@@ -33,13 +34,8 @@ def test_transcripts_do_not_depend_on_who_shares_the_batch() -> None:
     model, data = trained(), utterances()
     together = transcribe_all(model.generator, data)
     for name, transcript in zip(data.ids, together, strict=True):
-        alone = join_repeats(model.posteriors(data[name]).argmax(1).astype(np.int32))
+        alone = merge_repeats(model.posteriors(data[name]).argmax(1).astype(np.int32))
         np.testing.assert_array_equal(transcript, alone)
-
-
-def test_repeats_are_joined() -> None:
-    joined = join_repeats(np.array([2, 2, 1, 1, 1, 2], dtype=np.int32))
-    assert joined.tolist() == [2, 1, 2]
 
 
 def test_saved_and_loaded_generators_agree(tmp_path: Path) -> None:

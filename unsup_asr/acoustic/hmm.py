@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from unsup_asr.acoustic.mixtures import DiagonalMixtures, first_mixtures
+from unsup_asr.speech.runs import merge_repeats, run_edges, run_starts
 from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
@@ -85,9 +86,7 @@ class PhoneHMM:
         starts: dict[str, Int32Array] = {}
         for utterance_id, path_T in state_paths.items():
             _, phone_N = self.map.chain(transcripts[utterance_id])
-            phone_T = phone_N[path_T]
-            is_first_T = np.concatenate([[True], phone_T[1:] != phone_T[:-1]])
-            starts[utterance_id] = np.flatnonzero(is_first_T).astype(np.int32)
+            starts[utterance_id] = run_starts(phone_N[path_T]).astype(np.int32)
         return starts
 
     def state_paths(
@@ -189,7 +188,7 @@ class HMMTraining:
         if not bool(torch.isfinite(frames_TD).all()):
             bad = next(i for i in used if not np.isfinite(features[i]).all())
             raise ValueError(f"utterance {bad!r}: features are not finite; look at its audio")
-        transcripts = {i: _runs(np.asarray(labels[i])) for i in used}
+        transcripts = {i: merge_repeats(np.asarray(labels[i])) for i in used}
         places = {i: _spread(np.asarray(labels[i]), state_map) for i in used}
         missing = set(range(len(phones))) - {int(p) for t in transcripts.values() for p in t}
         if missing:
@@ -222,17 +221,10 @@ class HMMTraining:
         return PhoneHMM(state_map, mixtures, _log_stay(places, state_map.num_states)), curve
 
 
-def _runs(labels_T: Int32Array) -> Int32Array:
-    return labels_T[np.concatenate([[True], labels_T[1:] != labels_T[:-1]])]
-
-
 def _spread(labels_T: Int32Array, state_map: StateMap) -> Int32Array:
     """The state at every frame: a run of a phone is shared out evenly among its states."""
-    edges = np.concatenate(
-        [[0], np.flatnonzero(labels_T[1:] != labels_T[:-1]) + 1, [len(labels_T)]]
-    )
     state_T = np.empty(len(labels_T), dtype=np.int32)
-    for start, end in pairwise(edges.tolist()):
+    for start, end in pairwise(run_edges(labels_T).tolist()):
         states = state_map.states_of_phone[int(labels_T[start])]
         state_T[start:end] = [states[k * len(states) // (end - start)] for k in range(end - start)]
     return state_T

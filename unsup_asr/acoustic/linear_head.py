@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.upstreams.featurizer import WeightedSum
 
 Layers = Mapping[int, Mapping[str, NDArray[np.floating]]]  # by layer, by utterance: (T, D)
@@ -76,10 +77,9 @@ def recognise(
 
 def collapse(outputs_T: NDArray[np.integer], inventory: Sequence[str]) -> tuple[str, ...]:
     """Phones of the best output of each frame."""
-    is_new_T = np.append(True, outputs_T[1:] != outputs_T[:-1])[: len(outputs_T)]
     return tuple(
         str(inventory[output - FIRST_PHONE])
-        for output in outputs_T[is_new_T].tolist()
+        for output in merge_repeats(outputs_T).tolist()
         if output >= FIRST_PHONE
     )
 

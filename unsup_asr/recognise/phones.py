@@ -9,8 +9,8 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.protocols import PhoneDecoder
-from unsup_asr.recognise.timing import boundary_times
-from unsup_asr.types import Float32Array, Hypothesis, Int32Array
+from unsup_asr.recognise.timing import timed
+from unsup_asr.types import Float32Array, FrameTiming, Hypothesis, Int32Array
 
 BLANK = "<blank>"
 
@@ -22,7 +22,7 @@ def decode_utterances(
     *,
     stack: int,
     kept: Mapping[str, Int32Array],
-    timing: Mapping[str, float],
+    timing: FrameTiming,
 ) -> list[Hypothesis]:
     """Hypotheses with times in the original audio, and the posterior of each phone."""
     symbols = [BLANK, *inventory]
@@ -32,13 +32,13 @@ def decode_utterances(
     for (utterance_id, scores_TV), candidates in zip(posteriors.items(), decoded, strict=True):
         best = candidates[0]
         edges = np.array([*best.start_frames, len(scores_TV)])
-        times = boundary_times(edges * stack, np.array(kept[utterance_id]), timing)
         confidences = tuple(
             float(np.exp(scores_TV[a : max(b, a + 1), column[phone]].max()))
             for phone, a, b in zip(best.phones, edges[:-1], edges[1:], strict=True)
         )
+        frames_K = kept[utterance_id]
         hypotheses.append(
-            Hypothesis(utterance_id, best.phones, tuple(times[:-1]), tuple(times[1:]), confidences)
+            timed(utterance_id, best.phones, edges * stack, frames_K, timing, confidences)
         )
     return hypotheses
 

@@ -13,8 +13,8 @@ from omegaconf import OmegaConf
 from unsup_asr.engine.config import instantiate
 from unsup_asr.protocols import WordDecoder
 from unsup_asr.recognise.phones import with_files
-from unsup_asr.recognise.timing import boundary_times
-from unsup_asr.types import Float32Array, Hypothesis, Int32Array, WordHypothesis
+from unsup_asr.recognise.timing import timed
+from unsup_asr.types import Float32Array, FrameTiming, Hypothesis, Int32Array, WordHypothesis
 
 WORDS_FOLDER = "words"
 DECODER = "decoder.json"
@@ -27,12 +27,12 @@ def recognise_words(
     *,
     stack: int,
     kept: Mapping[str, Int32Array],
-    timing: Mapping[str, float],
+    timing: FrameTiming,
 ) -> list[tuple[WordHypothesis, Hypothesis]]:
     """Words, and all phones, of each utterance.
 
-    A phone lasts until the next begins, a word until its last phone ends. The confidence of a phone
-    is its highest posterior, that of a word the mean of its phones'.
+    A phone lasts until the next begins, or a pause that was cut; a word until its last phone ends.
+    The confidence of a phone is its highest posterior, that of a word the mean of its phones'.
     """
     column = {symbol: i for i, symbol in enumerate(symbols)}
     decoded = decoder.decode_batch(list(posteriors.values()), symbols)
@@ -40,21 +40,19 @@ def recognise_words(
     for (utterance_id, scores_TV), candidates in zip(posteriors.items(), decoded, strict=True):
         best = candidates[0]
         edges = np.array([*best.start_frames, len(scores_TV)])
-        times = boundary_times(edges * stack, np.asarray(kept[utterance_id]), timing)
         confidences = [
             float(np.exp(scores_TV[a : max(b, a + 1), column[phone]].max()))
             for phone, a, b in zip(best.phones, edges[:-1], edges[1:], strict=True)
         ]
-        phones = Hypothesis(
-            utterance_id, best.phones, tuple(times[:-1]), tuple(times[1:]), tuple(confidences)
-        )
+        frames_K = kept[utterance_id]
+        phones = timed(utterance_id, best.phones, edges * stack, frames_K, timing, confidences)
         position = {frame: i for i, frame in enumerate(best.start_frames)}
         spans = [[position[frame] for frame in word.start_frames] for word in best.words]
         words = WordHypothesis(
             utterance_id,
             tuple(word.word for word in best.words),
-            tuple(times[span[0]] for span in spans),
-            tuple(times[span[-1] + 1] for span in spans),
+            tuple(phones.starts_s[span[0]] for span in spans),
+            tuple(phones.ends_s[span[-1]] for span in spans),
             tuple(float(np.mean([confidences[i] for i in span])) for span in spans),
         )
         found.append((words, phones))

@@ -199,10 +199,7 @@ def _findings(
 
 def _of_segments(generator: Any, rows: RaggedArray) -> dict[str, Float32Array]:
     """Posteriors (S, V) of each utterance; a generator with stride repeats its outputs."""
-    out = {}
-    for utterance_id in rows:
-        found_TV = generator.posteriors(np.array(rows[utterance_id]))
-        num_segments = len(rows[utterance_id])
-        repeats = -(-num_segments // len(found_TV))
-        out[utterance_id] = np.repeat(found_TV, repeats, axis=0)[:num_segments]
-    return out
+    found = {i: generator.posteriors(np.array(rows[i])) for i in rows}
+    return {
+        i: np.repeat(x_TV, generator.stride, axis=0)[: len(rows[i])] for i, x_TV in found.items()
+    }

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from unsup_asr.engine.stages import StageContext
-from unsup_asr.recognise.timing import boundary_times
+from unsup_asr.recognise.timing import spans
 from unsup_asr.report.results import Row
 from unsup_asr.report.tables import Iteration
 from unsup_asr.scoring.boundaries import BoundaryScores, boundary_scores, phone_boundaries
-from unsup_asr.steps.inputs import open_split
+from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.types import Seconds, Transcript
 
 
-def found_edges_of(context: StageContext, stage: str = "segments") -> dict[str, list[Seconds]]:
+def found_edges_of(
+    context: StageContext, stage: str = "segments"
+) -> dict[str, tuple[Seconds, ...]]:
     """Boundaries of every test utterance, in seconds; none where the run made no segments."""
     if stage not in context.artifacts:
         return {}
-    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
+    timing = frame_timing(context)
     kept = open_split(context, "features", "kept", "test")
     edges = open_split(context, stage, "boundaries", "test")
-    return {i: boundary_times(np.array(edges[i]), np.array(kept[i]), timing) for i in edges}
+    return {i: phone_boundaries(*spans(edges[i], np.array(kept[i]), timing)) for i in edges}
 
 
 def boundaries_of(

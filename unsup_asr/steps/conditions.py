@@ -8,9 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
-from unsup_asr.types import Transcript, Utterance
-
-SILENCES = frozenset({"sil", "SIL", "<SIL>", "<sil>", "pau", "h#"})
+from unsup_asr.types import SILENCES, Transcript, Utterance
 
 NO_LM, PHONE_LM, WORDS = "no LM", "phone LM", "words"
 

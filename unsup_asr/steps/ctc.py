@@ -21,7 +21,7 @@ from unsup_asr.protocols import PhoneDecoder
 from unsup_asr.recognise.phones import decode_utterances, with_files
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.criterion import run_criterion
-from unsup_asr.steps.inputs import decoder_file, open_split
+from unsup_asr.steps.inputs import decoder_file, frame_timing, open_split
 from unsup_asr.steps.references import training_targets
 from unsup_asr.types import Float32Array, Int32Array
 
@@ -95,12 +95,11 @@ def _decode_split(
     decoder: PhoneDecoder,
     stack: int,
 ) -> None:
-    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
+    timing = frame_timing(context)
     kept = open_split(context, "features", "kept", split)
     hypotheses = decode_utterances(
         decoder, posteriors, inventory, stack=stack, kept=kept, timing=timing
     )
-    (context.out / "hypotheses").mkdir(exist_ok=True)
     write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)
 
 

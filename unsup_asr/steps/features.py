@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -20,6 +19,7 @@ from unsup_asr.progress import progress
 from unsup_asr.protocols import Silence, Upstream
 from unsup_asr.recognise.features import one_torch_thread, trimmed_features
 from unsup_asr.speech.audio import read_audio
+from unsup_asr.speech.timing import check_same_frames, timing_of, write_timing
 from unsup_asr.types import SPLITS, Float32Array, Int32Array, Utterance
 from unsup_asr.upstreams.normalise import (
     add_deltas,
@@ -41,6 +41,7 @@ def run_features(context: StageContext) -> None:
     options = context.config.features
     acoustic: Upstream = instantiate(options.upstream)
     boundary: Upstream = instantiate(options.boundary_upstream)
+    check_same_frames(boundary, acoustic, option="features.boundary_upstream")
     silence: Silence = instantiate(options.silence)
     scratch = context.out / "scratch"
     for split in SPLITS:
@@ -76,7 +77,7 @@ def run_features(context: StageContext) -> None:
                 blocks = [weighted_TD, options.boundary_weight * boundary_TD]
                 cluster_writer.append(i, np.concatenate(blocks, axis=1))
         shutil.rmtree(scratch)
-    write_timing(context, acoustic)
+    write_timing(context.out / "timing.json", timing_of(acoustic))
 
 
 def _extracted(
@@ -109,10 +110,3 @@ def report_short(split: str, *, num_kept: int, num_utterances: int) -> None:
         raise ValueError(f"no utterance of {split} has speech; look at features.silence")
     if num_kept < num_utterances:
         log.warning("%s: %d utterances too short", split, num_utterances - num_kept)
-
-
-def write_timing(context: StageContext, upstream: Upstream) -> None:
-    """Where frames lie in time, for all stages that speak of seconds."""
-    shift_s = upstream.frame_shift_samples / upstream.sample_rate
-    timing = {"frame_shift_s": shift_s, "first_centre_s": upstream.first_centre_s}
-    (context.out / "timing.json").write_text(json.dumps(timing), "utf-8")

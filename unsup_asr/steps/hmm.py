@@ -21,10 +21,10 @@ from unsup_asr.formats.hypotheses import write_hypotheses
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.formats.ragged import RaggedWriter
 from unsup_asr.protocols import Aligner, FrameAlignment
-from unsup_asr.recognise.timing import boundary_times
+from unsup_asr.recognise.timing import timed
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.criterion import run_criterion
-from unsup_asr.steps.inputs import open_split
+from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.steps.lexicon_search import align_words, lexicon_tree
 from unsup_asr.types import SPLITS, Float32Array, Hypothesis, Int32Array
 
@@ -146,7 +146,7 @@ def _write_alignments(
     inventory: list[str],
 ) -> None:
     """`boundaries/<split>` in frames and `hypotheses/<split>.tsv` in seconds."""
-    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
+    timing = frame_timing(context)
     kept = open_split(context, "features", "kept", split)
     hypotheses: list[Hypothesis] = []
     with RaggedWriter(context.out / "boundaries" / split, dtype="int32") as writer:
@@ -154,8 +154,6 @@ def _write_alignments(
             frames = np.array(kept[utterance_id])
             edges = np.append(heard.starts[utterance_id], len(frames)).astype(np.int32)
             writer.append(utterance_id, edges)
-            times = boundary_times(edges, frames, timing)
-            named = tuple(inventory[p] for p in phones)
-            hypotheses.append(Hypothesis(utterance_id, named, tuple(times[:-1]), tuple(times[1:])))
-    (context.out / "hypotheses").mkdir(exist_ok=True)
+            named = [inventory[p] for p in phones]
+            hypotheses.append(timed(utterance_id, named, edges, frames, timing))
     write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)

@@ -21,10 +21,10 @@ from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Aligner, FrameAlignment
-from unsup_asr.recognise.timing import boundary_times
+from unsup_asr.recognise.timing import timed
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.criterion import run_criterion
-from unsup_asr.steps.inputs import open_split
+from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.steps.lexicon_search import align_words, lexicon_tree
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array
 
@@ -78,21 +78,18 @@ def _write_alignments(
     inventory: list[str],
     stack: int,
 ) -> None:
-    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
+    timing = frame_timing(context)
     kept: RaggedArray = open_split(context, "features", "kept", split)
     hypotheses: list[Hypothesis] = []
     for utterance_id, found in alignments.items():
         num_frames = len(found.frame_phones_T)
         edges = np.append(found.starts, num_frames) * stack
-        times = boundary_times(edges, np.array(kept[utterance_id]), timing)
-        named = tuple(inventory[p] for p in found.phones)
+        named = [inventory[p] for p in found.phones]
         chosen_T = posteriors[utterance_id][np.arange(num_frames), found.frame_phones_T]
         confidences = [
             float(np.exp(chosen_T[a:b].mean()))
             for a, b in zip(found.starts, np.append(found.starts[1:], num_frames), strict=True)
         ]
-        hypotheses.append(
-            Hypothesis(utterance_id, named, tuple(times[:-1]), tuple(times[1:]), tuple(confidences))
-        )
-    (context.out / "hypotheses").mkdir(exist_ok=True)
+        frames_K = np.asarray(kept[utterance_id])
+        hypotheses.append(timed(utterance_id, named, edges, frames_K, timing, confidences))
     write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)

@@ -59,8 +59,6 @@ def run_representations(context: StageContext) -> None:
         "layers": layers,
         "dim": upstream.dim,
         "upstream": upstream.fingerprint(),
-        "frame_shift_s": upstream.frame_shift_samples / upstream.sample_rate,
-        "first_centre_s": upstream.first_centre_s,
     }
     (context.out / "representations.json").write_text(json.dumps(description, indent=1), "utf-8")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,10 +16,10 @@ from unsup_asr.formats.phone_text import (
 )
 from unsup_asr.formats.ragged import RaggedWriter
 from unsup_asr.protocols import PhoneDecoder
-from unsup_asr.recognise.timing import boundary_times
-from unsup_asr.speech.runs import merge_repeats
+from unsup_asr.recognise.timing import timed
+from unsup_asr.speech.runs import merge_repeats, run_starts
 from unsup_asr.steps.criterion import run_criterion
-from unsup_asr.steps.inputs import open_split
+from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array
 
 
@@ -60,9 +59,8 @@ def write_segment_hypotheses(
     """`<folder>/<split>.tsv` of phones given for each segment; equal neighbours are one phone."""
     found = {}
     for utterance_id, ids in phones.items():
-        is_start = np.concatenate([[True], ids[1:] != ids[:-1]])
-        named = tuple(str(inventory[p]) for p in ids[is_start].tolist())
-        found[utterance_id] = (named, np.flatnonzero(is_start))
+        starts = run_starts(ids)
+        found[utterance_id] = (tuple(str(inventory[p]) for p in ids[starts].tolist()), starts)
     _write_timed(context, split, found, folder)
 
 
@@ -98,14 +96,12 @@ def _write_timed(
     folder: str,
 ) -> None:
     """Hypotheses of phones that start at these segments, with times in the original audio."""
-    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
+    timing = frame_timing(context)
     kept = open_split(context, "features", "kept", split)
     boundaries = open_split(context, "segments", "boundaries", split)
     hypotheses: list[Hypothesis] = []
     for utterance_id, (phones, first_segments) in found.items():
         edges = np.array(boundaries[utterance_id])
         starts = np.append(edges[first_segments], edges[-1])
-        times = boundary_times(starts, np.array(kept[utterance_id]), timing)
-        hypotheses.append(Hypothesis(utterance_id, phones, tuple(times[:-1]), tuple(times[1:])))
-    (context.out / folder).mkdir(parents=True, exist_ok=True)
+        hypotheses.append(timed(utterance_id, phones, starts, kept[utterance_id], timing))
     write_hypotheses(context.out / folder / f"{split}.tsv", hypotheses)

@@ -23,6 +23,7 @@ from unsup_asr.recognise.features import (
     one_torch_thread,
     trimmed_features,
 )
+from unsup_asr.speech.timing import timing_of
 from unsup_asr.steps.ctc import train_and_decode
 from unsup_asr.steps.inputs import open_split
 from unsup_asr.upstreams.normalise import read_statistics
@@ -67,8 +68,7 @@ def run_spoken_text(context: StageContext) -> None:
                 targets.append(utterance_id, phone_ids([p for w in sentence for p in w], inventory))
                 num_frames += len(x)
             tick()
-    shift_s = upstream.frame_shift_samples / upstream.sample_rate
-    summary = {"voices": num_voices, "hours": num_frames * shift_s / 3600}
+    summary = {"voices": num_voices, "hours": num_frames * timing_of(upstream).shift_s / 3600}
     (context.out / "spoken.json").write_text(json.dumps(summary), "utf-8")
 
 

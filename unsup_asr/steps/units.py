@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from unsup_asr.acoustic.network import load_network, log_posteriors
 from unsup_asr.engine.config import instantiate
@@ -17,10 +16,12 @@ from unsup_asr.formats.phone_text import read_phone_sentences
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress
 from unsup_asr.protocols import AdjacentPooling, Clusterer, Pooling, Segmenter
-from unsup_asr.steps.inputs import open_split
+from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.types import SPLITS, Float32Array, Int64Array, Seconds
 
 log = logging.getLogger(__name__)
+
+RATE = "segments_per_second"  # of a segmenter that can be asked for one
 
 
 def run_segments(context: StageContext) -> None:
@@ -30,18 +31,10 @@ def run_segments(context: StageContext) -> None:
     """
     options = context.config.segmentation
     train = open_split(context, "features", "boundary", "train")
-    node = OmegaConf.to_container(options.segmenter, resolve=True)
-    assert isinstance(node, dict)
+    segmenter: Segmenter = instantiate(options.segmenter)
     if options.segments_per_phone is not None:
-        timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
-        sentences = read_phone_sentences(context.input("text").file("phones.txt"))
-        rate = options.segments_per_phone * expected_phones_per_second(
-            sentences, train.lengths, frame_shift_s=timing["frame_shift_s"]
-        )
-        log.info("%.2f segments a second, from the lengths of sentences and utterances", rate)
-        node["picking"] = {**node.get("picking", {}), "segments_per_second": rate}
-    segmenter: Segmenter = instantiate(OmegaConf.create(node))
-    segmenter.fit(train)
+        _ask_for_rate(segmenter, context, train)
+    segmenter.fit(train, frame_timing(context))
     adjacent = adjacent_pooling(options)
     found = "boundaries" if adjacent is None else "runs"
     for split in SPLITS:
@@ -56,6 +49,27 @@ def run_segments(context: StageContext) -> None:
                 for utterance_id, boundaries in runs.items():
                     writer.append(utterance_id, adjacent.boundaries(np.array(boundaries)))
     segmenter.save(context.out / "model")
+
+
+def _ask_for_rate(segmenter: Segmenter, context: StageContext, train: RaggedArray) -> None:
+    """Set the rate of segments that the text asks for; ValueError where it would not be used."""
+    per_phone = context.config.segmentation.segments_per_phone
+    if not hasattr(segmenter, RATE):
+        raise ValueError(
+            f"segmentation.segments_per_phone is {per_phone}, but {type(segmenter).__name__} finds "
+            "its own rate of segments: set segmentation.segments_per_phone=null"
+        )
+    if (given := getattr(segmenter, RATE)) is not None:
+        raise ValueError(
+            f"segmentation.segments_per_phone is {per_phone} and segmentation.segmenter.{RATE} "
+            f"{given}: two rates of segments. Set one of them to null"
+        )
+    sentences = read_phone_sentences(context.input("text").file("phones.txt"))
+    rate = per_phone * expected_phones_per_second(
+        sentences, train.lengths, frame_shift_s=frame_timing(context).shift_s
+    )
+    log.info("%.2f segments a second, from the lengths of sentences and utterances", rate)
+    setattr(segmenter, RATE, rate)
 
 
 def adjacent_pooling(segmentation: DictConfig) -> AdjacentPooling | None:

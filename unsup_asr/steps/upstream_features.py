@@ -27,7 +27,8 @@ from unsup_asr.progress import progress
 from unsup_asr.protocols import Projection, Silence, Upstream
 from unsup_asr.recognise.features import STATISTICS, one_torch_thread, speech_frames
 from unsup_asr.speech.audio import read_audio
-from unsup_asr.steps.features import report_short, write_timing
+from unsup_asr.speech.timing import check_same_frames, timing_of, write_timing
+from unsup_asr.steps.features import report_short
 from unsup_asr.steps.representations import open_layers
 from unsup_asr.types import SPLITS, Float32Array, Int32Array, Utterance
 from unsup_asr.upstreams.normalise import (
@@ -90,7 +91,7 @@ def run_upstream_features(context: StageContext) -> None:
             with RaggedWriter(context.out / "boundary" / split, dtype=_STORED) as boundary:
                 for utterance_id, rows_TD in frames.items():
                     boundary.append(utterance_id, rows_TD)
-    write_timing(context, upstream)
+    write_timing(context.out / "timing.json", timing_of(upstream))
 
 
 def _layer(context: StageContext, split: str) -> ShardedArray:
@@ -150,13 +151,5 @@ def _boundary_upstream(options: DictConfig, upstream: Upstream) -> Upstream | No
     if options.boundary_upstream is None:
         return None
     other: Upstream = instantiate(options.boundary_upstream)
-    found, wanted = (
-        (up.sample_rate, up.frame_shift_samples / up.sample_rate) for up in (other, upstream)
-    )
-    if found != wanted:
-        raise ValueError(
-            f"features.boundary_upstream reads {found[0]} Hz and gives a frame every {found[1]} s; "
-            f"features.upstream {wanted[0]} Hz, every {wanted[1]} s. Make them equal: for Kaldi's "
-            f"features frame_shift_ms={1000 * wanted[1]:g}"
-        )
+    check_same_frames(other, upstream, option="features.boundary_upstream")
     return other

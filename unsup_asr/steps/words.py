@@ -21,7 +21,7 @@ from unsup_asr.formats.phone_text import read_inventory, read_phone_sentences
 from unsup_asr.protocols import WordCandidate, WordDecoder, WordTuning
 from unsup_asr.recognise.phones import BLANK, decoder_files
 from unsup_asr.recognise.words import DECODER, WORDS_FOLDER, recognise_words, word_decoder
-from unsup_asr.steps.inputs import open_split
+from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.types import Float32Array
 
 TUNING = "tuning.json"
@@ -60,7 +60,7 @@ def _decode(
     network = load_network(context.input(network_from).file("network.json").parent)
     inventory = read_inventory(context.input("text").file("inventory.json"))
     symbols = [BLANK, *inventory]
-    timing = json.loads(context.input("features").file("timing.json").read_text("utf-8"))
+    timing = frame_timing(context)
     posteriors = {
         split: log_posteriors(network, open_split(context, "features", "acoustic", split))
         for split in dict.fromkeys(("dev", *splits))
@@ -71,7 +71,6 @@ def _decode(
         options |= {"lm_weight": chosen.lm_weight, "word_score": chosen.word_score}
     (context.out / WORDS_FOLDER / DECODER).write_text(json.dumps(options, indent=1), "utf-8")
     decoder = word_decoder(options, models)
-    (context.out / "hypotheses").mkdir()
     for split in splits:
         found = recognise_words(
             decoder,
