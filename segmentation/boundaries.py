@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from segmentation.checks import check_rows
 from segmentation.kmeans import KMeans
-from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.protocols import UtteranceFrames
 from unsup_asr.speech.runs import run_edges
 from unsup_asr.types import Float32Array, FrameTiming, Int32Array
 
@@ -27,7 +27,7 @@ class ClusterRuns:
 
     kmeans: KMeans = field(default_factory=KMeans)
 
-    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
+    def fit(self, features: UtteranceFrames, timing: FrameTiming) -> None:
         """Cluster all training frames."""
         del timing
         self.kmeans.fit(features.values_array)
@@ -58,7 +58,7 @@ class SwitchPenaltyViterbi:
     switch_penalty: float = 6.0  # in mean squared distances of a frame to its nearest centroid
     mean_distance: float | None = field(init=False, repr=False, default=None)
 
-    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
+    def fit(self, features: UtteranceFrames, timing: FrameTiming) -> None:
         """Cluster all training frames; measure their mean distance."""
         del timing
         rows_ND = features.values_array

@@ -23,7 +23,7 @@ from segmentation.curves import (
     with_ends,
 )
 from segmentation.saved import read_arrays, write_arrays
-from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.protocols import UtteranceFrames
 from unsup_asr.types import Float32Array, FrameTiming, Int32Array
 
 _MAX_FIT_FRAMES = 1_000_000  # scales and threshold do not change with more audio
@@ -54,7 +54,7 @@ class PeakPicking:
 
     def threshold_of(
         self,
-        features: RaggedArray,
+        features: UtteranceFrames,
         timing: FrameTiming,
         curve: Callable[[Float32Array], Float32Array],
     ) -> float:
@@ -104,7 +104,7 @@ class SpectralPeaks(PeakPicking):
     num_static_dims: int = 13
     threshold: float | None = field(init=False, repr=False, default=None)
 
-    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
+    def fit(self, features: UtteranceFrames, timing: FrameTiming) -> None:
         """Set the threshold from the expected rate of segments."""
         self.threshold = self.threshold_of(features, timing, self.curve)
 
@@ -145,7 +145,7 @@ class MultiScalePeaks(PeakPicking):
     curve_scale: Float32Array | None = field(init=False, repr=False, default=None)
     threshold: float | None = field(init=False, repr=False, default=None)
 
-    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
+    def fit(self, features: UtteranceFrames, timing: FrameTiming) -> None:
         """Learn the scales of cepstra and curves, then the threshold."""
         if not self.mel_windows and not self.cepstral_windows:
             raise ValueError("multi-scale peaks: no windows; give mel_windows or cepstral_windows")
@@ -203,7 +203,7 @@ class MultiScalePeaks(PeakPicking):
         return np.stack(curves)
 
 
-def fit_utterances(features: RaggedArray) -> list[Float32Array]:
+def fit_utterances(features: UtteranceFrames) -> list[Float32Array]:
     """Utterances to estimate scales and thresholds on: spread evenly, about 3 hours at most."""
     if len(features) == 0:
         raise ValueError("segmenter: 0 utterances to fit on; expected at least 1")

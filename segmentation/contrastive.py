@@ -21,7 +21,7 @@ from torch.nn import functional
 from segmentation.change_peaks import PeakPicking, fit_utterances
 from segmentation.checks import check_rows
 from segmentation.saved import read_arrays, write_arrays
-from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.protocols import UtteranceFrames
 from unsup_asr.types import Float32Array, FrameTiming, Int32Array
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class ContrastivePeaks(PeakPicking):
                 f"{4 * _MIN_NEGATIVE_DISTANCE}, so that negatives lie outside the phone"
             )
 
-    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
+    def fit(self, features: UtteranceFrames, timing: FrameTiming) -> None:
         """Train the encoder, then set the threshold from the expected rate of segments."""
         utterances = fit_utterances(features)
         generator = np.random.default_rng(self.seed)

@@ -13,7 +13,7 @@ import numpy as np
 
 from segmentation.checks import check_rows
 from segmentation.curves import with_ends
-from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.protocols import UtteranceFrames
 from unsup_asr.types import Float32Array, FrameTiming, Int32Array, Seconds
 
 _ROUNDING = 1e-6  # of a ratio of two times in floating point
@@ -30,7 +30,7 @@ class UniformSegments:
         if not 0 < self.segment_s < np.inf:
             raise ValueError(f"segment_s is {self.segment_s}; expected more than 0 seconds")
 
-    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
+    def fit(self, features: UtteranceFrames, timing: FrameTiming) -> None:
         """How many frames a segment has; ValueError for NaN, or less than one frame a segment."""
         check_rows(features.values_array, what="features")
         frames = self.segment_s / timing.shift_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,102 @@ def test_a_forbidden_import_is_seen_wherever_it_stands(
     package: str, source: str, found: set[str]
 ) -> None:
     assert forbidden_arrows(package, source) == found
+
+
+# Floors of `unsup_asr`: a room may import those on lower floors, never one beside or above it.
+FLOORS: tuple[set[str], ...] = (
+    {"types"},
+    {"protocols", "progress"},
+    {"formats", "speech", "scoring"},
+    {"upstreams", "acoustic", "corpora", "report"},
+    {"engine", "doctor"},
+    {"extraction"},
+    {"recognise"},
+    {"steps", "transcribe"},
+    {"pipeline"},
+    {"commands"},
+    {"cli"},
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+# The engine knows nothing of speech.
+ENGINE_MAY_IMPORT = {"types", "formats", "progress"}
+WITHOUT_ENGINE = {"types", "protocols", "progress", "formats", "speech", "scoring", "upstreams"}
+WITHOUT_ENGINE |= {"acoustic", "corpora", "report", "doctor"}
+_MODULE = re.compile(r"^unsup_asr(\.[a-z_0-9]+)+")
+
+
+def rooms_named(source: str) -> set[str]:
+    """Rooms of `unsup_asr` that a file imports, or names in a string such as `unsup_asr.x.Y`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= {match[0] for match in [_MODULE.match(node.value)] if match}
+    return {name.split(".")[1] for name in found if name.startswith("unsup_asr.")} & {*FLOOR_OF}
+
+
+def wrong_arrows(room: str, source: str) -> set[str]:
+    """Rooms that a file of `room` names and may not."""
+    named = rooms_named(source) - {room}
+    wrong = {other for other in named if FLOOR_OF[other] >= FLOOR_OF[room]}
+    if room == "engine":
+        wrong |= named - ENGINE_MAY_IMPORT
+    return wrong | (named & {"engine"} if room in WITHOUT_ENGINE else set())
+
+
+def test_every_room_of_the_spine_has_a_floor_and_few_modules_lie_loose() -> None:
+    inside = [
+        path.relative_to(ROOT / "unsup_asr") for path in sources() if "unsup_asr" in path.parts
+    ]
+    rooms = {path.parts[0].removesuffix(".py") for path in inside} - {"__init__"}
+    assert rooms == set(FLOOR_OF)
+    assert len([path for path in inside if len(path.parts) == 1]) <= 14
+
+
+def test_rooms_of_the_spine_import_downwards_only() -> None:
+    named_by_config = {("engine", "upstreams")}  # short names of upstreams: config.NAME_PROVIDERS
+    wrong = {
+        (path.relative_to(ROOT).as_posix(), other)
+        for path in (ROOT / "unsup_asr").rglob("*.py")
+        for room in [path.relative_to(ROOT / "unsup_asr").parts[0].removesuffix(".py")]
+        if room != "__init__"
+        for other in wrong_arrows(room, path.read_text("utf-8"))
+        if (room, other) not in named_by_config
+    }
+    assert wrong == set()
+
+
+@pytest.mark.parametrize(
+    ("room", "source", "found"),
+    [
+        ("formats", "from unsup_asr.engine import artifacts", {"engine"}),
+        ("upstreams", "def f():\n    import unsup_asr.corpora.folder", {"corpora"}),
+        ("recognise", "from unsup_asr.steps.ctc import BLANK", {"steps"}),
+        ("commands", "LOAD = 'unsup_asr.cli.main'", {"cli"}),
+        ("engine", "from unsup_asr.speech.runs import run_starts", {"speech"}),
+        ("steps", "from unsup_asr.recognise import phones\nimport unsup_asr.types", set()),
+    ],
+)
+def test_an_arrow_that_goes_up_is_seen_wherever_it_stands(
+    room: str, source: str, found: set[str]
+) -> None:
+    assert wrong_arrows(room, source) == found
+
+
+def test_siblings_are_named_in_strings_by_commands_and_recipes_alone() -> None:
+    """The spine reaches segmentation, gan and lm through config, or a command's `_target_`."""
+    named = re.compile(r"^(segmentation|gan|lm)(\.[a-z_0-9]+)+\.[A-Za-z_]+$")
+    naming = {
+        path.relative_to(ROOT / "unsup_asr").parts[0]
+        for path in (ROOT / "unsup_asr").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if named.match(node.value)
+    }
+    assert naming <= {"commands"}
 
 
 def test_the_packages_of_the_distribution_are_those_of_the_tree() -> None:

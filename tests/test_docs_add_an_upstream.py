@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from tests.contracts.upstream import UpstreamContract
 from unsup_asr.engine.config import check_component, instantiate
 from unsup_asr.protocols import Upstream
-from unsup_asr.upstreams.registry import upstream_names
+from unsup_asr.upstreams.registry import names as upstream_names
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs" / "add-an-upstream.md").read_text("utf-8")

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.types import Float32Array, FrameTiming, Int32Array, Seconds
 
 
@@ -65,6 +64,28 @@ class Upstream(Protocol):
         ...
 
 
+class UtteranceFrames(Protocol):
+    """Frames (T, D) of utterances by id, memory-mapped as a rule: `formats.ragged.RaggedArray`."""
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids in the order of the rows."""
+        ...
+
+    @property
+    def values_array(self) -> NDArray:
+        """The frames of all utterances, one after the other."""
+        ...
+
+    def __getitem__(self, key: str, /) -> NDArray:
+        """Those of one utterance."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of utterances."""
+        ...
+
+
 @runtime_checkable
 class Segmenter(Protocol):
     """Frames to boundaries. `fit` sees unlabelled training features only.
@@ -72,7 +93,7 @@ class Segmenter(Protocol):
     One that can be asked for a rate has `segments_per_second`, None until it is set.
     """
 
-    def fit(self, features: RaggedArray, timing: FrameTiming) -> None:
+    def fit(self, features: UtteranceFrames, timing: FrameTiming) -> None:
         """Learn from normalised training features, each (num_frames, dim)."""
         ...
 

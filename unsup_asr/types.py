@@ -141,3 +141,13 @@ class ErrorCounts:
             self.substitutions + other.substitutions,
             self.reference_length + other.reference_length,
         )
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What made results: the command without --exp, the commit of this code, the day it began."""
+
+    command: str
+    commit: str
+    date: str
+    began_s: float  # since 1970

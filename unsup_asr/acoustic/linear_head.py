@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unsup_asr.acoustic.weighted_sum import WeightedSum
 from unsup_asr.speech.runs import merge_repeats
-from unsup_asr.upstreams.featurizer import WeightedSum
 
 Layers = Mapping[int, Mapping[str, NDArray[np.floating]]]  # by layer, by utterance: (T, D)
 

@@ -11,7 +11,8 @@ from unsup_asr.commands import UsageError
 from unsup_asr.engine.config import CONFIG_NAME, GROUPS, RECIPES, list_recipes, load_recipe
 from unsup_asr.report.markdown import results_markdown
 from unsup_asr.speech.espeak import languages
-from unsup_asr.upstreams.registry import describe_upstream, upstream_names
+from unsup_asr.upstreams.registry import describe_upstream
+from unsup_asr.upstreams.registry import names as upstream_names
 
 _CONFIG = """\
 # One's own data: a folder of audio and a text that do not belong together.
@@ -93,7 +94,7 @@ def new_recipe(arguments: argparse.Namespace) -> int:
     (folder / "run.sh").write_text(_RUN.format(**values), "utf-8")
     (folder / "run.sh").chmod(0o755)
     (folder / "README.md").write_text(_README.format(**values), "utf-8")
-    (folder / "RESULTS.md").write_text(results_markdown([name], Path("exp")), "utf-8")
+    (folder / "RESULTS.md").write_text(results_markdown({name: None}), "utf-8")
     load_recipe(str(folder))
     print(f"{folder}/ written. Next: unsup-asr validate {name}, then {folder}/run.sh")
     return 0

@@ -10,11 +10,12 @@ from omegaconf import OmegaConf
 
 from unsup_asr.commands import UsageError
 from unsup_asr.engine.config import CONFIG_NAME, RecipeError, recipe_folder
+from unsup_asr.engine.record import read_record_of_run
 from unsup_asr.formats.hypotheses import read_hypotheses, read_transcripts
 from unsup_asr.report.compare import compare as compared
 from unsup_asr.report.compare import compare_apart
 from unsup_asr.report.markdown import results_markdown
-from unsup_asr.report.results import row_from_counts
+from unsup_asr.report.results import Results, row_from_counts
 from unsup_asr.report.terminal import (
     aligned,
     load_assets,
@@ -25,7 +26,7 @@ from unsup_asr.report.terminal import (
 )
 from unsup_asr.scoring.folds import read_fold_table
 from unsup_asr.scoring.metrics import per_utterance
-from unsup_asr.types import Hypothesis, Transcript
+from unsup_asr.types import Hypothesis, RunRecord, Transcript
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -68,7 +69,8 @@ def report(arguments: argparse.Namespace) -> int:
     exp = Path(arguments.exp)
     if arguments.results:
         path = Path(arguments.results)
-        path.write_text(results_markdown(arguments.recipes, exp), "utf-8")
+        runs = {name: _run_of(exp / name) for name in arguments.recipes}
+        path.write_text(results_markdown(runs), "utf-8")
         print(path)
         return 0
     if len(arguments.recipes) > 1:
@@ -86,6 +88,14 @@ def report(arguments: argparse.Namespace) -> int:
     write_html(results, load_assets(folder), folder / "report.html")
     print(f"\n{folder / 'report.html'}")
     return 0
+
+
+def _run_of(root: Path) -> tuple[Results, RunRecord | None] | None:
+    """The latest results of an experiment and what made them; None before its first run."""
+    evaluate = root / "latest" / "evaluate"
+    if not (evaluate / "results.json").is_file():
+        return None
+    return load_results(root), read_record_of_run(root, evaluate.resolve().name)
 
 
 def _experiment(recipe: str, exp: Path) -> Path:

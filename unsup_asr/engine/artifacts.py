@@ -7,14 +7,14 @@ that has not declared that it reads references.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from unsup_asr.formats.digests import digest_files
 
 REFERENCES = "references"
 RECORD = "stage.json"
@@ -60,18 +60,6 @@ class Artifact:
                 f"{self.stage}/{relative} is a reference, and this stage has not declared "
                 "reads_references; only `evaluate` and the supervised baseline may"
             )
-
-
-def digest_file(path: Path) -> str:
-    """sha256 of the content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def digest_files(paths: Sequence[Path]) -> list[str]:
-    """sha256 of each file, read side by side."""
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(digest_file, paths))
 
 
 def describe_outputs(folder: Path) -> dict[str, dict[str, object]]:

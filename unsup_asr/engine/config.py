@@ -23,11 +23,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from unsup_asr.upstreams.registry import upstream_by_name, upstream_names
-
 RECIPES = Path("recipes")
 GROUPS = Path(__file__).resolve().parents[1] / "conf"
 CONFIG_NAME = "config.yaml"
+# Modules that know names without a dot which a `_target_` may have: `names()` and `by_name(name)`.
+NAME_PROVIDERS = ("unsup_asr.upstreams.registry",)
 
 
 class RecipeError(ValueError):
@@ -204,11 +204,14 @@ def _is_component(value: object) -> bool:
 def _locate(target: str, where: str) -> Any:
     module_name, _, name = target.rpartition(".")
     if not module_name:
-        if target in upstream_names():
-            return upstream_by_name(target)
+        known: list[str] = []
+        for provider in map(importlib.import_module, NAME_PROVIDERS):
+            if target in provider.names():
+                return provider.by_name(target)
+            known += provider.names()
         raise RecipeError(
             f"{where}: _target_ {target!r} cannot be imported (it has no dot); expected "
-            f"package.module.Name, or the name of an upstream: {', '.join(upstream_names())}"
+            f"package.module.Name, or the name of an upstream: {', '.join(known)}"
         )
     try:
         return getattr(importlib.import_module(module_name), name)

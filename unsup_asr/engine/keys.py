@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from unsup_asr.engine.artifacts import digest_files
 from unsup_asr.engine.config import instantiate
+from unsup_asr.formats.digests import digest_files
 
 if TYPE_CHECKING:
     from unsup_asr.engine.stages import Stage

@@ -13,10 +13,11 @@ import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from unsup_asr.engine.artifacts import RECORD
+from unsup_asr.types import RunRecord
 
 PACKAGES = ("unsup_asr", "segmentation", "gan", "lm")
 _DISTRIBUTIONS = (
@@ -73,16 +74,6 @@ def logged_to(path: Path) -> Iterator[None]:
 
 RUNS = "runs.json"
 _NO_COMMIT = "not in a repository"
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """The command without --exp, the commit of this code, and the day it began."""
-
-    command: str
-    commit: str
-    date: str
-    began_s: float  # since 1970
 
 
 def record_of(recipe: str, overrides: Sequence[str]) -> RunRecord:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from unsup_asr.engine.artifacts import Artifact
 from unsup_asr.types import Int32Array
 
 _WORD_EDGE = "|"
@@ -47,13 +46,6 @@ def read_inventory(path: Path) -> list[str]:
 def flat_phones(sentence: Sequence[Phones]) -> list[str]:
     """The phones of a sentence without its word edges."""
     return [phone for word in sentence for phone in word]
-
-
-def read_text_ids(text: Artifact) -> tuple[list[Int32Array], list[str]]:
-    """Sentences of a `text` artifact as phone ids without word edges, and the inventory."""
-    inventory = read_inventory(text.file("inventory.json"))
-    sentences = read_phone_sentences(text.file("phones.txt"))
-    return [phone_ids(flat_phones(s), inventory) for s in sentences], inventory
 
 
 def phone_ids(phones: Sequence[str], inventory: Sequence[str]) -> Int32Array:

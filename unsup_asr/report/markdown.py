@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-from unsup_asr.engine.record import RunRecord, read_record_of_run
 from unsup_asr.report.results import SUPERVISED_ROW, Results, Row
-from unsup_asr.report.terminal import load_results
+from unsup_asr.types import RunRecord
 
 _HEADER = (
     *("run", "PER, unsupervised", "PER, supervised", "boundary F1", "scored on", "seed"),
@@ -21,19 +19,18 @@ _LEGEND = (
 )
 
 
-def results_markdown(names: Sequence[str], exp: Path) -> str:
-    """One line for each experiment `exp/<name>`; `not run` where it has no results."""
+def results_markdown(runs: Mapping[str, tuple[Results, RunRecord | None] | None]) -> str:
+    """One line for each experiment, by its name; `not run` where it has no results."""
     rows: list[Sequence[str]] = []
     commands: list[str] = []
-    for name in names:
-        root = exp / name
-        if not (root / "latest" / "evaluate" / "results.json").is_file():
+    for name, run in runs.items():
+        if run is None:
             rows.append([name, _NOT_RUN, *[""] * (len(_HEADER) - 2)])
             continue
-        record = read_record_of_run(root, (root / "latest" / "evaluate").resolve().name)
-        rows.append(_cells(name, load_results(root), record))
+        results, record = run
+        rows.append(_cells(name, results, record))
         commands.append(f"- {name}: `{record.command if record else _NOT_RECORDED}`")
-    lines = ["# Results", "", f"Written by `unsup-asr report {' '.join(names)} --results FILE`."]
+    lines = ["# Results", "", f"Written by `unsup-asr report {' '.join(runs)} --results FILE`."]
     lines += ["", *_table(rows)]
     if commands:
         lines += ["", _LEGEND, "", *commands]

@@ -13,7 +13,6 @@ from omegaconf import DictConfig
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
-from unsup_asr.formats.phone_text import read_text_ids
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Clusterer, LanguageModelScorer
@@ -21,7 +20,7 @@ from unsup_asr.scoring.criterion import weighted_perplexity
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.conditions import silence_id
 from unsup_asr.steps.criterion import text_perplexity
-from unsup_asr.steps.inputs import open_split
+from unsup_asr.steps.inputs import open_split, text_ids
 from unsup_asr.steps.segment_output import write_segment_hypotheses, write_segment_posteriors
 from unsup_asr.types import SPLITS, Float32Array, Int32Array
 
@@ -38,7 +37,7 @@ def run_gan(context: StageContext) -> None:
     options = context.config.gan
     trainer = instantiate(options.trainer)
     population = instantiate(options.population)
-    text, inventory = read_text_ids(context.input("text"))
+    text, inventory = text_ids(context)
     inputs, first_map = _generator_inputs(context, options)
     scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
     arpa = context.input("language_model").file("phones.arpa")

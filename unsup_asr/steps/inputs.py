@@ -5,14 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.phone_text import (
+    flat_phones,
+    phone_ids,
+    read_inventory,
+    read_phone_sentences,
+)
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.speech.timing import read_timing
-from unsup_asr.types import FrameTiming
+from unsup_asr.types import FrameTiming, Int32Array
 
 
 def open_split(context: StageContext, stage: str, name: str, split: str) -> RaggedArray:
     """The ragged array `name/split` of an input stage."""
     return RaggedArray.open(context.input(stage).file(f"{name}/{split}/values.npy").parent)
+
+
+def text_ids(context: StageContext) -> tuple[list[Int32Array], list[str]]:
+    """Sentences of stage `text` as phone ids without word edges, and the inventory."""
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    sentences = read_phone_sentences(context.input("text").file("phones.txt"))
+    return [phone_ids(flat_phones(s), inventory) for s in sentences], inventory
 
 
 def frame_timing(context: StageContext) -> FrameTiming:

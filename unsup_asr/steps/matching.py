@@ -9,13 +9,12 @@ import numpy as np
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
-from unsup_asr.formats.phone_text import read_text_ids
 from unsup_asr.formats.ragged import RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Matcher
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.criterion import read_criterion
-from unsup_asr.steps.inputs import open_split
+from unsup_asr.steps.inputs import open_split, text_ids
 from unsup_asr.steps.segment_output import write_segment_posteriors
 from unsup_asr.types import SPLITS, Int32Array
 
@@ -25,7 +24,7 @@ log = logging.getLogger(__name__)
 def run_matching(context: StageContext, *, units: str) -> None:
     """Match skip-bigram statistics; write the table, curves, phones of segments and hypotheses."""
     options = context.config.matching
-    text, inventory = read_text_ids(context.input("text"))
+    text, inventory = text_ids(context)
     clusters = open_split(context, units, "clusters", "train")
     merged = [merge_repeats(np.array(clusters[i])) for i in clusters]
     # A long consonant that the text writes twice is one sound, and one segment.

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from unsup_asr.engine.artifacts import digest_files
+from unsup_asr.formats.digests import digest_files
 
 
 def optional_package(name: str, *, extra: str) -> ModuleType:

@@ -33,12 +33,12 @@ BUILT_IN = {
 _MODELS = {*HUB_IDS, *BUNDLES, *EXPERTS}
 
 
-def upstream_names() -> list[str]:
-    """Names that `upstream_by_name` knows, sorted."""
+def names() -> list[str]:
+    """Names that `by_name` knows, sorted."""
     return sorted(_installed())
 
 
-def upstream_by_name(name: str) -> Callable[..., Upstream]:
+def by_name(name: str) -> Callable[..., Upstream]:
     """The class of the upstream, or the class with the name's options; call it with the rest."""
     installed = _installed()
     if name not in installed:

@@ -18,7 +18,7 @@ from unsup_asr.acoustic.linear_head import (
     save_recognizer,
 )
 from unsup_asr.acoustic.superb import PhonemeRecognition
-from unsup_asr.upstreams.featurizer import WeightedSum
+from unsup_asr.acoustic.weighted_sum import WeightedSum
 
 INVENTORY = ("p", "a", "t", "i", "k")
 SMALL = PhonemeRecognition(

@@ -19,13 +19,13 @@ from omegaconf import DictConfig
 
 import unsup_asr.commands.run
 from unsup_asr import cli
-from unsup_asr.engine.record import RunRecord, keep_record, read_record_of_run
+from unsup_asr.engine.record import keep_record, read_record_of_run
 from unsup_asr.engine.stages import Stage, StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses, write_transcripts
 from unsup_asr.report.assets import Assets
 from unsup_asr.report.results import Results, row_from_counts
 from unsup_asr.scoring.boundaries import BoundaryScores
-from unsup_asr.types import ErrorCounts, Hypothesis, Transcript, WordHypothesis
+from unsup_asr.types import ErrorCounts, Hypothesis, RunRecord, Transcript, WordHypothesis
 
 Printed = pytest.CaptureFixture[str]
 

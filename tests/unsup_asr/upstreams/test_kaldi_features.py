@@ -5,7 +5,7 @@ import torchaudio
 
 from unsup_asr.protocols import Upstream
 from unsup_asr.speech.timing import timing_of
-from unsup_asr.upstreams.featurizer import select_layer, weighted_sum
+from unsup_asr.upstreams.featurizer import select_layer
 from unsup_asr.upstreams.kaldi_features import KaldiFbank, KaldiMFCC
 from unsup_asr.upstreams.normalise import (
     add_deltas,
@@ -14,7 +14,8 @@ from unsup_asr.upstreams.normalise import (
     speaker_statistics,
     weigh_deltas,
 )
-from unsup_asr.upstreams.registry import upstream_by_name, upstream_names
+from unsup_asr.upstreams.registry import by_name as upstream_by_name
+from unsup_asr.upstreams.registry import names as upstream_names
 
 
 def noise(*lengths: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,11 +94,8 @@ def test_an_unknown_upstream_is_answered_with_the_installed_ones():
 def test_layers_are_selected_or_summed():
     layers = [torch.full((1, 2, 3), float(i)) for i in range(3)]
     assert select_layer(layers, -1) is layers[2]
-    torch.testing.assert_close(weighted_sum(layers, [1.0, 0.5, 0.25]), torch.ones(1, 2, 3))
     with pytest.raises(ValueError, match="layer is 3; the upstream has 3 layers"):
         select_layer(layers, 3)
-    with pytest.raises(ValueError, match="2 layer weights for an upstream of 3 layers"):
-        weighted_sum(layers, [0.5, 0.5])
 
 
 def random_features(num_frames: int, seed: int = 0) -> np.ndarray:

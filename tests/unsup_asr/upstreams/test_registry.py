@@ -11,9 +11,9 @@ from unsup_asr.protocols import Upstream
 from unsup_asr.upstreams import registry
 from unsup_asr.upstreams.registry import (
     BUILT_IN,
+    by_name,
     describe_upstream,
-    upstream_by_name,
-    upstream_names,
+    names,
 )
 
 
@@ -24,11 +24,11 @@ class TestContract(UpstreamContract):
         self.name = name
 
     def make(self) -> Upstream:
-        return upstream_by_name(self.name)()
+        return by_name(self.name)()
 
 
 def test_every_name_stands_for_its_own_model():
-    found = {name: upstream_by_name(name) for name in BUILT_IN}
+    found = {name: by_name(name) for name in BUILT_IN}
     named = {name: x.keywords["model"] for name, x in found.items() if isinstance(x, partial)}
     assert all(name == model for name, model in named.items())
     assert set(found) - set(named) == {"kaldi_mfcc", "kaldi_fbank"}
@@ -59,7 +59,7 @@ def test_every_name_stands_for_its_own_model():
         "pase_plus",
         "s3prl_fbank",
     }
-    assert superb_talk <= set(upstream_names())
+    assert superb_talk <= set(names())
 
 
 def test_a_name_says_where_it_comes_from_and_what_is_missing(monkeypatch: pytest.MonkeyPatch):

@@ -18,7 +18,7 @@ from torch import nn
 from tests.contracts.upstream import UpstreamContract
 from tests.unsup_asr.upstreams.s3prl_checkpoints import DECOAR2, MAKERS, save
 from unsup_asr.protocols import Upstream
-from unsup_asr.upstreams.registry import upstream_by_name
+from unsup_asr.upstreams.registry import by_name as upstream_by_name
 from unsup_asr.upstreams.s3prl_hub import EXPERTS, S3prlUpstream
 
 

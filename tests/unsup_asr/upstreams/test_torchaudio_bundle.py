@@ -16,7 +16,7 @@ from torchaudio.models.wav2vec2.utils import import_huggingface_model
 from tests.contracts.upstream import UpstreamContract
 from tests.unsup_asr.upstreams.transformers_checkpoints import save_family
 from unsup_asr.protocols import Upstream
-from unsup_asr.upstreams.registry import upstream_by_name
+from unsup_asr.upstreams.registry import by_name as upstream_by_name
 from unsup_asr.upstreams.torchaudio_bundle import BUNDLES, TorchaudioUpstream
 from unsup_asr.upstreams.transformers_hub import TransformersUpstream
 
