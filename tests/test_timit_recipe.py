@@ -51,7 +51,7 @@ def latest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_system_is_scored_on_39_phones_with_silence(latest: Path) -> None:
     results = Results.read(latest / "evaluate" / "results.json")
-    references = read_transcripts(latest / "corpus" / "references" / "test.tsv")
+    references = read_transcripts(latest / "references" / "references" / "test.tsv")
     said = [phone for reference in references for phone in reference.phones]
     assert {"matching", "self_training", "supervised"} <= set(results.rows)
     assert {row.reference_length for row in results.rows.values()} == {len(said)}

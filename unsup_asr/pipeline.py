@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from unsup_asr.engine.config import instantiate
-from unsup_asr.engine.stages import Stage
+from unsup_asr.engine.config import RecipeError, instantiate
+from unsup_asr.engine.stages import DigestAll, Stage
+from unsup_asr.recognise.phones import decoder_files
 from unsup_asr.steps.adversarial import run_gan
-from unsup_asr.steps.corpus import run_corpus
+from unsup_asr.steps.corpus import run_corpus, run_references
 from unsup_asr.steps.ctc import run_self_training, run_supervised
+from unsup_asr.steps.diagnose import run_diagnosis
 from unsup_asr.steps.evaluate import run_evaluate
 from unsup_asr.steps.features import run_features
 from unsup_asr.steps.hmm import run_hmm
@@ -21,46 +24,67 @@ from unsup_asr.steps.realign import run_realign
 from unsup_asr.steps.representations import run_representations
 from unsup_asr.steps.spoken import run_spoken_model, run_spoken_text
 from unsup_asr.steps.superb import run_superb
-from unsup_asr.steps.text import run_language_model, run_text
+from unsup_asr.steps.text import run_language_model, run_text, run_word_model
 from unsup_asr.steps.units import run_segments, run_units, run_units_again
 from unsup_asr.steps.upstream_features import run_upstream_features
 from unsup_asr.steps.words import run_supervised_words, run_words
 
 SUPERVISED = ("supervised", "superb")  # these learn from references, and go only into `evaluate`
+SCORER = "language_model.scorer"  # of the unsupervised criterion
 _SPOKEN = ("features", "text", "language_model")
 _SYSTEMS = ("matching", "gan", "realign_", "hmm_", "spoken_model", "self_training_", *SUPERVISED)
+_SEGMENT_LM = ("language_model.segment_decoder", "language_model.posterior_floor", SCORER)
 
 
 def build_graph(config: DictConfig) -> list[Stage]:
     """All stages of a recipe, inputs before what needs them."""
+    _check_rounds(config)
     stages = [
         Stage(
             "corpus",
             run_corpus,
             config_keys=("corpus",),
+            hidden=tuple(f"corpus.{name}" for name in _reference_options(config)),
             external_files=_user_files,
-            version=2,
+            external_digests=_user_digests,
+            version=3,
         ),
         Stage("text", run_text, ("corpus",), ("text",), version=2),
-        Stage("language_model", run_language_model, ("text",), ("language_model",)),
+        Stage(
+            "language_model",
+            run_language_model,
+            ("text",),
+            ("language_model.estimator",),
+            version=2,
+        ),
         *_features(config),
     ]
+    decoder = config.self_training.decoder
+    if "words.arpa" in decoder_files(decoder):
+        word_model = ("word_model",)
+        keys = ("language_model.word_estimator",)
+        stages.append(Stage("word_model", run_word_model, ("text",), keys))
+    else:
+        word_model = ()
+    learned_from = (*_SPOKEN, *word_model)
     if config.start.road == "spoken_text":
-        stages += _from_spoken_text(config)
-        extra = ("spoken_text",)
+        stages += _from_spoken_text(config, learned_from)
+        extra, kept = ("spoken_text",), ("start.num_kept",)
     else:
         stages += _from_matching(config)
-        extra = ()
+        extra, kept = (), ()
     labels_from = stages[-1].name
     rounds: list[str] = []
     for number in range(1, config.self_training.num_rounds + 1):
         name = f"self_training_{number}"
+        changed = ("self_training.first_round",) if number == 1 else ()
         stages.append(
             Stage(
                 name,
                 partial(run_self_training, labels_from=labels_from, number=number),
-                (labels_from, *_SPOKEN, *extra),
-                ("self_training", "language_model", *(("start",) if extra else ())),
+                (labels_from, *learned_from, *extra),
+                (*_TRAINING, *changed, *kept),
+                version=2,
             )
         )
         rounds.append(name)
@@ -69,21 +93,36 @@ def build_graph(config: DictConfig) -> list[Stage]:
         Stage(
             "model",
             partial(run_model, candidates=tuple(rounds)),
-            (*rounds, "features", "text", "language_model"),
-            ("features", "self_training"),
+            (*rounds, *learned_from),
+            ("features", "self_training.decoder"),
+            version=2,
         )
     )
     words = ("words",) if config.words.decoder is not None else ()
     if words:
         stages.append(Stage("words", run_words, ("model", "features", "text"), ("words",)))
+    stages.append(_diagnosis(stages, rounds))
     if not has_references(config):
         return stages
+    systems = [stage.name for stage in stages if stage.name.startswith(_SYSTEMS)]
+    stages.append(
+        Stage(
+            "references",
+            run_references,
+            ("corpus",),
+            ("corpus",),
+            external_files=_reference_file,
+            external_digests=_reference_digests,
+            reads_references=True,
+        )
+    )
     stages.append(
         Stage(
             "supervised",
             run_supervised,
-            ("corpus", *_SPOKEN),
-            ("self_training", "language_model", "text"),
+            ("references", *learned_from),
+            (*_TRAINING, "text"),
+            version=2,
             reads_references=True,
         )
     )
@@ -92,31 +131,56 @@ def build_graph(config: DictConfig) -> list[Stage]:
             Stage(
                 "superb",
                 run_superb,
-                ("corpus", "text", _layers(config)),
+                ("references", "text", _layers(config)),
                 ("superb", "text"),
+                version=2,
                 reads_references=True,
             )
         )
-    given = {stage.name for stage in stages}
-    systems = [stage.name for stage in stages if stage.name.startswith(_SYSTEMS)]
+    systems += [name for name in SUPERVISED if name in {stage.name for stage in stages}]
     if words:
-        inputs = ("supervised", "words", "features", "text")
-        stages.append(Stage("supervised_words", run_supervised_words, inputs, ("words",)))
+        stages.append(
+            Stage(
+                "supervised_words",
+                run_supervised_words,
+                ("supervised", "words", "features", "text"),
+                ("words.decoder", "words.tuning"),
+                reads_references=True,
+            )
+        )
         words += ("supervised_words",)
+    given = {stage.name for stage in stages}
     stages.append(
         Stage(
             "evaluate",
             partial(run_evaluate, systems=tuple(systems)),
             (
-                *("corpus", *_SPOKEN, *sorted({"segments", "choice"} & set(given)), "model"),
-                *(*systems, *words),
+                *("corpus", "references", "features", "text"),
+                *sorted({"segments", "choice"} & given),
+                *("model", "diagnosis", *systems, *words),
             ),
-            ("text", "language_model", "gan", "recipe"),
-            version=2,
+            ("text", "recipe"),
+            version=3,
             reads_references=True,
         )
     )
     return stages
+
+
+_TRAINING = ("self_training.training", "self_training.decoder", SCORER)
+
+
+def _diagnosis(stages: Sequence[Stage], rounds: Sequence[str]) -> Stage:
+    """Why the run may have failed, by signs that need no references."""
+    given = [stage.name for stage in stages]
+    realigned = [name for name in given if name.startswith(("realign_", "hmm_"))][-1:]
+    heard = [name for name in ("matching", "gan", "choice") if name in given]
+    return Stage(
+        "diagnosis",
+        partial(run_diagnosis, realigned=tuple(realigned)),
+        ("text", "language_model", *heard, *realigned, *rounds, "model"),
+        ("gan.diagnosis", SCORER),
+    )
 
 
 def uses_representations(config: DictConfig) -> bool:
@@ -127,6 +191,12 @@ def uses_representations(config: DictConfig) -> bool:
 def _layers(config: DictConfig) -> str:
     """The stage whose layers the SUPERB recipe weighs."""
     return "representations" if uses_representations(config) else "features"
+
+
+_UPSTREAM_FEATURES = tuple(
+    f"features.{name}"
+    for name in ("upstream", "boundary_upstream", "layer", "silence", "projection")
+)
 
 
 def _features(config: DictConfig) -> list[Stage]:
@@ -147,16 +217,22 @@ def _features(config: DictConfig) -> list[Stage]:
             "features",
             run_upstream_features,
             ("corpus", "representations"),
-            ("features",),
+            _UPSTREAM_FEATURES,
             upstreams=read,
         ),
     ]
 
 
+_SEGMENTS = tuple(
+    f"segmentation.{name}" for name in ("segmenter", "segments_per_phone", "adjacent_pooling")
+)
+_UNITS = tuple(f"segmentation.{name}" for name in ("pooling", "adjacent_pooling", "clusterer"))
+
+
 def _from_matching(config: DictConfig) -> list[Stage]:
     """Segments matched with text, the better of that and the game, and what corrects that."""
     stages = [
-        Stage("segments", run_segments, ("features", "text"), ("segmentation",)),
+        Stage("segments", run_segments, ("features", "text"), _SEGMENTS, version=2),
         *_game("segments", ""),
     ]
     if "num_iterations" in config.realign:
@@ -169,7 +245,8 @@ def _from_matching(config: DictConfig) -> list[Stage]:
                 name,
                 partial(run_realign, labels_from=labels_from),
                 (labels_from, *_SPOKEN),
-                ("realign", "language_model"),
+                ("realign.training", "realign.aligner", "realign.prior_scale", SCORER),
+                version=2,
             )
         )
         labels_from = name
@@ -178,6 +255,9 @@ def _from_matching(config: DictConfig) -> list[Stage]:
             labels_from = again[-1].name
             stages += again
     return stages
+
+
+_GAME = ("gan.start", "gan.frames", "gan.trainer", "gan.population", "gan.auxiliary_clusterer")
 
 
 def _game(segments: str, suffix: str) -> list[Stage]:
@@ -190,27 +270,33 @@ def _game(segments: str, suffix: str) -> list[Stage]:
             units,
             run_units,
             ("features", segments),
-            ("segmentation",),
+            _UNITS,
             stands_for=read_as,
         ),
         Stage(
             matching,
             partial(run_matching, units="units"),
             matched,
-            ("matching", "language_model"),
-            version=2,
+            ("matching", *_SEGMENT_LM),
+            version=3,
             stands_for=read_as,
         ),
         Stage(
             gan,
             run_gan,
             ("features", segments, units, matching, "text", "language_model"),
-            ("gan", "language_model"),
-            version=2,
+            (*_GAME, *_SEGMENT_LM),
+            version=3,
             resumable=True,
             stands_for=read_as,
         ),
-        Stage(f"choice{suffix}", run_choice, (matching, gan, segments), stands_for=read_as),
+        Stage(
+            f"choice{suffix}",
+            run_choice,
+            (matching, gan, segments),
+            version=2,
+            stands_for=read_as,
+        ),
     ]
 
 
@@ -226,28 +312,34 @@ def _hmm_loop(num_iterations: int) -> list[Stage]:
                 f"hmm_{number}",
                 run_hmm,
                 (f"choice{suffix}", *_SPOKEN),
-                ("realign", "language_model"),
+                (
+                    *("realign.training", "realign.aligner", "realign.stack"),
+                    *("realign.num_rounds", SCORER),
+                ),
+                version=2,
                 stands_for={f"choice{suffix}": "choice"},
             )
         )
     return stages
 
 
-def _from_spoken_text(config: DictConfig) -> list[Stage]:
+def _from_spoken_text(config: DictConfig, learned_from: tuple[str, ...]) -> list[Stage]:
     """The text, spoken; a model of it."""
+    layer = ("features.layer",) if uses_representations(config) else ()
     return [
         Stage(
             "spoken_text",
             run_spoken_text,
             ("text", *(("features",) if uses_representations(config) else ())),
-            ("start", "features"),
+            ("start.spoken_text", "features.upstream", "features.silence", *layer),
             upstreams=("features.upstream",),
         ),
         Stage(
             "spoken_model",
             run_spoken_model,
-            ("spoken_text", *_SPOKEN),
-            ("start", "self_training", "language_model"),
+            ("spoken_text", *learned_from),
+            ("start.training", "self_training.decoder", SCORER),
+            version=2,
         ),
     ]
 
@@ -256,30 +348,79 @@ def _matching_again(network_from: str) -> list[Stage]:
     """Clusters that know what the first round has learned, matched once more."""
     again = partial(run_units_again, network_from=network_from)
     inputs = ("features", "segments", "units_2", "text", "language_model")
+    keys = (*_UNITS, "segmentation.posterior_weight")
     return [
-        Stage("units_2", again, ("features", "segments", network_from), ("segmentation",)),
+        Stage("units_2", again, ("features", "segments", network_from), keys),
         Stage(
             "matching_2",
             partial(run_matching, units="units_2"),
             inputs,
-            ("matching", "language_model"),
-            version=2,
+            ("matching", *_SEGMENT_LM),
+            version=3,
         ),
     ]
 
 
+def _check_rounds(config: DictConfig) -> None:
+    """RecipeError for numbers of rounds that leave nothing to go on with."""
+    if config.self_training.num_rounds < 1:
+        raise RecipeError(
+            f"self_training.num_rounds is {config.self_training.num_rounds}; expected at least 1: "
+            "the model that is kept is that of a round. To see what comes before it, use --until"
+        )
+    if config.realign.num_rounds < (1 if "num_iterations" in config.realign else 0):
+        raise RecipeError(
+            f"realign.num_rounds is {config.realign.num_rounds}; expected at least one round of "
+            "training and decoding in each HMM stage (realign.num_iterations=0 for none), or 0 and "
+            "more rounds with realign=lexicon"
+        )
+    if config.realign.get("num_iterations", 0) < 0:
+        raise RecipeError(
+            f"realign.num_iterations is {config.realign.num_iterations}; expected 0 or more"
+        )
+
+
 def has_references(config: DictConfig) -> bool:
     """Whether the corpus has references: a folder of the user's may have none."""
-    return "references" not in config.corpus or config.corpus.references is not None
+    return config.corpus.get("references", True) not in (None, False)
+
+
+def _reference_options(config: DictConfig) -> tuple[str, ...]:
+    """Options of the corpus that say what was said: nothing unsupervised sees them."""
+    return tuple(getattr(instantiate(config.corpus), "reference_options", ("references",)))
 
 
 def _user_files(config: DictConfig) -> list[Path]:
-    """Files that the user gave, whose content decides what the corpus is.
+    """Files that the user gave, whose content decides what is heard and read.
 
     A corpus names them itself (`source_files`), or has options that are called as they are here.
     """
     source_files = getattr(instantiate(config.corpus), "source_files", None)
     if source_files is not None:
         return list(source_files())
-    names = [config.corpus.get(key) for key in ("audio", "text", "references", "text_path")]
+    names = [config.corpus.get(key) for key in ("audio", "text", "text_path")]
     return [Path(name) for name in names if name]
+
+
+def _user_digests(config: DictConfig, digest: DigestAll) -> Mapping[str, str]:
+    """Of files of which only a part decides that: such as a table with transcripts in it."""
+    corpus = instantiate(config.corpus)
+    return corpus.source_digests(digest) if hasattr(corpus, "source_digests") else {}
+
+
+def _reference_file(config: DictConfig) -> list[Path]:
+    """The table of references that a user gave, by its name."""
+    files = _reference_files(config)
+    return files if len(files) == 1 else []
+
+
+def _reference_digests(config: DictConfig, digest: DigestAll) -> Mapping[str, str]:
+    """Transcripts that lie beside the recordings, all together."""
+    files = _reference_files(config)
+    return {"transcripts": digest(files)} if len(files) > 1 else {}
+
+
+def _reference_files(config: DictConfig) -> list[Path]:
+    """Files whose content decides what was said."""
+    corpus = instantiate(config.corpus)
+    return list(corpus.reference_files()) if hasattr(corpus, "reference_files") else []

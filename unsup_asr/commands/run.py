@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from unsup_asr.commands import UsageError
 from unsup_asr.engine.config import RecipeError, load_recipe
 from unsup_asr.engine.record import keep_record, record_of
-from unsup_asr.engine.stages import UnknownStageError, run_stages
+from unsup_asr.engine.stages import Stage, UnknownStageError, run_stages
 from unsup_asr.engine.status import status as stage_status
 from unsup_asr.pipeline import build_graph
 
@@ -25,9 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
     set_threads(config.runtime.num_threads)
     root = Path(arguments.exp) / config.recipe
     record = record_of(arguments.recipe, arguments.overrides)
+    stages = graph_of(config)
     try:
         folders = run_stages(
-            build_graph(config),
+            stages,
             config,
             root,
             until=arguments.until,
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 def status(arguments: argparse.Namespace) -> int:
     """Print the state of each stage; 1 when a finished one is damaged."""
     config = recipe_of(arguments)
-    rows = stage_status(build_graph(config), config, Path(arguments.exp) / config.recipe)
+    rows = stage_status(graph_of(config), config, Path(arguments.exp) / config.recipe)
     width = max(len(row.stage) for row in rows)
     for row in rows:
         print(f"{row.stage:<{width}}  {row.state:<8} {row.key}  {row.reason}".rstrip())
@@ -55,6 +56,14 @@ def recipe_of(arguments: argparse.Namespace) -> DictConfig:
     """The config that the command line names; a wrong one is wrong usage."""
     try:
         return load_recipe(arguments.recipe, arguments.overrides)
+    except RecipeError as error:
+        raise UsageError(str(error)) from error
+
+
+def graph_of(config: DictConfig) -> list[Stage]:
+    """The stages of a recipe; options that leave no graph are wrong usage."""
+    try:
+        return build_graph(config)
     except RecipeError as error:
         raise UsageError(str(error)) from error
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from omegaconf import DictConfig
 from unsup_asr.commands.run import recipe_of
 from unsup_asr.engine.config import components, instantiate
 from unsup_asr.formats.manifest import read_manifest
-from unsup_asr.pipeline import build_graph
+from unsup_asr.pipeline import build_graph, has_references
+from unsup_asr.types import SPLITS, Utterance
 
 _NUM_LINES = 2000  # of the text, phonemized as a sample
+_LEAST_TRAIN_SHARE = 0.5  # of the audio, below which validate says so
 
 
 def validate(arguments: argparse.Namespace) -> int:
@@ -72,15 +75,33 @@ def _build_components(config: DictConfig) -> str:
 
 
 def _read_data(config: DictConfig, out: Path) -> str:
-    """Read all audio, the text and the references as the first stage would."""
-    instantiate(config.corpus).build(out)
-    found = {name: read_manifest(out / f"{name}.jsonl") for name in ("train", "dev", "test")}
-    parts = (
-        f"{name} {len(utterances)} utterances, {sum(u.duration_s for u in utterances) / 60:.1f} min"
+    """Read all audio, the text and the references as the first stages would."""
+    corpus = instantiate(config.corpus)
+    corpus.build(out)
+    scored = "no references, nothing to score"
+    if has_references(config):
+        corpus.build_references(out, out)
+        scored = "references"
+    found = {name: read_manifest(out / f"{name}.jsonl") for name in SPLITS}
+    parts = [
+        f"{name} {len(utterances)} utterances, {_minutes(utterances):.1f} min, "
+        f"{len({u.speaker for u in utterances})} speakers"
         for name, utterances in found.items()
-    )
-    scored = "references" if (out / "references").is_dir() else "no references, nothing to score"
-    return f"{'; '.join(parts)}; {scored}"
+    ]
+    summary = json.loads((out / "corpus.json").read_text("utf-8"))
+    if "speakers_from" in summary:
+        parts.append(f"speakers from {summary['speakers_from']}")
+    share = _minutes(found["train"]) / sum(map(_minutes, found.values()))
+    if share < _LEAST_TRAIN_SHARE:
+        parts.append(
+            f"only {100 * share:.0f} % of the audio is left for training: few speakers, whole ones "
+            "are held out; lower corpus.dev_fraction and test_fraction, or name speakers otherwise"
+        )
+    return "; ".join([*parts, scored])
+
+
+def _minutes(utterances: Sequence[Utterance]) -> float:
+    return sum(u.duration_s for u in utterances) / 60
 
 
 def _phonemize_sample(config: DictConfig, text: Path) -> str:

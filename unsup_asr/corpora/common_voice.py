@@ -6,7 +6,7 @@ sentences of `validated.tsv` that nobody says in the three splits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,13 @@ from unsup_asr.corpora.languages import common_voice_locale
 from unsup_asr.corpora.recordings import Recording
 from unsup_asr.corpora.speaker_split import SPLITS
 from unsup_asr.corpora.text_lines import read_text
-from unsup_asr.corpora.transcribed import Limits, Transcribed, write_corpus
+from unsup_asr.corpora.transcribed import (
+    Limits,
+    Transcribed,
+    digests_of,
+    write_corpus,
+    write_references,
+)
 
 _COLUMNS = ("client_id", "path", "sentence")
 
@@ -33,23 +39,28 @@ class CommonVoiceCorpus:
     max_train_hours: float | None = None
     max_dev_hours: float | None = None
     skip_unreadable: bool = False
+    references: bool = True  # whether results are scored
     seed: int = 0
 
     def source_files(self) -> list[Path]:
-        """What is read, audio aside: the tables name all of it."""
-        folder = self._folder()
-        tables = [folder / f"{split}.tsv" for split in SPLITS]
-        return [*tables, Path(self.text) if self.text else folder / "validated.tsv"]
+        """What is read of the text."""
+        return [Path(self.text) if self.text else self._folder() / "validated.tsv"]
+
+    def source_digests(self, digest: Callable[[Sequence[Path]], str]) -> dict[str, str]:
+        """Of recordings and transcripts what decides manifests and text."""
+        del digest
+        return digests_of(self._splits())
+
+    def reference_files(self) -> list[Path]:
+        """What was said."""
+        return [self._folder() / f"{split}.tsv" for split in SPLITS]
 
     def build(self, out: Path) -> None:
-        """Check the corpus, then write manifests, text and references into `out`."""
+        """Check the corpus, then write manifests and text into `out`."""
         folder = self._folder()
-        clips = {path.name for path in (folder / "clips").glob("*")}
-        if not clips:
-            raise ValueError(f"{folder}: no clips/*.mp3; unpack the release again")
         write_corpus(
             out,
-            {split: _read_split(folder, split, clips) for split in SPLITS},
+            self._splits(),
             read_text(Path(self.text)) if self.text else _validated(folder),
             limits=Limits(
                 train_hours=self.max_train_hours,
@@ -60,6 +71,17 @@ class CommonVoiceCorpus:
             skip_unreadable=self.skip_unreadable,
             summary={"language": self.language, "locale": folder.name},
         )
+
+    def build_references(self, out: Path, corpus: Path) -> None:
+        """Write what was said in the utterances of the manifests in `corpus`."""
+        write_references(out, corpus, self._splits())
+
+    def _splits(self) -> dict[str, Transcribed]:
+        folder = self._folder()
+        clips = {path.name for path in (folder / "clips").glob("*")}
+        if not clips:
+            raise ValueError(f"{folder}: no clips/*.mp3; unpack the release again")
+        return {split: _read_split(folder, split, clips) for split in SPLITS}
 
     def _folder(self) -> Path:
         root = Path(self.root)

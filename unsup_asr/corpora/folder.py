@@ -1,18 +1,24 @@
 """Anybody's own data: a folder of audio, a text file and, to score, references.
 
 Layout as of the synthetic corpus; manifests point at the audio where it lies. References are a
-TSV with a header: `utterance_id` (the file's name without suffix), `words` or `phones`, and
-optionally `speaker`. Given as words they are written as words, for the text's own front end.
+TSV with a header: `utterance_id` (the file's name without suffix), and `words` or `phones`. Given
+as words they are written as words, for the text's own front end. They decide nothing but what can
+be scored: manifests are the same with and without them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from unsup_asr.corpora.folder_references import References, read_references
+from unsup_asr.corpora.folder_references import References, read_references, read_speakers
 from unsup_asr.corpora.layout import (
+    digest_of,
+    read_splits,
     write_phone_references,
     write_split,
     write_summary,
@@ -20,59 +26,137 @@ from unsup_asr.corpora.layout import (
     write_word_references,
 )
 from unsup_asr.corpora.recordings import Recording, measure
-from unsup_asr.corpora.speaker_split import SPLITS, split_by_speaker
+from unsup_asr.corpora.speaker_split import split_by_speaker
 from unsup_asr.corpora.text_lines import read_text
 from unsup_asr.speech.audio import AUDIO_SUFFIXES
-from unsup_asr.types import Transcript, Utterance
+from unsup_asr.types import SPLITS, Transcript, Utterance
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
 class FolderCorpus:
     """Options of a corpus in a folder.
 
-    The speaker of an utterance is the references' `speaker`; else the name of the file's folder,
-    below `audio`; else the utterance itself.
+    The speaker of an utterance is that of the table `speakers` (a TSV with `utterance_id` and
+    `speaker`, which may be the references); or what the one group of the regular expression
+    `speaker_pattern` finds in the file's path below `audio`; or, without either, the first folder
+    below `audio`, and for a file in `audio` itself the utterance.
     """
 
     audio: str
     text: str
     language: str = "en-us"
+    speakers: str | None = None
+    speaker_pattern: str | None = None
     references: str | None = None
     reference_kind: str = "words"  # or "phones"
     dev_fraction: float = 0.1
     test_fraction: float = 0.1
     seed: int = 0
     skip_unreadable: bool = False
-    allow_unreferenced: bool = False  # such utterances serve for training only
+    allow_unreferenced: bool = False  # such utterances are heard, and not scored
+
+    reference_options: ClassVar = ("references", "reference_kind", "allow_unreferenced")
+
+    def __post_init__(self) -> None:
+        if self.speakers is not None and self.speaker_pattern is not None:
+            raise ValueError(
+                f"speakers is {self.speakers!r} and speaker_pattern {self.speaker_pattern!r}; "
+                "expected one of them at most"
+            )
+        if self.speaker_pattern is not None:
+            _compiled(self.speaker_pattern)
 
     def build(self, out: Path) -> None:
-        """Check all the data, then write manifests, text and references into `out`."""
+        """Check audio and text, then write manifests and text into `out`."""
         if next(read_text(Path(self.text)), None) is None:
             raise ValueError(f"{self.text}: no text; `text` needs one sentence a line")
         files = _find_audio(Path(self.audio))
-        references = None
-        if self.references is not None:
-            references = read_references(Path(self.references), kind=self.reference_kind)
-            self._check_references(references, files)
-        recordings = [
-            Recording(key, path, _speaker(key, path, Path(self.audio), references))
-            for key, path in files.items()
-        ]
+        speaker_of = self._speakers(files)
+        recordings = [Recording(key, path, speaker_of[key]) for key, path in files.items()]
         measured = measure(recordings, source=self.audio, skip_unreadable=self.skip_unreadable)
-        splits = self._split(measured.utterances, references)
+        splits = split_by_speaker(
+            measured.utterances,
+            dev_fraction=self.dev_fraction,
+            test_fraction=self.test_fraction,
+            seed=self.seed,
+        )
         summary: dict[str, object] = {"language": self.language}
+        summary["speakers_from"] = self._speakers_from()
         for split in SPLITS:
             summary[split] = write_split(out, split, splits[split])
-            if references is not None:
-                _write_references(out, split, splits[split], references)
         summary["num_text_sentences"] = write_text(out, read_text(Path(self.text)))
         summary["num_skipped"] = len(measured.skipped)
         summary["skipped"] = measured.skipped
         write_summary(out, summary)
 
+    def build_references(self, out: Path, corpus: Path) -> None:
+        """Check what was said against the audio; write it for the manifests in `corpus`."""
+        assert self.references is not None, "without references there is no such stage"
+        references = read_references(Path(self.references), kind=self.reference_kind)
+        files = _find_audio(Path(self.audio))
+        self._check_references(references, files)
+        if references.speakers and self.speakers is None:
+            log.warning(
+                "%s names speakers, which decide nothing there; corpus.speakers=%s takes them",
+                self.references,
+                self.references,
+            )
+        for split, utterances in read_splits(corpus).items():
+            if split == "test" and not any(u.id in references.tokens for u in utterances):
+                raise ValueError(
+                    f"{self.references}: none of the {len(utterances)} utterances of test has a "
+                    f"reference (first: {utterances[0].id!r}): nothing can be scored. Add some of "
+                    "its speakers, or take another split with seed"
+                )
+            _write_references(out, split, utterances, references)
+
     def source_files(self) -> list[Path]:
-        """What is read: its content decides what the corpus is."""
-        return [Path(name) for name in (self.audio, self.text, self.references) if name]
+        """What is heard and read."""
+        return [Path(self.audio), Path(self.text)]
+
+    def source_digests(self, digest: Callable[[Sequence[Path]], str]) -> dict[str, str]:
+        """Of the table of speakers what it says of them, whatever else stands in it."""
+        del digest
+        if self.speakers is None:
+            return {}
+        table = read_speakers(Path(self.speakers))
+        return {f"speakers in {self.speakers}": digest_of(f"{k}\t{v}" for k, v in table.items())}
+
+    def reference_files(self) -> list[Path]:
+        """What was said."""
+        return [Path(self.references)] if self.references else []
+
+    def _speakers(self, files: Mapping[str, Path]) -> dict[str, str]:
+        """Speaker by utterance id."""
+        if self.speakers is not None:
+            table = read_speakers(Path(self.speakers))
+            if missing := [key for key in files if key not in table]:
+                raise ValueError(
+                    f"{self.speakers}: {len(missing)} of {len(files)} utterances have no speaker "
+                    f"(first: {missing[0]!r}, {files[missing[0]]}). Add them to the table"
+                )
+            return {key: table[key] for key in files}
+        root = Path(self.audio)
+        paths = {key: path.relative_to(root) for key, path in files.items()}
+        if self.speaker_pattern is None:
+            return {key: p.parts[0] if len(p.parts) > 1 else key for key, p in paths.items()}
+        pattern = _compiled(self.speaker_pattern)
+        found = {key: pattern.search(path.as_posix()) for key, path in paths.items()}
+        if missing := [key for key, match in found.items() if match is None or not match[1]]:
+            raise ValueError(
+                f"speaker_pattern {self.speaker_pattern!r} finds no speaker in {len(missing)} of "
+                f"{len(files)} paths (first: {paths[missing[0]].as_posix()!r}); correct it"
+            )
+        return {key: "_".join(match[1].split()) for key, match in found.items() if match}
+
+    def _speakers_from(self) -> str:
+        if self.speakers is not None:
+            return f"the table {self.speakers}"
+        if self.speaker_pattern is not None:
+            return f"the pattern {self.speaker_pattern}"
+        return f"the first folder below {self.audio}, for files without one each its own"
 
     def _check_references(self, references: References, files: dict[str, Path]) -> None:
         unknown = [key for key in references.tokens if key not in files]
@@ -87,24 +171,21 @@ class FolderCorpus:
             raise ValueError(
                 f"{self.references}: {len(missing)} of {len(files)} utterances have no reference "
                 f"(first: {missing[0]!r}, {files[missing[0]]}). Add them, or set "
-                "allow_unreferenced=true to train on these without one"
+                "allow_unreferenced=true to hear these and not score them"
             )
 
-    def _split(
-        self, utterances: Sequence[Utterance], references: References | None
-    ) -> dict[str, list[Utterance]]:
-        scorable = {
-            utterance.id
-            for utterance in utterances
-            if references is None or utterance.id in references.tokens
-        }
-        return split_by_speaker(
-            utterances,
-            scorable_ids=scorable,
-            dev_fraction=self.dev_fraction,
-            test_fraction=self.test_fraction,
-            seed=self.seed,
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"speaker_pattern {pattern!r}: {error}") from error
+    if compiled.groups != 1:
+        raise ValueError(
+            f"speaker_pattern {pattern!r} has {compiled.groups} groups; expected one, which is the "
+            "speaker, such as ^([^/]+)/"
         )
+    return compiled
 
 
 def _find_audio(folder: Path) -> dict[str, Path]:
@@ -128,12 +209,6 @@ def _find_audio(folder: Path) -> dict[str, Path]:
             f"{', '.join(sorted(AUDIO_SUFFIXES))}"
         )
     return files
-
-
-def _speaker(key: str, path: Path, root: Path, references: References | None) -> str:
-    if references is not None and key in references.speakers:
-        return references.speakers[key]
-    return path.parent.name if path.parent != root else key
 
 
 def _write_references(

@@ -1,7 +1,8 @@
-"""The references a user brings: TSV with a header, words or phones, speakers if known."""
+"""The tables a user brings: what was said, in words or phones; who speaks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,30 +22,9 @@ def read_references(path: Path, *, kind: str) -> References:
     """References of one kind; ValueError with the line for anything malformed."""
     if kind not in KINDS:
         raise ValueError(f"reference_kind is {kind!r}; expected one of {', '.join(KINDS)}")
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; expected a TSV with utterance_id and {kind}")
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 (byte {error.start}); convert the file") from error
-    columns = lines[0].split("\t") if lines else []
-    for column in ("utterance_id", kind):
-        if column not in columns:
-            raise ValueError(
-                f"{path}:1: no column {column!r} in the header {columns}; expected the "
-                f"tab-separated columns utterance_id, {kind} and optionally speaker"
-            )
     tokens: dict[str, tuple[str, ...]] = {}
     speakers: dict[str, str] = {}
-    for number, line in enumerate(lines[1:], start=2):
-        if not line.strip():
-            continue
-        values = line.split("\t")
-        if len(values) != len(columns):
-            raise ValueError(
-                f"{path}:{number}: {len(values)} columns; the header has {len(columns)}"
-            )
-        row = dict(zip(columns, values, strict=True))
+    for number, row in _rows(path, ("utterance_id", kind)):
         key = row["utterance_id"]
         if key in tokens:
             raise ValueError(f"{path}:{number}: utterance {key!r} again; ids must be unique")
@@ -56,3 +36,43 @@ def read_references(path: Path, *, kind: str) -> References:
     if not tokens:
         raise ValueError(f"{path}: a header and no references; expected one utterance a line")
     return References(kind, tokens, speakers)
+
+
+def read_speakers(path: Path) -> dict[str, str]:
+    """Speakers by utterance id, sorted; ValueError with the line for anything malformed."""
+    speakers: dict[str, str] = {}
+    for number, row in _rows(path, ("utterance_id", "speaker")):
+        key, speaker = row["utterance_id"], "_".join(row["speaker"].split())
+        if not speaker or speakers.get(key, speaker) != speaker:
+            raise ValueError(
+                f"{path}:{number}: utterance {key!r} has the speaker {speaker!r}"
+                f"{', before ' + repr(speakers[key]) if key in speakers else ''}; expected one name"
+            )
+        speakers[key] = speaker
+    return dict(sorted(speakers.items()))
+
+
+def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells by column, of a table with these columns at least."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; expected a TSV with {' and '.join(needed)}")
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 (byte {error.start}); convert the file") from error
+    columns = lines[0].split("\t") if lines else []
+    for column in needed:
+        if column not in columns:
+            raise ValueError(
+                f"{path}:1: no column {column!r} in the header {columns}; expected the "
+                f"tab-separated columns {' and '.join(needed)}"
+            )
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
+        values = line.split("\t")
+        if len(values) != len(columns):
+            raise ValueError(
+                f"{path}:{number}: {len(values)} columns; the header has {len(columns)}"
+            )
+        yield number, dict(zip(columns, values, strict=True))

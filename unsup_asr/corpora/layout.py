@@ -1,14 +1,15 @@
-"""What every corpus writes: manifests, unpaired text, sealed references, and `corpus.json`."""
+"""What every corpus writes: manifests, unpaired text, `corpus.json`; apart from them references."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from unsup_asr.formats.hypotheses import write_transcripts, write_words
-from unsup_asr.formats.manifest import write_manifest
-from unsup_asr.types import Transcript, Utterance
+from unsup_asr.formats.manifest import read_manifest, write_manifest
+from unsup_asr.types import SPLITS, Transcript, Utterance
 
 
 def write_split(out: Path, split: str, utterances: Sequence[Utterance]) -> dict[str, object]:
@@ -35,6 +36,16 @@ def write_phone_references(
     """Seal what was said in one split, as phones, with times where there are any."""
     said = [phones[u.id] for u in utterances if u.id in phones]
     write_transcripts(out / "references" / f"{split}.tsv", said)
+
+
+def read_splits(corpus: Path) -> dict[str, list[Utterance]]:
+    """The utterances of each manifest that a corpus wrote."""
+    return {split: read_manifest(corpus / f"{split}.jsonl") for split in SPLITS}
+
+
+def digest_of(lines: Iterable[str]) -> str:
+    """12 hex digits that name these lines in this order."""
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
 def write_text(out: Path, lines: Iterable[str]) -> int:

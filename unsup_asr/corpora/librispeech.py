@@ -7,14 +7,21 @@ transcripts of other subsets; never those of the speech.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from unsup_asr.corpora.recordings import Recording
 from unsup_asr.corpora.speaker_split import SPLITS
 from unsup_asr.corpora.text_lines import read_text
-from unsup_asr.corpora.transcribed import Limits, Transcribed, pair, write_corpus
+from unsup_asr.corpora.transcribed import (
+    Limits,
+    Transcribed,
+    digests_of,
+    pair,
+    write_corpus,
+    write_references,
+)
 
 _REMEDY = "Unpack the subset's archive again"
 
@@ -37,6 +44,7 @@ class LibriSpeechCorpus:
     max_train_hours: float | None = None
     max_dev_hours: float | None = None
     skip_unreadable: bool = False
+    references: bool = True  # whether results are scored
     language: str = "en-us"
     seed: int = 0
 
@@ -56,20 +64,26 @@ class LibriSpeechCorpus:
             )
 
     def source_files(self) -> list[Path]:
-        """What is read, audio aside: the transcripts name all of it."""
-        transcripts = [
-            path
-            for subset in [*self._subsets().values(), *self.text_subsets]
-            for path in _transcript_files(Path(self.root), subset)
-        ]
-        return [*transcripts, *([Path(self.text)] if self.text else [])]
+        """What is read of the text."""
+        if self.text:
+            return [Path(self.text)]
+        return [p for name in self.text_subsets for p in _transcript_files(Path(self.root), name)]
+
+    def source_digests(self, digest: Callable[[Sequence[Path]], str]) -> dict[str, str]:
+        """Of recordings and transcripts what decides manifests and text."""
+        del digest
+        return digests_of(self._splits())
+
+    def reference_files(self) -> list[Path]:
+        """What was said."""
+        root = Path(self.root)
+        return [p for name in self._subsets().values() for p in _transcript_files(root, name)]
 
     def build(self, out: Path) -> None:
-        """Check the corpus, then write manifests, text and references into `out`."""
-        root = Path(self.root)
+        """Check the corpus, then write manifests and text into `out`."""
         write_corpus(
             out,
-            {split: _read_subset(root, name) for split, name in self._subsets().items()},
+            self._splits(),
             read_text(Path(self.text)) if self.text else self._other_transcripts(),
             limits=Limits(
                 train_hours=self.max_train_hours,
@@ -80,6 +94,14 @@ class LibriSpeechCorpus:
             skip_unreadable=self.skip_unreadable,
             summary={"language": self.language, "subsets": self._subsets()},
         )
+
+    def build_references(self, out: Path, corpus: Path) -> None:
+        """Write what was said in the utterances of the manifests in `corpus`."""
+        write_references(out, corpus, self._splits())
+
+    def _splits(self) -> dict[str, Transcribed]:
+        root = Path(self.root)
+        return {split: _read_subset(root, name) for split, name in self._subsets().items()}
 
     def _subsets(self) -> dict[str, str]:
         names = (self.train_subset, self.dev_subset, self.test_subset)

@@ -6,6 +6,7 @@ Each split has `transcripts.txt` (`<id><TAB><sentence>`), `segments.txt` and
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,14 @@ from unsup_asr.corpora.languages import mls_name
 from unsup_asr.corpora.recordings import Recording
 from unsup_asr.corpora.speaker_split import SPLITS
 from unsup_asr.corpora.text_lines import read_text
-from unsup_asr.corpora.transcribed import Limits, Transcribed, pair, write_corpus
+from unsup_asr.corpora.transcribed import (
+    Limits,
+    Transcribed,
+    digests_of,
+    pair,
+    write_corpus,
+    write_references,
+)
 
 _REMEDY = "Unpack the archive again"
 _AUDIO = (".flac", ".opus")
@@ -36,24 +44,27 @@ class MlsCorpus:
     max_train_hours: float | None = None
     max_dev_hours: float | None = None
     skip_unreadable: bool = False
+    references: bool = True  # whether results are scored
     seed: int = 0
 
     def source_files(self) -> list[Path]:
-        """What is read, audio aside: the transcripts name all of it."""
-        folder = self._folder()
-        handles = [self._handles_file(folder)] if self.train_handles else []
-        transcripts = [folder / split / "transcripts.txt" for split in SPLITS]
-        return [*transcripts, *handles, Path(self.text)]
+        """What is read of the text."""
+        return [Path(self.text)]
+
+    def source_digests(self, digest: Callable[[Sequence[Path]], str]) -> dict[str, str]:
+        """Of recordings and transcripts what decides manifests and text."""
+        del digest
+        return digests_of(self._splits())
+
+    def reference_files(self) -> list[Path]:
+        """What was said."""
+        return [self._folder() / split / "transcripts.txt" for split in SPLITS]
 
     def build(self, out: Path) -> None:
-        """Check the corpus, then write manifests, text and references into `out`."""
-        folder = self._folder()
-        splits = {split: _read_split(folder / split) for split in SPLITS}
-        if self.train_handles:
-            splits["train"] = _only(splits["train"], self._handles_file(folder))
+        """Check the corpus, then write manifests and text into `out`."""
         write_corpus(
             out,
-            splits,
+            self._splits(),
             read_text(Path(self.text)),
             limits=Limits(
                 train_hours=self.max_train_hours,
@@ -62,8 +73,19 @@ class MlsCorpus:
                 seed=self.seed,
             ),
             skip_unreadable=self.skip_unreadable,
-            summary={"language": self.language, "folder": folder.name},
+            summary={"language": self.language, "folder": self._folder().name},
         )
+
+    def build_references(self, out: Path, corpus: Path) -> None:
+        """Write what was said in the utterances of the manifests in `corpus`."""
+        write_references(out, corpus, self._splits())
+
+    def _splits(self) -> dict[str, Transcribed]:
+        folder = self._folder()
+        splits = {split: _read_split(folder / split) for split in SPLITS}
+        if self.train_handles:
+            splits["train"] = _only(splits["train"], self._handles_file(folder))
+        return splits
 
     def _folder(self) -> Path:
         root, name = Path(self.root), mls_name(self.language)

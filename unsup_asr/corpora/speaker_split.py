@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
 import numpy as np
 
-from unsup_asr.types import Utterance
+from unsup_asr.types import SPLITS, Utterance
 
 logger = logging.getLogger(__name__)
-
-SPLITS = ("train", "dev", "test")
 
 
 def split_by_speaker(
     utterances: Sequence[Utterance],
     *,
-    scorable_ids: Set[str],
     dev_fraction: float,
     test_fraction: float,
     seed: int,
 ) -> dict[str, list[Utterance]]:
     """Utterances by split. The fractions are of the hours; whole speakers move, at random.
 
-    Dev and test take only speakers all of whose utterances are scorable (have a reference). With
-    fewer than three speakers utterances move one by one, so that dev and test voices are seen in
-    training; a warning says so.
+    With fewer than three speakers utterances move one by one, so that dev and test voices are seen
+    in training; a warning says so.
     """
     for name, fraction in (("dev_fraction", dev_fraction), ("test_fraction", test_fraction)):
         if not 0 < fraction < 1:
@@ -45,21 +41,16 @@ def split_by_speaker(
             ", ".join(sorted(groups)),
         )
         groups = {utterance.id: [utterance] for utterance in utterances}
-    held_out = [
-        group for group in groups.values() if all(member.id in scorable_ids for member in group)
-    ]
-    if len(groups) < len(SPLITS) or len(held_out) < 2:
+    if len(groups) < len(SPLITS):
         raise ValueError(
-            f"{len(utterances)} utterances, of {len(held_out)} speakers that can be held out; "
-            "train, dev and test need one utterance each at least, dev and test with references"
+            f"{len(utterances)} utterances; train, dev and test need one each at least"
         )
-    order = np.random.default_rng(seed).permutation(len(held_out))
-    queue = [held_out[i] for i in order]
+    order = np.random.default_rng(seed).permutation(len(groups))
+    queue = [list(groups.values())[i] for i in order]
     splits: dict[str, list[Utterance]] = {name: [] for name in SPLITS}
     total_s = sum(utterance.duration_s for utterance in utterances)
-    num_left_behind = len(groups) - len(held_out)
     for name, fraction in (("test", test_fraction), ("dev", dev_fraction)):
-        num_reserved = (name == "test") + (num_left_behind == 0)  # one for dev, one for train
+        num_reserved = 1 + (name == "test")  # one for train, one for dev
         while len(queue) > num_reserved and (
             not splits[name] or _seconds(splits[name]) < fraction * total_s - 1e-6
         ):

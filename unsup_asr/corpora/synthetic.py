@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,7 @@ class SyntheticCorpus:
     vocabulary_size: int = 5000
     text_path: str | None = None
     sample_rate: int = 16000
+    references: bool = True  # whether results are scored
     seed: int = 0
 
     def build(self, out: Path) -> None:
@@ -69,6 +71,10 @@ class SyntheticCorpus:
         (out / "text.txt").write_text("\n".join(text) + "\n", "utf-8")
         summary["num_text_sentences"] = len(text)
         (out / "corpus.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False), "utf-8")
+
+    def build_references(self, out: Path, corpus: Path) -> None:
+        """Copy what was said, which `build` knew as it spoke and sealed."""
+        shutil.copytree(corpus / "references", out / "references")
 
     def _speak_split(
         self,

@@ -8,13 +8,20 @@ shuffled, as in Baevski et al. 2021.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from unsup_asr.corpora.layout import write_phone_references, write_split, write_summary, write_text
+from unsup_asr.corpora.layout import (
+    digest_of,
+    read_splits,
+    write_phone_references,
+    write_split,
+    write_summary,
+    write_text,
+)
 from unsup_asr.corpora.recordings import Recording, measure
 from unsup_asr.corpora.timit_files import TimitUtterance, find_utterances, read_labels
 from unsup_asr.corpora.timit_phones import PhoneRule, text_line
@@ -52,6 +59,7 @@ class TimitCorpus:
     seed: int = 0  # shuffles the text
     language: str = "en-us"
     allow_incomplete: bool = False
+    references: bool = True  # whether results are scored
 
     def __post_init__(self) -> None:
         if self.setup not in SETUPS:
@@ -68,29 +76,54 @@ class TimitCorpus:
         self._rule = PhoneRule(read_fold_table(self.fold) if self.fold else None, self.silence)
 
     def source_files(self) -> list[Path]:
-        """What is read: its content decides what the corpus is."""
+        """Lists that decide who is heard."""
         lists = UID_LISTS.values() if self.uid_lists else ()
-        return [Path(self.root), *(Path(str(self.uid_lists)) / name for name in lists)]
+        return [Path(str(self.uid_lists)) / name for name in lists]
+
+    def source_digests(self, digest: Callable[[Sequence[Path]], str]) -> dict[str, str]:
+        """The recordings, and of the transcripts the lines of the text."""
+        split = self._split()
+        heard = {"train": split.train, "dev": split.dev, "test": split.test}
+        names = (f"{name}\t{u.id}" for name, utterances in heard.items() for u in utterances)
+        return {
+            "recordings": digest_of(names),
+            "audio": digest([u.audio for utterances in heard.values() for u in utterances]),
+            "text": digest_of(self._text_lines(split)),
+        }
+
+    def reference_files(self) -> list[Path]:
+        """What was said."""
+        split = self._split()
+        return [u.phones for u in (*split.train, *split.dev, *split.test)]
 
     def build(self, out: Path) -> None:
-        """Check the corpus, then write manifests, text and references into `out`."""
+        """Check the corpus, then write manifests and text into `out`."""
         split = self._split()
         summary: dict[str, object] = {"language": self.language, "setup": self.setup}
         summary["splits_from"] = split.source
         for name, utterances in (("train", split.train), ("dev", split.dev), ("test", split.test)):
             recordings = [Recording(u.id, u.audio, u.speaker) for u in utterances]
             measured = measure(recordings, source=f"TIMIT {name}").utterances
-            transcripts = {u.id: self._transcript(u) for u in utterances}
-            _check_lengths(measured, transcripts)
-            write_phone_references(out, name, measured, transcripts)
             summary[name] = {**write_split(out, name, measured), "kinds": _kinds(utterances)}
-        lines = [self._text_line(u) for u in split.text]
+        lines = self._text_lines(split)
         order = np.random.default_rng(self.seed).permutation(len(lines))
         summary["num_text_sentences"] = write_text(out, (lines[i] for i in order))
         prompts = {u.sentence for u in split.train} & {u.sentence for u in split.text}
         summary["text"] = {"kinds": _kinds(split.text), "prompts_shared_with_train": len(prompts)}
         summary["phones"] = {"fold": self.fold, "silence": self.silence}
         write_summary(out, summary)
+
+    def build_references(self, out: Path, corpus: Path) -> None:
+        """Write what was said in the utterances of the manifests in `corpus`.
+
+        ValueError for labels that end behind the audio.
+        """
+        split = self._split()
+        by_id = {u.id: u for u in (*split.train, *split.dev, *split.test)}
+        for name, utterances in read_splits(corpus).items():
+            transcripts = {u.id: self._transcript(by_id[u.id]) for u in utterances}
+            _check_lengths(utterances, transcripts)
+            write_phone_references(out, name, utterances, transcripts)
 
     def _split(self) -> TimitSplit:
         utterances = find_utterances(Path(self.root), allow_incomplete=self.allow_incomplete)
@@ -103,6 +136,10 @@ class TimitCorpus:
     def _transcript(self, utterance: TimitUtterance) -> Transcript:
         phones = read_labels(utterance.phones)
         return self._rule.transcript(utterance.id, phones, source=str(utterance.phones))
+
+    def _text_lines(self, split: TimitSplit) -> list[str]:
+        """Sorted, so that nothing of whose they are is left but themselves."""
+        return sorted(self._text_line(u) for u in split.text)
 
     def _text_line(self, utterance: TimitUtterance) -> str:
         phones, words = read_labels(utterance.phones), read_labels(utterance.words)

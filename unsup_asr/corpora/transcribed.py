@@ -1,7 +1,7 @@
 """What corpora of transcribed recordings with published splits share: how they are written.
 
-A reader names recordings and what was said in each; transcripts are sealed as references, and no
-line of the text that equals one of them stays in it.
+A reader names recordings and what was said in each. No line of the text that equals a transcript
+stays in it; which recording a transcript is of decides nothing but the references.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unsup_asr.corpora.layout import (
+    digest_of,
+    read_splits,
     write_split,
     write_summary,
     write_text,
@@ -19,7 +21,7 @@ from unsup_asr.corpora.layout import (
 )
 from unsup_asr.corpora.recordings import Recording, measure
 from unsup_asr.corpora.speaker_split import SPLITS
-from unsup_asr.corpora.text_lines import UnsaidLines, at_most
+from unsup_asr.corpora.text_lines import UnsaidLines, at_most, letters
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ def write_corpus(
     skip_unreadable: bool,
     summary: Mapping[str, object],
 ) -> None:
-    """Write text, manifests, references and corpus.json; decode what is taken of each split."""
+    """Write text, manifests and corpus.json; decode what is taken of each split."""
     facts: dict[str, object] = dict(summary)
     said = (sentence for split in splits.values() for sentence in split.sentences.values())
     unsaid = UnsaidLines(text, said)
@@ -101,7 +103,25 @@ def write_corpus(
         )
         skipped += measured.skipped
         facts[split] = write_split(out, split, measured.utterances)
-        words = {u.id: splits[split].sentences[u.id].split() for u in measured.utterances}
-        write_word_references(out, split, measured.utterances, words)
     facts |= {"num_skipped": len(skipped), "skipped": skipped}
     write_summary(out, facts)
+
+
+def write_references(out: Path, corpus: Path, splits: Mapping[str, Transcribed]) -> None:
+    """Write what was said in the utterances of the manifests in `corpus`."""
+    for split, utterances in read_splits(corpus).items():
+        words = {u.id: splits[split].sentences[u.id].split() for u in utterances}
+        write_word_references(out, split, utterances, words)
+
+
+def digests_of(splits: Mapping[str, Transcribed]) -> dict[str, str]:
+    """What of the recordings and sentences decides manifests and text: names, speakers and sizes of
+    files, and the sentences as a set.
+    """
+    recordings = (
+        f"{split}\t{r.utterance_id}\t{r.path.name}\t{r.speaker}\t{r.path.stat().st_size}"
+        for split in SPLITS
+        for r in splits[split].recordings
+    )
+    said = {letters(sentence) for of in splits.values() for sentence in of.sentences.values()}
+    return {"recordings": digest_of(recordings), "sentences said": digest_of(sorted(said))}

@@ -122,11 +122,14 @@ def publish(partial: Path, final: Path, record: Mapping[str, object]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     scratch.rename(partial / RECORD)
-    _sync_folder(partial)
-    if final.exists():  # without its record it is no artifact
-        shutil.rmtree(final)
+    sync_tree(partial)
+    replaced = final.with_name(f"{final.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if final.exists():  # made again, or without its record no artifact
+        final.rename(replaced)
     partial.rename(final)
     _sync_folder(final.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
     link_latest(final)
 
 

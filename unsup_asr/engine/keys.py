@@ -47,12 +47,15 @@ def stage_keys(
             "version": stage.version,
             "seed": int(config.seed),
             "config": {
-                key: _without_runtime(plain(config, key))
+                key: _without_runtime(plain(config, key, hidden=stage.hidden))
                 for key in stage.config_keys
                 if key.rpartition(".")[2] != RUNTIME
             },
             "inputs": {name: described[name]["key"] for name in stage.inputs},
-            "external": {str(path): cache.digest(path) for path in stage.external_files(config)},
+            "external": {
+                **{str(path): cache.digest(path) for path in stage.external_files(config)},
+                **stage.external_digests(config, cache.digest_all),
+            },
         }
         if found := {key: fingerprints.of(config, key) for key in stage.upstreams}:
             material["upstreams"] = {key: digest for key, digest in found.items() if digest}
@@ -65,20 +68,30 @@ def stage_keys(
     return described
 
 
-def visible_config(config: DictConfig, keys: Sequence[str]) -> DictConfig:
+def visible_config(
+    config: DictConfig, keys: Sequence[str], *, hidden: Sequence[str] = ()
+) -> DictConfig:
     """The declared subtrees, `runtime` and `seed`; reading anything else is an error."""
     always = [key for key in (RUNTIME, "seed") if key in config]
     visible = OmegaConf.create()
     for key in [*keys, *always]:
-        OmegaConf.update(visible, key, plain(config, key))
+        OmegaConf.update(visible, key, plain(config, key, hidden=hidden))
     OmegaConf.set_struct(visible, True)
     return visible
 
 
-def plain(config: DictConfig, key: str) -> object:
-    """One subtree as dicts, lists and values; `key` may name one inside a group, `group.key`."""
+def plain(config: DictConfig, key: str, *, hidden: Sequence[str] = ()) -> object:
+    """One subtree as dicts, lists and values; `key` may name one inside a group, `group.key`.
+
+    Options called `key.name` in `hidden` are left out.
+    """
     node = OmegaConf.select(config, key, throw_on_missing=True)
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    if not OmegaConf.is_config(node):
+        return node
+    found = OmegaConf.to_container(node, resolve=True)
+    if isinstance(found, dict):
+        return {name: value for name, value in found.items() if f"{key}.{name}" not in hidden}
+    return found
 
 
 class _Fingerprints:
@@ -128,6 +141,10 @@ class DigestCache:
         for file, digest in zip(files, self._digests(files), strict=True):
             listing.update(f"{file.relative_to(path).as_posix()}\t{digest}\n".encode())
         return listing.hexdigest()
+
+    def digest_all(self, files: Sequence[Path]) -> str:
+        """One digest of the contents of files, in their order, whatever they are called."""
+        return hashlib.sha256("\n".join(self._digests(files)).encode()).hexdigest()
 
     def save(self) -> None:
         """Keep what was learned; a folder that cannot be written costs only time."""

@@ -7,13 +7,17 @@ runs again exactly what depends on it, and a run that was killed goes on where i
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import logging
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
@@ -34,6 +38,8 @@ from unsup_asr.engine.record import logged_to, peak_rss_mb, versions
 
 log = logging.getLogger(__name__)
 
+DigestAll: TypeAlias = Callable[[Sequence[Path]], str]
+
 _ALMOST_FULL_BYTES = 64 * 2**20
 
 
@@ -41,8 +47,11 @@ _ALMOST_FULL_BYTES = 64 * 2**20
 class Stage:
     """One step of the pipeline.
 
-    `config_keys` are the config subtrees that it reads: a group, or `group.key`. `upstreams` are
-    those, of the form `group.key`, that describe an upstream: its fingerprint enters the key.
+    `config_keys` are the config subtrees that it reads: a group, or `group.key`; options in
+    `hidden` it neither sees nor depends on. `upstreams` are those, of the form `group.key`, that
+    describe an upstream: its fingerprint enters the key. So do the contents of `external_files`,
+    and what `external_digests` says of files of which only a part counts; it is given a function
+    that digests the contents of files.
     """
 
     name: str
@@ -53,7 +62,11 @@ class Stage:
     reads_references: bool = False
     resumable: bool = False  # finds its own checkpoints in a partial folder
     stands_for: Mapping[str, str] = field(default_factory=dict)  # input, by the name it is read as
+    hidden: tuple[str, ...] = ()
     external_files: Callable[[DictConfig], Sequence[Path]] = field(default=lambda _: ())
+    external_digests: Callable[[DictConfig, DigestAll], Mapping[str, str]] = field(
+        default=lambda _config, _digest: {}
+    )
     upstreams: tuple[str, ...] = ()
 
 
@@ -92,10 +105,11 @@ def run_stages(
 ) -> dict[str, Path]:
     """Run what is not done yet, under `root` (exp/<recipe>); the folder of each stage by name.
 
-    `force` names stages to run again though they are done. Finished stages are checked by size,
-    and by sha256 before a stage reads them. UnknownStageError for an unknown name;
-    StageFailedError with the cause when a stage fails.
+    `force` names stages to run again though they are done; so does all that was made from them.
+    Finished stages are checked by size, and by sha256 before a stage reads them. UnknownStageError
+    for an unknown name; StageFailedError with the cause when a stage fails.
     """
+    _check_seals(stages)
     wanted = _wanted(stages, until, force)
     described = stage_keys(stages, config, root)
     folders: dict[str, Path] = {}
@@ -107,7 +121,8 @@ def run_stages(
         final = root / stage.name / str(material["key"])
         folders[stage.name] = final
         title = f"[{position}/{len(wanted)}] {stage.name}"
-        if stage.name not in force and _is_done(final):
+        identities = {name: _identity(folders[name]) for name in stage.inputs}
+        if stage.name not in force and _is_done(final, identities):
             link_latest(final)
             announce(f"{title}: done before")
             continue
@@ -120,10 +135,12 @@ def run_stages(
         started = time.monotonic()
         with _storage_reported(stage.name, root), _locked(stage.name, final):
             if stage.name in force:
-                for folder in (final, _partial(final)):
-                    shutil.rmtree(folder, ignore_errors=True)
-            if not _is_done(final):  # else another process finished it just before the lock
-                _run_one(stage, config, final, folders, material)
+                shutil.rmtree(_partial(final), ignore_errors=True)
+            if stage.name in force or not _is_done(final, identities):
+                # else another process finished it just before the lock
+                made_from = {**material, "input_identities": identities}
+                nonce = uuid.uuid4().hex if stage.name in force else ""
+                _run_one(stage, config, final, folders, made_from, nonce=nonce)
         trusted.add(stage.name)
         announce(f"{title}: {time.monotonic() - started:.1f} s")
     if until is None:
@@ -158,12 +175,29 @@ def _wanted(stages: Sequence[Stage], until: str | None, force: Sequence[str]) ->
     return [stage for stage in stages if stage.name in needed]
 
 
-def _is_done(final: Path) -> bool:
+def _is_done(final: Path, identities: Mapping[str, str]) -> bool:
+    """Whether the stage was run, from these inputs, and is whole."""
     with _damage_reported():
-        if read_record(final) is None:
+        record = read_record(final)
+        if record is None or record.get("input_identities") != identities:
             return False
         check_sizes(final)
     return True
+
+
+def _identity(folder: Path) -> str:
+    """Of a finished stage: a new one each time it, or anything it is made from, was forced."""
+    with _damage_reported():
+        record = read_record(folder)
+    assert record is not None, f"{folder} is not finished"
+    return str(record["identity"])
+
+
+def _check_seals(stages: Sequence[Stage]) -> None:
+    """Whatever is made from references says so: an assertion about the graph."""
+    open_stages = {stage.name for stage in stages if stage.reads_references}
+    silent = stages_that_see_references(stages) - open_stages
+    assert not silent, f"stages {sorted(silent)} see references and do not declare it"
 
 
 def _check_external_files(stage: Stage, material: Mapping[str, object]) -> None:
@@ -182,8 +216,10 @@ def _run_one(
     final: Path,
     folders: Mapping[str, Path],
     material: Mapping[str, object],
+    *,
+    nonce: str,
 ) -> None:
-    """Run a stage in its partial folder and publish it."""
+    """Run a stage in its partial folder and publish it; a nonce makes its identity a new one."""
     partial = _partial(final)
     if partial.exists() and not stage.resumable:
         shutil.rmtree(partial)
@@ -191,7 +227,7 @@ def _run_one(
     context = StageContext(
         stage=stage.name,
         out=partial,
-        config=visible_config(config, stage.config_keys),
+        config=visible_config(config, stage.config_keys, hidden=stage.hidden),
         seed=int(config.seed),
         artifacts={
             stage.stands_for.get(name, name): Artifact(name, folders[name], stage.reads_references)
@@ -215,13 +251,16 @@ def _run_one(
                 f"stage {stage.name}: {type(error).__name__}: {error}{_space_hint(partial)} "
                 f"(traceback in {partial / LOG})"
             ) from error
+    outputs = describe_outputs(partial)
+    identity = json.dumps([outputs, material["input_identities"], nonce], sort_keys=True)
     record = {
         **material,
+        "identity": hashlib.sha256(identity.encode()).hexdigest()[:16],
         "wall_s": round(time.monotonic() - started, 3),
         "peak_rss_mb": peak_rss_mb(),
         "versions": versions(),
         "reads_references": stage.reads_references,
-        "outputs": describe_outputs(partial),
+        "outputs": outputs,
     }
     publish(partial, final, record)
 

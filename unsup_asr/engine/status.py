@@ -26,20 +26,36 @@ class StageStatus:
 def status(stages: Sequence[Stage], config: DictConfig, root: Path) -> list[StageStatus]:
     """One row a stage, in the order of the graph. Looks at sizes, does not read payloads."""
     described = stage_keys(stages, config, root)
-    return [
-        StageStatus(
-            stage.name, *_state(root, described[stage.name]), str(described[stage.name]["key"])
-        )
-        for stage in stages
-    ]
+    rows: dict[str, StageStatus] = {}
+    identities: dict[str, object] = {}  # of stages that are done
+    for stage in stages:
+        material = described[stage.name]
+        inputs = {name: identities.get(name) for name in stage.inputs}
+        state, reason = _state(root, material, inputs)
+        if state == "done":
+            final = root / stage.name / str(material["key"])
+            identities[stage.name] = (read_record(final) or {}).get("identity")
+        rows[stage.name] = StageStatus(stage.name, state, reason, str(material["key"]))
+    return list(rows.values())
 
 
-def _state(root: Path, material: Mapping[str, object]) -> tuple[str, str]:
+def _state(
+    root: Path, material: Mapping[str, object], inputs: Mapping[str, object]
+) -> tuple[str, str]:
+    """`inputs` has the identities of inputs that are done, None for the others."""
     final = root / str(material["stage"]) / str(material["key"])
     try:
-        if read_record(final) is not None:
+        record = read_record(final)
+        if record is not None:
             check_sizes(final)
-            return "done", ""
+            made_from = _mapping(record.get("input_identities"))
+            again = [name for name, now in inputs.items() if made_from.get(name) != now]
+            if not again:
+                return "done", ""
+            waiting = [name for name in again if inputs[name] is None]
+            if waiting:
+                return "stale", f"input {waiting[0]} is to be made first"
+            return "stale", "; ".join(f"input {name} was made again" for name in again)
         latest = read_record(root / "latest" / str(material["stage"]))
     except DamagedArtifactError as error:
         return "damaged", str(error)

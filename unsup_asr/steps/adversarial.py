@@ -17,9 +17,6 @@ from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Clusterer, LanguageModelScorer
 from unsup_asr.scoring.criterion import weighted_perplexity
-from unsup_asr.speech.runs import merge_repeats
-from unsup_asr.steps.conditions import silence_id
-from unsup_asr.steps.criterion import text_perplexity
 from unsup_asr.steps.inputs import open_split, text_ids
 from unsup_asr.steps.segment_output import write_segment_hypotheses, write_segment_posteriors
 from unsup_asr.types import SPLITS, Float32Array, Int32Array
@@ -67,10 +64,10 @@ def run_gan(context: StageContext) -> None:
         wrote, [c["lm_perplexity"] for c in criteria], vocabulary_size=len(inventory)
     )
     chosen = choices[population.rule]
-    heard = criteria[chosen]["weighted_lm_perplexity"]
-    findings = _findings(context, members, wrote, chosen, text, inventory, perplexity=heard)
-    for finding in findings:
-        log.warning("gan: %s", finding)
+    for number, transcripts in enumerate(wrote):
+        with RaggedWriter(context.out / "wrote" / str(number), dtype="int32") as writer:
+            for utterance_id, phones in zip(inputs["train"].ids, transcripts, strict=True):
+                writer.append(utterance_id, phones)
     report = {
         "differences": population.differences(trainer),
         "members": [
@@ -85,13 +82,12 @@ def run_gan(context: StageContext) -> None:
         "choices": choices,
         "rule": population.rule,
         "chosen": chosen,
-        "findings": findings,
         "validate_every": trainer.validate_every,
     }
     (context.out / "gan.json").write_text(json.dumps(report), "utf-8")
     members[chosen].save(context.out)
     posteriors = [
-        {split: _of_segments(member, rows) for split, rows in inputs.items()} for member in members
+        {split: of_segments(member, rows) for split, rows in inputs.items()} for member in members
     ]
     if len(members) > 1:
         for number, of_split in enumerate(posteriors):
@@ -167,36 +163,7 @@ def _auxiliary_classes(context: StageContext, options: DictConfig) -> RaggedArra
     )
 
 
-def _findings(
-    context: StageContext,
-    members: Sequence[Any],
-    wrote: Sequence[Sequence[Int32Array]],
-    chosen: int,
-    text: Sequence[Int32Array],
-    inventory: Sequence[str],
-    *,
-    perplexity: float,
-) -> list[str]:
-    """Why the chosen member may have failed, and whether choosing meant anything.
-
-    `perplexity` is the weighted one of what the chosen member wrote.
-    """
-    diagnosis = instantiate(context.config.gan.diagnosis)
-    found = [
-        *diagnosis.perplexities({"gan": perplexity}, of_text=text_perplexity(context)),
-        *diagnosis.findings(
-            wrote[chosen],
-            [merge_repeats(sentence) for sentence in text],
-            members[chosen].history,
-            num_phones=len(inventory),
-            silence=silence_id(inventory),
-        ),
-        *diagnosis.members(wrote),
-    ]
-    return [finding.message for finding in found]
-
-
-def _of_segments(generator: Any, rows: RaggedArray) -> dict[str, Float32Array]:
+def of_segments(generator: Any, rows: RaggedArray) -> dict[str, Float32Array]:
     """Posteriors (S, V) of each utterance; a generator with stride repeats its outputs."""
     found = {i: generator.posteriors(np.array(rows[i])) for i in rows}
     return {

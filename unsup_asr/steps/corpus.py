@@ -1,4 +1,4 @@
-"""Stage `corpus`: what the user gives, as manifests and text."""
+"""Stages `corpus` and `references`: what the user gives, and what was said, which is sealed."""
 
 from __future__ import annotations
 
@@ -7,5 +7,11 @@ from unsup_asr.engine.stages import StageContext
 
 
 def run_corpus(context: StageContext) -> None:
-    """Write manifests, unpaired text and (sealed) references."""
+    """Write manifests and unpaired text."""
     instantiate(context.config.corpus).build(context.out)
+
+
+def run_references(context: StageContext) -> None:
+    """Write what was said in the utterances of the manifests."""
+    manifests = context.input("corpus").file("corpus.json").parent
+    instantiate(context.config.corpus).build_references(context.out, manifests)

@@ -1,56 +1,101 @@
-"""Why a run may have failed, by signs that need no references."""
+"""Stage `diagnosis`: why a run may have failed, by signs that need no references."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Sequence
+
+import numpy as np
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.hypotheses import read_hypotheses
 from unsup_asr.formats.phone_text import phone_ids, read_inventory
-from unsup_asr.steps.conditions import (
-    silence_id,
-)
-from unsup_asr.steps.criterion import read_criterion, text_perplexity
+from unsup_asr.speech.runs import merge_repeats
+from unsup_asr.steps.conditions import silence_id
+from unsup_asr.steps.criterion import measured_text, read_criterion, text_perplexity
+from unsup_asr.steps.inputs import open_split, text_ids
+from unsup_asr.types import Int32Array
+
+log = logging.getLogger(__name__)
+
+FOUND = "diagnosis.json"
 
 
-def diagnose(
-    context: StageContext,
-    final: str,
-    text: Sequence[Sequence[str]],
-    recognised: Sequence[Sequence[str]],
-    chosen: Collection[str],
-) -> tuple[str, ...]:
-    """Why the run may have failed, by signs that need no references; causes first.
+def run_diagnosis(context: StageContext, *, realigned: Sequence[str]) -> None:
+    """Write the messages of what looks wrong, causes first; warn of the first.
 
     A network learns wrong labels well, so a model with a low criterion proves little: what the
     acoustics alone heard in the last realignment counts too. What is wrong with matching and the
-    game counts where the run went on with it (`chosen`), or failed.
+    game counts where the run went on with it, or failed.
     """
-    inventory = read_inventory(context.input("text").file("inventory.json"))
-    diagnosis = instantiate(context.config.gan.diagnosis)
+    chosen = {
+        json.loads(context.input(name).file("choice.json").read_text("utf-8"))["chosen"]
+        for name in ("choice", "model")
+        if name in context.artifacts
+    }
+    model = context.input("model").file("choice.json")
+    final = str(json.loads(model.read_text("utf-8"))["chosen"])
     of_text = text_perplexity(context)
-
-    def does_not_read_like_text(*stages: str) -> list[str]:
-        heard = {stage: read_criterion(context.input(stage)) for stage in stages}
-        return [found.message for found in diagnosis.perplexities(heard, of_text=of_text)]
-
-    realigned = [name for name in context.artifacts if name.startswith(("realign_", "hmm_"))]
-    of_end = does_not_read_like_text(*realigned[-1:], final)
-    of_end += [
-        found.message
-        for found in diagnosis.findings(
-            [phone_ids(phones, inventory) for phones in recognised],
-            [phone_ids(phones, inventory) for phones in text],
-            [],
-            num_phones=len(inventory),
-            silence=silence_id(inventory),
-        )
-    ]
+    of_end = _does_not_read_like_text(context, [*realigned, final], of_text)
+    of_end += _of_model(context, final)
     of_start: list[str] = []
     if "matching" in context.artifacts and (of_end or "matching" in chosen):
-        of_start += does_not_read_like_text("matching")
+        of_start += _does_not_read_like_text(context, ["matching"], of_text)
     if "gan" in context.artifacts and (of_end or "gan" in chosen):
-        game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
-        of_start += [f"in the game, {message}" for message in game["findings"]]
-    return (*of_start, *of_end)
+        of_start += [f"in the game, {message}" for message in findings_of_game(context, of_text)]
+    messages = [*of_start, *of_end]
+    if messages:
+        signs = f"{len(messages)} signs" if len(messages) > 1 else "a sign"
+        log.warning("%s that this run may have failed, the first: %s", signs, messages[0])
+    (context.out / FOUND).write_text(json.dumps(messages, ensure_ascii=False, indent=1), "utf-8")
+
+
+def _does_not_read_like_text(
+    context: StageContext, stages: Sequence[str], of_text: float
+) -> list[str]:
+    diagnosis = instantiate(context.config.gan.diagnosis)
+    heard = {stage: read_criterion(context.input(stage)) for stage in stages}
+    return [found.message for found in diagnosis.perplexities(heard, of_text=of_text)]
+
+
+def _of_model(context: StageContext, final: str) -> list[str]:
+    """What looks wrong with the final system's phones of the training audio."""
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    recognised = read_hypotheses(context.input(final).file("hypotheses/train.tsv"))
+    findings = instantiate(context.config.gan.diagnosis).findings(
+        [phone_ids(h.phones, inventory) for h in recognised],
+        [phone_ids(phones, inventory) for phones in measured_text(context)],
+        [],
+        num_phones=len(inventory),
+        silence=silence_id(inventory),
+    )
+    return [found.message for found in findings]
+
+
+def findings_of_game(context: StageContext, of_text: float) -> list[str]:
+    """Why the chosen member may have failed, and whether choosing it meant anything."""
+    diagnosis = instantiate(context.config.gan.diagnosis)
+    text, inventory = text_ids(context)
+    game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
+    wrote = [_wrote(context, number) for number in range(len(game["members"]))]
+    findings = [
+        *diagnosis.findings(
+            wrote[game["chosen"]],
+            [merge_repeats(sentence) for sentence in text],
+            game["members"][game["chosen"]]["history"],
+            num_phones=len(inventory),
+            silence=silence_id(inventory),
+        ),
+        *diagnosis.members(wrote),
+    ]
+    unlike_text = _does_not_read_like_text(context, ["gan"], of_text)
+    return [*unlike_text, *(found.message for found in findings)]
+
+
+def _wrote(context: StageContext, member: int) -> list[Int32Array]:
+    """Phones that a member wrote for the training audio, by utterance."""
+    return [
+        np.array(phones) for phones in open_split(context, "gan", "wrote", str(member)).values()
+    ]

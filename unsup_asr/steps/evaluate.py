@@ -41,7 +41,7 @@ from unsup_asr.steps.conditions import (
 )
 from unsup_asr.steps.criterion import measured_text, read_criterion
 from unsup_asr.steps.curves import training_curves
-from unsup_asr.steps.diagnose import diagnose
+from unsup_asr.steps.diagnose import FOUND
 from unsup_asr.steps.references import read_references
 from unsup_asr.steps.word_scoring import score_words
 from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
@@ -110,7 +110,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
             for r in references[:_SHOWN_TRANSCRIPTS]
         ),
         confusion=confusions(references, hypotheses[final]),
-        diagnosis=diagnose(context, final, flat, [h.phones for h in recognised], chosen),
+        diagnosis=tuple(json.loads(context.input("diagnosis").file(FOUND).read_text("utf-8"))),
         population=_population(context, references),
         layer_weights=_layer_weights(context),
         iterations=iterations_of(context, rows, references),

@@ -32,16 +32,8 @@ log = logging.getLogger(__name__)
 
 
 def run_hmm(context: StageContext) -> None:
-    """Rounds of training and decoding; writes the model, `labels`, `boundaries`, hypotheses.
-
-    ValueError without at least one round.
-    """
+    """Rounds of training and decoding; writes the model, `labels`, `boundaries`, hypotheses."""
     options = context.config.realign
-    if options.num_rounds < 1:
-        raise ValueError(
-            f"realign.num_rounds is {options.num_rounds}; expected at least one round of training "
-            "and decoding"
-        )
     training: HMMTraining = instantiate(options.training)
     inventory = read_inventory(context.input("text").file("inventory.json"))
     recogniser = _Recogniser.of(context, inventory)

@@ -35,4 +35,5 @@ def frame_timing(context: StageContext) -> FrameTiming:
 
 def decoder_file(context: StageContext, name: str) -> Path:
     """Where a file that decoders read lies: an n-gram model, or the lexicon."""
-    return context.input("language_model" if name.endswith(".arpa") else "text").file(name)
+    stage = {"phones.arpa": "language_model", "words.arpa": "word_model"}.get(name, "text")
+    return context.input(stage).file(name)

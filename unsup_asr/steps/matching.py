@@ -9,6 +9,7 @@ import numpy as np
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.hypotheses import read_hypotheses, write_hypotheses
 from unsup_asr.formats.ragged import RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Matcher
@@ -59,7 +60,7 @@ def run_matching(context: StageContext, *, units: str) -> None:
 
 
 def run_choice(context: StageContext) -> None:
-    """Of matching and GAN, the labels with the lower unsupervised criterion go on."""
+    """Of matching and GAN, labels and hypotheses of the lower unsupervised criterion go on."""
     scores = {name: read_criterion(context.input(name)) for name in ("matching", "gan")}
     chosen = min(scores, key=lambda name: scores[name])
     log.info("chosen %s by the unsupervised criterion: %s", chosen, scores)
@@ -67,6 +68,8 @@ def run_choice(context: StageContext) -> None:
     with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
         for utterance_id in labels:
             writer.append(utterance_id, labels[utterance_id])
+    hypotheses = read_hypotheses(context.input(chosen).file("hypotheses/train.tsv"))
+    write_hypotheses(context.out / "hypotheses" / "train.tsv", hypotheses)
     (context.out / "choice.json").write_text(
         json.dumps({"chosen": chosen, "criteria": scores}), "utf-8"
     )

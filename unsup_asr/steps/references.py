@@ -18,13 +18,13 @@ log = logging.getLogger(__name__)
 def read_references(context: StageContext, split: str) -> list[Transcript]:
     """Phones of a split: given as phones, or as words that the text's front end phonemizes."""
     front_end = instantiate(context.config.text.front_end)
-    corpus = context.input("corpus")
-    if corpus.has(f"references/{split}.tsv"):
+    given = context.input("references")
+    if given.has(f"references/{split}.tsv"):
         return [
             replace(reference, phones=front_end.fold_phones(reference.phones))
-            for reference in read_transcripts(corpus.file(f"references/{split}.tsv"))
+            for reference in read_transcripts(given.file(f"references/{split}.tsv"))
         ]
-    words = read_words(corpus.file(f"references/{split}.words.tsv"))
+    words = read_words(given.file(f"references/{split}.words.tsv"))
     phones = front_end.phonemize_references(words)
     return [Transcript(utterance_id, phones[utterance_id]) for utterance_id in words]
 

@@ -1,4 +1,4 @@
-"""Stages `text` and `language_model`: the unpaired text in phones, and its n-gram models."""
+"""Stages `text`, `language_model` and `word_model`: the unpaired text in phones, n-grams of it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ def run_text(context: StageContext) -> None:
 
 
 def run_language_model(context: StageContext) -> None:
-    """Estimate the n-gram models of the text: of its phones, of its words."""
+    """Estimate the n-gram model of the text's phones."""
     sentences = read_phone_sentences(context.input("text").file("phones.txt"))
-    options = context.config.language_model
     flat = ([phone for word in sentence for phone in word] for sentence in sentences)
-    instantiate(options.estimator).estimate_to(context.out / "phones.arpa", flat)
+    estimator = instantiate(context.config.language_model.estimator)
+    estimator.estimate_to(context.out / "phones.arpa", flat)
+
+
+def run_word_model(context: StageContext) -> None:
+    """Estimate the n-gram model of the text's words."""
     lines = context.input("text").file("words.txt").read_text("utf-8").splitlines()
     words = (line.split() for line in lines)
-    instantiate(options.word_estimator).estimate_to(context.out / "words.arpa", words)
+    estimator = instantiate(context.config.language_model.word_estimator)
+    estimator.estimate_to(context.out / "words.arpa", words)

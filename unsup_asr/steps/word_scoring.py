@@ -23,8 +23,8 @@ def score_words(context: StageContext) -> WordResults | None:
 
     None where the run decoded no words, or references are phones alone.
     """
-    corpus = context.input("corpus")
-    if "words" not in context.artifacts or not corpus.has("references/test.words.tsv"):
+    given = context.input("references")
+    if "words" not in context.artifacts or not given.has("references/test.words.tsv"):
         return None
     said = {split: _references(context, split) for split in ("test", "dev")}
     found = {split: _recognised(context, "words", split) for split in said}
@@ -70,7 +70,7 @@ def _tuning(context: StageContext, said: _Words) -> tuple[tuple[TunedWeights, ..
 def _references(context: StageContext, split: str) -> _Words:
     """Words as the text has them: lower case, without punctuation."""
     front_end = instantiate(context.config.text.front_end)
-    path = context.input("corpus").file(f"references/{split}.words.tsv")
+    path = context.input("references").file(f"references/{split}.words.tsv")
     return {i: front_end.normalize_words(words) for i, words in read_words(path).items()}
 
 

@@ -44,18 +44,24 @@ def folder_corpus(data: Path, **options: object) -> FolderCorpus:
     return FolderCorpus(**(chosen | options))  # type: ignore[arg-type]
 
 
+def build(corpus: FolderCorpus, out: Path) -> None:
+    """The corpus, and what was said in it."""
+    corpus.build(out)
+    corpus.build_references(out, out)
+
+
 def manifests(out: Path) -> dict[str, list[Utterance]]:
     return {split: read_manifest(out / f"{split}.jsonl") for split in SPLITS}
 
 
 def test_a_folder_becomes_three_splits_without_a_shared_speaker(data: Path, tmp_path: Path):
     out = tmp_path / "out"
-    folder_corpus(data).build(out)
+    build(folder_corpus(data), out)
     splits = manifests(out)
     speakers = [{u.speaker for u in splits[split]} for split in SPLITS]
     assert [len(splits[split]) for split in SPLITS] == [16, 2, 2]
     assert sum(map(len, speakers)) == len(set.union(*speakers)) == 10
-    assert speakers[0] < {f"voice{i}" for i in range(10)}
+    assert speakers[0] < {f"s{i}" for i in range(10)}
     assert (out / "text.txt").read_text("utf-8") == "some text\nmore text\n"
     for split in SPLITS:
         words = read_words(out / "references" / f"{split}.words.tsv")
@@ -67,7 +73,7 @@ def test_a_folder_becomes_three_splits_without_a_shared_speaker(data: Path, tmp_
 
 
 def test_references_as_phones_are_written_as_phones(data: Path, tmp_path: Path):
-    folder_corpus(data, reference_kind="phones").build(tmp_path / "out")
+    build(folder_corpus(data, reference_kind="phones"), tmp_path / "out")
     transcripts = read_transcripts(tmp_path / "out" / "references" / "test.tsv")
     assert {t.phones for t in transcripts} == {("h", "ə", "l", "oʊ")}
 
@@ -109,16 +115,96 @@ def test_a_single_speaker_is_split_by_utterance_with_a_warning(
     assert [len(split) for split in manifests(tmp_path / "out").values()] == [3, 1, 1]
 
 
-def test_unreferenced_utterances_train_when_allowed(data: Path, tmp_path: Path):
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.iterdir() if p.is_file()
+    }
+
+
+def test_references_decide_nothing_of_manifests_and_text(data: Path, tmp_path: Path):
+    table = (data / "references.tsv").read_text("utf-8").splitlines()
+    folder_corpus(data, references=None).build(tmp_path / "without")
+    folder_corpus(data).build(tmp_path / "with")
+    (data / "references.tsv").write_text("\n".join(table[:7]) + "\n", "utf-8")
+    folder_corpus(data).build(tmp_path / "few")
+    assert (
+        contents(tmp_path / "without") == contents(tmp_path / "with") == contents(tmp_path / "few")
+    )
+
+
+def test_unreferenced_utterances_are_heard_and_not_scored_when_allowed(data: Path, tmp_path: Path):
     lines = (data / "references.tsv").read_text("utf-8").splitlines()
-    (data / "references.tsv").write_text("\n".join(lines[:7]) + "\n", "utf-8")
-    with pytest.raises(ValueError, match=r"14 of 20 utterances have no reference.*'u3a'"):
-        folder_corpus(data).build(tmp_path / "out")
-    folder_corpus(data, allow_unreferenced=True, dev_fraction=0.2).build(tmp_path / "out")
-    splits = manifests(tmp_path / "out")
-    assert {u.id[:2] for split in ("dev", "test") for u in splits[split]} <= {"u0", "u1", "u2"}
-    assert len(splits["train"]) == 14
-    assert len(splits["dev"]) == 4
+    (data / "references.tsv").write_text("\n".join(lines[:15]) + "\n", "utf-8")
+    with pytest.raises(ValueError, match=r"6 of 20 utterances have no reference.*'u7a'"):
+        build(folder_corpus(data), tmp_path / "out")
+    (tmp_path / "out").mkdir(exist_ok=True)
+    build(folder_corpus(data, allow_unreferenced=True, test_fraction=0.6), tmp_path / "out")
+    heard = {u.id for u in manifests(tmp_path / "out")["test"]}
+    scored = read_words(tmp_path / "out" / "references" / "test.words.tsv")
+    assert set(scored) == {i for i in heard if int(i[1]) < 7} != heard
+
+
+def test_a_test_split_without_any_reference_cannot_be_scored(data: Path, tmp_path: Path):
+    corpus = folder_corpus(data, allow_unreferenced=True)
+    corpus.build(tmp_path / "out")
+    test = {u.id for u in manifests(tmp_path / "out")["test"]}
+    lines = (data / "references.tsv").read_text("utf-8").splitlines()
+    kept = [line for line in lines if line.split("\t")[0] not in test]
+    (data / "references.tsv").write_text("\n".join(kept) + "\n", "utf-8")
+    with pytest.raises(ValueError, match="none of the 2 utterances of test has a reference"):
+        corpus.build_references(tmp_path / "out", tmp_path / "out")
+
+
+def speakers_of(corpus: FolderCorpus, out: Path) -> dict[str, str]:
+    corpus.build(out)
+    return {u.id: u.speaker for split in manifests(out).values() for u in split}
+
+
+def test_the_speaker_is_the_first_folder_below_audio_whatever_lies_deeper(
+    data: Path, tmp_path: Path
+):
+    for speaker in ("alice", "bob", "carol"):
+        for day in ("day1", "day2"):
+            record(tmp_path / "deep" / speaker / day / f"{speaker}{day}.wav")
+    corpus = folder_corpus(data, references=None, audio=str(tmp_path / "deep"))
+    found = speakers_of(corpus, tmp_path / "out")
+    assert found == {f"{s}day{d}": s for s in ("alice", "bob", "carol") for d in (1, 2)}
+    summary = json.loads((tmp_path / "out" / "corpus.json").read_text("utf-8"))
+    assert summary["speakers_from"].startswith("the first folder below")
+
+
+def test_the_speaker_can_stand_in_the_path_or_in_a_table(data: Path, tmp_path: Path):
+    pattern = folder_corpus(data, references=None, speaker_pattern=r"s(\d)/")
+    assert set(speakers_of(pattern, tmp_path / "a").values()) == {str(i) for i in range(10)}
+    table = folder_corpus(data, references=None, speakers=str(data / "references.tsv"))
+    assert speakers_of(table, tmp_path / "b")["u3a"] == "voice3"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"speaker_pattern": "x(y)"},
+            r"finds no speaker in 20 of 20 paths \(first: 's0/u0a.wav'\)",
+        ),
+        ({"speaker_pattern": "s"}, "has 0 groups; expected one"),
+        ({"speaker_pattern": "("}, "speaker_pattern '\\('"),
+        ({"speakers": "none.tsv"}, r"none\.tsv: no such file"),
+        ({"speakers": "a", "speaker_pattern": "(b)"}, "expected one of them at most"),
+    ],
+)
+def test_speakers_that_cannot_be_found_are_an_error(data: Path, options: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        folder_corpus(data, references=None, **options).build(data / "out")
+
+
+def test_a_table_of_speakers_that_lacks_some_or_contradicts_itself_is_an_error(data: Path):
+    (data / "s.tsv").write_text("utterance_id\tspeaker\nu0a\tx\n", "utf-8")
+    with pytest.raises(ValueError, match=r"s\.tsv: 19 of 20 utterances have no speaker"):
+        folder_corpus(data, speakers=str(data / "s.tsv")).build(data / "out")
+    (data / "s.tsv").write_text("utterance_id\tspeaker\nu0a\tx\nu0a\ty\n", "utf-8")
+    with pytest.raises(ValueError, match=r"s\.tsv:3: utterance 'u0a' has the speaker 'y', before"):
+        folder_corpus(data, speakers=str(data / "s.tsv")).build(data / "out")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +220,7 @@ def test_unreferenced_utterances_train_when_allowed(data: Path, tmp_path: Path):
 )
 def test_impossible_options_are_refused(data: Path, options: dict, message: str):
     with pytest.raises(ValueError, match=message):
-        folder_corpus(data, **options).build(data / "out")
+        build(folder_corpus(data, **options), data / "out")
 
 
 def test_a_folder_without_audio_is_refused(data: Path):
@@ -194,7 +280,7 @@ def test_references_for_unknown_utterances_are_refused(data: Path):
     with (data / "references.tsv").open("a") as file:
         file.write("ghost\tv\thello\th\n")
     with pytest.raises(ValueError, match=r"1 of 21 references.*'ghost'"):
-        folder_corpus(data).build(data / "out")
+        build(folder_corpus(data), data / "out")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +306,6 @@ def test_two_utterances_are_too_few_for_three_splits():
     with pytest.raises(ValueError, match="2 utterances"):
         split_by_speaker(
             utterances,
-            scorable_ids={"a", "b"},
             dev_fraction=0.1,
             test_fraction=0.1,
             seed=0,

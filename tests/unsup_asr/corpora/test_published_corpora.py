@@ -51,6 +51,7 @@ def common_voice(tmp_path: Path) -> Path:
 def build(corpus: LibriSpeechCorpus | MlsCorpus | CommonVoiceCorpus, out: Path) -> dict:
     out.mkdir(parents=True, exist_ok=True)
     corpus.build(out)
+    corpus.build_references(out, out)
     return json.loads((out / "corpus.json").read_text("utf-8"))
 
 

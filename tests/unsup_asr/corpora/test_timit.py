@@ -33,7 +33,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(root: Path, out: Path, **options: object) -> dict:
     out.mkdir(parents=True, exist_ok=True)
-    TimitCorpus(root=str(root), allow_incomplete=True, **options).build(out)  # type: ignore[arg-type]
+    corpus = TimitCorpus(root=str(root), allow_incomplete=True, **options)  # type: ignore[arg-type]
+    corpus.build(out)
+    corpus.build_references(out, out)
     return json.loads((out / "corpus.json").read_text("utf-8"))
 
 

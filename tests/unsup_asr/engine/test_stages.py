@@ -142,12 +142,18 @@ def test_unknown_stages_are_named_with_the_known_ones(tmp_path: Path) -> None:
         run_stages(graph([]), config(), tmp_path, until="text", force=["join"])
 
 
-def test_force_runs_a_finished_stage_again(tmp_path: Path) -> None:
+def test_a_forced_stage_runs_again_and_so_does_all_that_was_made_from_it(tmp_path: Path) -> None:
     ran: list[str] = []
     run_stages(graph(ran), config(), tmp_path)
     ran.clear()
-    run_stages(graph(ran), config(), tmp_path, force=["text"])
+    assert states(ran, config(), tmp_path)["join"] == ("done", "")
+    run_stages(graph(ran), config(), tmp_path, until="text", force=["text"])
     assert ran == ["text"]
+    assert states(ran, config(), tmp_path)["text"] == ("done", "")
+    assert states(ran, config(), tmp_path)["join"] == ("stale", "input text was made again")
+    run_stages(graph(ran), config(), tmp_path)
+    assert ran == ["text", "join"]
+    assert {state for state, _ in states(ran, config(), tmp_path).values()} == {"done"}
 
 
 def test_a_stage_sees_its_own_config_and_no_other(tmp_path: Path) -> None:
