@@ -22,18 +22,30 @@ from unsup_asr.steps.matching import run_choice, run_matching
 from unsup_asr.steps.model import run_model
 from unsup_asr.steps.realign import run_realign
 from unsup_asr.steps.representations import run_representations
+from unsup_asr.steps.segment_output import run_segments_lm
 from unsup_asr.steps.spoken import run_spoken_model, run_spoken_text
 from unsup_asr.steps.superb import run_superb
 from unsup_asr.steps.text import run_language_model, run_text, run_word_model
 from unsup_asr.steps.units import run_segments, run_units, run_units_again
 from unsup_asr.steps.upstream_features import run_upstream_features
-from unsup_asr.steps.words import run_supervised_words, run_words
+from unsup_asr.steps.words import run_lexicon, run_supervised_words, run_words
 
 SUPERVISED = ("supervised", "superb")  # these learn from references, and go only into `evaluate`
 SCORER = "language_model.scorer"  # of the unsupervised criterion
+_TRAINING = ("self_training.training", "self_training.decoder", SCORER)
+_UPSTREAM_FEATURES = tuple(
+    f"features.{name}"
+    for name in ("upstream", "boundary_upstream", "layer", "silence", "projection")
+)
+_SEGMENTS = tuple(
+    f"segmentation.{name}" for name in ("segmenter", "segments_per_phone", "adjacent_pooling")
+)
+_UNITS = tuple(f"segmentation.{name}" for name in ("pooling", "adjacent_pooling", "clusterer"))
+_UNITS = tuple(f"segmentation.{name}" for name in ("pooling", "adjacent_pooling", "clusterer"))
+_GAME = ("gan.start", "gan.frames", "gan.trainer", "gan.population", "gan.auxiliary_clusterer")
 _SPOKEN = ("features", "text", "language_model")
 _SYSTEMS = ("matching", "gan", "realign_", "hmm_", "spoken_model", "self_training_", *SUPERVISED)
-_SEGMENT_LM = ("language_model.segment_decoder", "language_model.posterior_floor", SCORER)
+_OF_SEGMENTS = ("matching", "gan")
 
 
 def build_graph(config: DictConfig) -> list[Stage]:
@@ -98,13 +110,19 @@ def build_graph(config: DictConfig) -> list[Stage]:
             version=2,
         )
     )
-    words = ("words",) if config.words.decoder is not None else ()
-    if words:
-        stages.append(Stage("words", run_words, ("model", "features", "text"), ("words",)))
+    words: tuple[str, ...] = ()
+    if config.words.decoder is not None:
+        words = ("words",)
+        decoding = ("words.decoder", "words.tuning")
+        stages.append(Stage("lexicon", run_lexicon, ("text",), ("words.estimator",)))
+        inputs = ("model", "features", "text", "lexicon")
+        stages.append(Stage("words", run_words, inputs, decoding, version=2))
     stages.append(_diagnosis(stages, rounds))
+    systems = [stage.name for stage in stages if stage.name.startswith(_SYSTEMS)]
+    with_lm = [_decoded_segments(stage) for stage in stages if stage.name.startswith(_OF_SEGMENTS)]
+    stages += with_lm
     if not has_references(config):
         return stages
-    systems = [stage.name for stage in stages if stage.name.startswith(_SYSTEMS)]
     stages.append(
         Stage(
             "references",
@@ -143,8 +161,9 @@ def build_graph(config: DictConfig) -> list[Stage]:
             Stage(
                 "supervised_words",
                 run_supervised_words,
-                ("supervised", "words", "features", "text"),
+                ("supervised", "features", "text", "lexicon"),
                 ("words.decoder", "words.tuning"),
+                version=2,
                 reads_references=True,
             )
         )
@@ -157,7 +176,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
             (
                 *("corpus", "references", "features", "text"),
                 *sorted({"segments", "choice"} & given),
-                *("model", "diagnosis", *systems, *words),
+                *("model", "diagnosis", *systems, *(stage.name for stage in with_lm), *words),
             ),
             ("text", "recipe"),
             version=3,
@@ -167,7 +186,19 @@ def build_graph(config: DictConfig) -> list[Stage]:
     return stages
 
 
-_TRAINING = ("self_training.training", "self_training.decoder", SCORER)
+def _decoded_segments(system: Stage) -> Stage:
+    """Segments of matching or the game decoded with the phone language model: a row of the report.
+
+    The boundaries are those that the system itself was made on.
+    """
+    segments = next((i for i, name in system.stands_for.items() if name == "segments"), "segments")
+    return Stage(
+        f"{system.name}_lm",
+        partial(run_segments_lm, system=system.name),
+        (system.name, "features", segments, "text", "language_model"),
+        ("language_model.segment_decoder", "language_model.posterior_floor"),
+        stands_for={segments: "segments"},
+    )
 
 
 def _diagnosis(stages: Sequence[Stage], rounds: Sequence[str]) -> Stage:
@@ -193,12 +224,6 @@ def _layers(config: DictConfig) -> str:
     return "representations" if uses_representations(config) else "features"
 
 
-_UPSTREAM_FEATURES = tuple(
-    f"features.{name}"
-    for name in ("upstream", "boundary_upstream", "layer", "silence", "projection")
-)
-
-
 def _features(config: DictConfig) -> list[Stage]:
     """MFCC, or one of the layers that an upstream gives in one pass over the audio."""
     read = ("features.upstream", "features.boundary_upstream")
@@ -221,12 +246,6 @@ def _features(config: DictConfig) -> list[Stage]:
             upstreams=read,
         ),
     ]
-
-
-_SEGMENTS = tuple(
-    f"segmentation.{name}" for name in ("segmenter", "segments_per_phone", "adjacent_pooling")
-)
-_UNITS = tuple(f"segmentation.{name}" for name in ("pooling", "adjacent_pooling", "clusterer"))
 
 
 def _from_matching(config: DictConfig) -> list[Stage]:
@@ -257,9 +276,6 @@ def _from_matching(config: DictConfig) -> list[Stage]:
     return stages
 
 
-_GAME = ("gan.start", "gan.frames", "gan.trainer", "gan.population", "gan.auxiliary_clusterer")
-
-
 def _game(segments: str, suffix: str) -> list[Stage]:
     """Units of a stage's boundaries, matched and played; the better of the two goes on."""
     units, matching, gan = (f"{name}{suffix}" for name in ("units", "matching", "gan"))
@@ -277,7 +293,7 @@ def _game(segments: str, suffix: str) -> list[Stage]:
             matching,
             partial(run_matching, units="units"),
             matched,
-            ("matching", *_SEGMENT_LM),
+            ("matching", SCORER),
             version=3,
             stands_for=read_as,
         ),
@@ -285,7 +301,7 @@ def _game(segments: str, suffix: str) -> list[Stage]:
             gan,
             run_gan,
             ("features", segments, units, matching, "text", "language_model"),
-            (*_GAME, *_SEGMENT_LM),
+            (*_GAME, SCORER),
             version=3,
             resumable=True,
             stands_for=read_as,
@@ -355,7 +371,7 @@ def _matching_again(network_from: str) -> list[Stage]:
             "matching_2",
             partial(run_matching, units="units_2"),
             inputs,
-            ("matching", *_SEGMENT_LM),
+            ("matching", SCORER),
             version=3,
         ),
     ]

@@ -66,7 +66,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
     for name in systems:
         hypotheses[name] = read_hypotheses(context.input(name).file("hypotheses/test.tsv"))
         if name.startswith(("matching", "gan")):
-            with_lm = context.input(name).file("hypotheses_lm/test.tsv")
+            with_lm = context.input(f"{name}_lm").file("hypotheses/test.tsv")
             hypotheses[f"{name}+lm"] = read_hypotheses(with_lm)
     if "words" in context.artifacts:
         with_words = context.input("words").file("hypotheses/test.tsv")

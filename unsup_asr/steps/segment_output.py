@@ -28,8 +28,8 @@ def write_segment_posteriors(
 ) -> None:
     """What matching and the game end with, from phone posteriors (S, V) of every segment.
 
-    Writes `labels` (one a training frame) and hypotheses of the likeliest phones, `hypotheses_lm`
-    of the test split decoded with the phone language model, and the criterion.
+    Writes `labels` (one a training frame), hypotheses of the likeliest phones, the posteriors of
+    the test split, and the criterion.
     """
     inventory = read_inventory(context.input("text").file("inventory.json"))
     phones = {
@@ -42,7 +42,9 @@ def write_segment_posteriors(
     with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
         for utterance_id, ids in phones["train"].items():
             writer.append(utterance_id, np.repeat(ids, np.diff(np.array(boundaries[utterance_id]))))
-    write_decoded_segments(context, "test", posteriors["test"], inventory)
+    with RaggedWriter(context.out / "posteriors" / "test") as writer:
+        for utterance_id, posteriors_SV in posteriors["test"].items():
+            writer.append(utterance_id, posteriors_SV)
     run_criterion(
         context, [[inventory[p] for p in merge_repeats(ids)] for ids in phones["train"].values()]
     )
@@ -64,16 +66,13 @@ def write_segment_hypotheses(
     _write_timed(context, split, found, folder)
 
 
-def write_decoded_segments(
-    context: StageContext,
-    split: str,
-    posteriors: Mapping[str, Float32Array],
-    inventory: Sequence[str],
-) -> None:
-    """`hypotheses_lm/<split>.tsv`: segments' posteriors (S, V) with the phone language model.
+def run_segments_lm(context: StageContext, *, system: str) -> None:
+    """Stages `<system>_lm`: posteriors of the test split decoded with the phone language model.
 
     They are floored first: where a table is sure, it is often wrong.
     """
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    posteriors = open_split(context, system, "posteriors", "test")
     options = context.config.language_model
     arpa = context.input("language_model").file("phones.arpa")
     decoder: PhoneDecoder = instantiate(
@@ -86,7 +85,7 @@ def write_decoded_segments(
         utterance_id: (best.phones, np.array(best.start_frames, dtype=int))
         for utterance_id, (best, *_) in zip(posteriors, decoded, strict=True)
     }
-    _write_timed(context, split, found, "hypotheses_lm")
+    _write_timed(context, "test", found, "hypotheses")
 
 
 def _write_timed(

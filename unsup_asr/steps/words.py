@@ -1,14 +1,14 @@
-"""Stages `words` and `supervised_words`: what the final system, and the baseline, hear in words.
+"""Stages `lexicon`, `words` and `supervised_words`: what the final system and the baseline hear.
 
-Both read the text's lexicon and a model of the text's words, which lie in the folder `words` of
-stage `words`. That stage is also a model folder, for `transcribe --words`.
+Both read the text's lexicon and a model of the text's words, of stage `lexicon`. Stage `words` is
+also a model folder, for `transcribe --words`.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
@@ -28,35 +28,39 @@ TUNING = "tuning.json"
 _MODEL_FILES = ("model.json", "network.json", "network.safetensors", "inventory.json")
 
 
-def run_words(context: StageContext) -> None:
-    """Write the model of words, words and phones of dev and test, and a copy of the model."""
-    options = context.config.words
-    text, model = context.input("text"), context.input("model")
-    described = OmegaConf.create(json.loads(model.file("model.json").read_text("utf-8")))
-    assert isinstance(described, DictConfig)
-    for name in (*_MODEL_FILES, *decoder_files(described.decoder)):
-        (context.out / name).write_bytes(model.file(name).read_bytes())
+def run_lexicon(context: StageContext) -> None:
+    """Write what word decoders read: the text's lexicon and a model of its words."""
+    text = context.input("text")
     folder = context.out / WORDS_FOLDER
     folder.mkdir()
     (folder / "lexicon.tsv").write_bytes(text.file("lexicon.tsv").read_bytes())
     lines = text.file("words.txt").read_text("utf-8").split("\n")
     sentences = (line.split() for line in lines if line)
-    instantiate(options.estimator).estimate_to(folder / "words.arpa", sentences)
-    _decode(context, "model", folder, ("dev", "test"))
+    instantiate(context.config.words.estimator).estimate_to(folder / "words.arpa", sentences)
+
+
+def run_words(context: StageContext) -> None:
+    """Write words and phones of dev and test, beside a copy of the model and of the lexicon."""
+    model = context.input("model")
+    described = OmegaConf.create(json.loads(model.file("model.json").read_text("utf-8")))
+    assert isinstance(described, DictConfig)
+    for name in (*_MODEL_FILES, *decoder_files(described.decoder)):
+        (context.out / name).write_bytes(model.file(name).read_bytes())
+    shutil.copytree(context.input("lexicon").file(WORDS_FOLDER), context.out / WORDS_FOLDER)
+    _decode(context, "model", ("dev", "test"))
 
 
 def run_supervised_words(context: StageContext) -> None:
     """Words of the supervised baseline on test, by the same means."""
     (context.out / WORDS_FOLDER).mkdir()
-    _decode(context, "supervised", context.input("words").file(WORDS_FOLDER), ("test",))
+    _decode(context, "supervised", ("test",))
 
 
-def _decode(
-    context: StageContext, network_from: str, models: Path, splits: tuple[str, ...]
-) -> None:
+def _decode(context: StageContext, network_from: str, splits: tuple[str, ...]) -> None:
     """Tune; write the decoder's options, `words/<split>.tsv` and `hypotheses/<split>.tsv`, which
-    are the phones of the words. `models` holds the lexicon and the model of words.
+    are the phones of the words.
     """
+    models = context.input("lexicon").file(WORDS_FOLDER)
     network = load_network(context.input(network_from).file("network.json").parent)
     inventory = read_inventory(context.input("text").file("inventory.json"))
     symbols = [BLANK, *inventory]

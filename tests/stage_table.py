@@ -1,0 +1,115 @@
+"""Which stages a changed option runs again, read off the graph.
+
+`python -m tests.stage_table` writes docs/stages.md.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from unsup_asr.engine.config import load_recipe
+from unsup_asr.engine.keys import stage_keys
+from unsup_asr.pipeline import build_graph
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "stages.md"
+
+_FEW_ROUNDS = ("realign.num_rounds=2", "self_training.num_rounds=2")
+_FOLDER = ("folder", "corpus.audio=audio", "corpus.text=text.txt")
+# What is run, by name: the recipe and its options.
+SETUPS: dict[str, tuple[str, ...]] = {
+    "demo": ("demo", *_FEW_ROUNDS),
+    "recordings": (*_FOLDER, "corpus.references=said.tsv"),
+    "unscored recordings": _FOLDER,
+    "game and HMM": ("demo", "realign=hmm", "realign.num_iterations=2"),
+    "words in self-training": ("demo", *_FEW_ROUNDS, "self_training=words"),
+    "a layer of an upstream": (
+        *("demo", *_FEW_ROUNDS, "features=self_supervised", "features.layer=0"),
+        "features.upstream={_target_: unsup_asr.upstreams.kaldi_features.KaldiMFCC}",
+    ),
+}
+# For each setup, options to change.
+CHANGES: dict[str, tuple[str, ...]] = {
+    "demo": (
+        "realign.num_rounds=3",
+        "realign.num_rounds=0",
+        "self_training.num_rounds=3",
+        "self_training.first_round.epochs=3",
+        "self_training.training.epochs=3",
+        "segmentation.segments_per_phone=1.2",
+        "segmentation.clusterer.num_clusters=64",
+        "segmentation.posterior_weight=1.0",
+        "matching.duplicate_text=false",
+        "gan.trainer.updates=100",
+        "gan.diagnosis.min_usage=0.5",
+        "language_model.estimator.order=3",
+        "language_model.word_estimator.order=3",
+        "language_model.segment_decoder.beam=5",
+        "language_model.posterior_floor=0.1",
+        "words.estimator.order=2",
+        "words.decoder.beam=30",
+        "words.tuning=null",
+        "text.front_end.min_phone_count=5",
+        "superb=phoneme_recognition",
+        "runtime.num_threads=1",
+    ),
+    "recordings": (
+        "corpus.references=other.tsv",
+        "corpus.reference_kind=phones",
+        "corpus.references=null",
+        "corpus.audio=elsewhere",
+        "start.num_kept=10",
+        "start.training.epochs=3",
+        "start.spoken_text.num_voices=10",
+        "features.delta_weights=[1.0, 0.5, 0.5]",
+    ),
+    "unscored recordings": ("gan.diagnosis.min_usage=0.5", "corpus.allow_unreferenced=true"),
+    "game and HMM": ("realign.num_iterations=3", "realign.num_rounds=2"),
+    "words in self-training": ("language_model.word_estimator.order=3",),
+    "a layer of an upstream": (
+        "features.layer=1",
+        "features.runtime.batch_seconds=10.0",
+        "features.projection.num_components=8",
+    ),
+}
+
+
+def stages_again(setup: str, option: str) -> list[str]:
+    """Stages, in the order of the graph, that run when the option is changed after a whole run."""
+    recipe, *given = SETUPS[setup]
+    before, after = _keys(recipe, *given), _keys(recipe, *given, option)
+    return [stage for stage, key in after.items() if before.get(stage) != key]
+
+
+def page() -> str:
+    """docs/stages.md."""
+    lines = [
+        "# Which stages an option runs again",
+        "",
+        "A stage runs again when an option that it reads has changed, or a stage that it is made "
+        "from. Read off the graph by `python -m tests.stage_table`; a test keeps it true.",
+    ]
+    for setup, changes in CHANGES.items():
+        recipe, *given = SETUPS[setup]
+        stages = list(_keys(recipe, *given))
+        lines += ["", f"## {setup[0].upper()}{setup[1:]}", "", f"`{' '.join([recipe, *given])}`: "]
+        lines[-1] += f"{len(stages)} stages ({', '.join(stages)})."
+        lines += ["", "| option | stages that run again |", "|---|---|"]
+        for option in changes:
+            again = stages_again(setup, option)
+            lines.append(f"| `{option}` | {', '.join(again) or 'none'} |")
+    return "\n".join(lines) + "\n"
+
+
+@cache
+def _keys(recipe: str, *options: str) -> dict[str, object]:
+    config = load_recipe(str(ROOT / "recipes" / recipe), list(options))
+    with tempfile.TemporaryDirectory() as folder:
+        described = stage_keys(build_graph(config), config, Path(folder))
+    return {stage: material["key"] for stage, material in described.items()}
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
