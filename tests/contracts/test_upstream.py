@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,21 @@ class Padded(Sound):
         return super().encode(waves_BN, lengths_B + missing)
 
 
+@dataclass
+class Remembering(Sound):
+    """Keeps the lengths of a call where the next one finds them."""
+
+    _lengths_B: Tensor | None = None
+
+    def encode(self, waves_BN: Tensor, lengths_B: Tensor) -> UpstreamOutput:
+        self._lengths_B = lengths_B
+        time.sleep(0.001)
+        width = int(self._lengths_B.max())
+        missing = max(0, width - waves_BN.shape[1])
+        waves_BN = torch.nn.functional.pad(waves_BN[:, :width], (0, missing))
+        return super().encode(waves_BN, lengths_B)
+
+
 class Changing(Sound):
     """A fingerprint of the object, not of the weights."""
 
@@ -118,6 +134,7 @@ class Changing(Sound):
         (Dropping, "test_the_same_audio_gives_the_same_states"),
         (Dropping, "test_it_draws_no_random_numbers"),
         (Drawn, "test_a_new_upstream_gives_the_same_states"),
+        (Remembering, "test_threads_may_encode_at_once"),
         (InPlace, "test_it_leaves_its_input_alone_and_keeps_no_graph"),
         (Trained, "test_it_leaves_its_input_alone_and_keeps_no_graph"),
         (Inference, "test_it_leaves_its_input_alone_and_keeps_no_graph"),

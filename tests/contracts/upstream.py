@@ -9,6 +9,8 @@ Needs pytest, torch and unsup_asr alone: the file may be copied beside the tests
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import Tensor
@@ -80,6 +82,22 @@ class UpstreamContract:
         first, second = (_encoded(upstream, _waves(upstream)) for _ in range(2))
         for x, y in zip(first.layers_BTD, second.layers_BTD, strict=True):
             assert torch.equal(x, y), "two calls differ: dropout, dither, or a state kept"
+
+    def test_threads_may_encode_at_once(self, upstream: Upstream) -> None:
+        """Stages do so: nothing of one call may be kept where another call finds it."""
+        waves = [wave_N[: len(wave_N) - 160 * i] for i in range(4) for wave_N in _waves(upstream)]
+        alone = [_encoded(upstream, [wave_N]) for wave_N in waves]
+        before = torch.get_rng_state()
+        shared = self.make()  # which loads its weights in the threads too
+        with ThreadPoolExecutor(8) as pool:
+            at_once = list(pool.map(lambda wave_N: _encoded(shared, [wave_N]), 3 * waves))
+        assert torch.equal(torch.get_rng_state(), before), "torch's own generator has moved"
+        for i, (expected, found) in enumerate(zip(3 * alone, at_once, strict=True)):
+            assert torch.equal(found.lengths_B, expected.lengths_B), f"call {i}: other lengths"
+            for x, y in zip(found.layers_BTD, expected.layers_BTD, strict=True):
+                assert x.shape == y.shape, f"call {i}: {tuple(x.shape)}, alone {tuple(y.shape)}"
+                off = _distance(x, y)
+                assert off <= self.tolerance, f"call {i}: off by {off:.1e} beside other calls"
 
     def test_a_new_upstream_gives_the_same_states(self, upstream: Upstream) -> None:
         waves = _waves(upstream)

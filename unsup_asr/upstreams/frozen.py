@@ -8,6 +8,7 @@ them, so asking for its layers or its fingerprint is cheap.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,10 +19,13 @@ from torch import Tensor, nn
 from unsup_asr.protocols import UpstreamOutput
 from unsup_asr.types import Seconds
 from unsup_asr.upstreams.checkpoint import fingerprint
+from unsup_asr.upstreams.random_state import untouched_random_state
 from unsup_asr.upstreams.wave_batch import Framing, check_waves, padding_mask
 
 # Options that say where weights come from; what they are is in the files themselves.
 _WHERE = ("checkpoint", "model", "model_config", "revision", "trust_checkpoint")
+
+_LOADING = threading.Lock()  # several threads may be the first to encode
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -60,7 +64,7 @@ class FrozenUpstream:
             waves_BN.device.type, precision, enabled=precision is not torch.float32
         )
         # transformers before 5 draws numbers for its layer drop, though it drops none.
-        with torch.inference_mode(), mixed, torch.random.fork_rng(devices=[]):
+        with torch.inference_mode(), mixed, untouched_random_state():
             layers_BTD, frames_B = self._states(
                 self._loaded_on(waves_BN.device), waves_BN, lengths_B
             )
@@ -110,10 +114,11 @@ class FrozenUpstream:
         raise NotImplementedError
 
     def _loaded(self) -> nn.Module:
-        if self._network is None:
-            with torch.random.fork_rng(devices=[]):  # networks are drawn before they are loaded
-                self._network = self._load().eval().requires_grad_(False)
-        return self._network
+        with _LOADING:
+            if self._network is None:
+                with untouched_random_state():  # networks are drawn before they are loaded
+                    self._network = self._load().eval().requires_grad_(False)
+            return self._network
 
     def _loaded_on(self, device: torch.device) -> nn.Module:
         return self._loaded().to(device)

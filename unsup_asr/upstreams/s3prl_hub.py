@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import io
 import pickle
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -93,6 +94,9 @@ EXPERTS: Mapping[str, Expert] = {
     "s3prl_fbank": Expert("baseline", _KALDI, config="fbank.yaml"),
     "s3prl_mfcc": Expert("baseline", _KALDI, config="mfcc.yaml"),
 }
+
+
+_CALLING = threading.Lock()  # experts keep the states of a call until it ends
 
 
 @dataclass(kw_only=True)
@@ -207,10 +211,11 @@ class S3prlUpstream(FrozenUpstream):
     def _states(
         self, network: nn.Module, waves_BN: Tensor, lengths_B: Tensor
     ) -> tuple[list[Tensor], Tensor]:
-        by_wave = [
-            network([wave_N[:length]])["hidden_states"]
-            for wave_N, length in zip(waves_BN, lengths_B.tolist(), strict=True)
-        ]
+        with _CALLING:
+            by_wave = [
+                network([wave_N[:length]])["hidden_states"]
+                for wave_N, length in zip(waves_BN, lengths_B.tolist(), strict=True)
+            ]
         frames_B = torch.tensor([len(states[0][0]) for states in by_wave], device=waves_BN.device)
         layers = [
             pad_sequence([state_1TD[0] for state_1TD in layer], batch_first=True)
@@ -222,8 +227,9 @@ class S3prlUpstream(FrozenUpstream):
         """Layers and dims of what the expert makes of a second of noise."""
         if self._shape is None:
             wave_1N = 0.1 * torch.randn(1, self.sample_rate, generator=torch.Generator())
-            with torch.inference_mode():
-                states = self._loaded_on(wave_1N.device)([wave_1N[0]])["hidden_states"]
+            network = self._loaded_on(wave_1N.device)
+            with torch.inference_mode(), _CALLING:
+                states = network([wave_1N[0]])["hidden_states"]
             self._shape = len(states), states[0].shape[-1]
         return self._shape
 

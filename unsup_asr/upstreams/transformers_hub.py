@@ -24,7 +24,13 @@ from torch import Tensor, nn
 
 from unsup_asr.upstreams.checkpoint import first_line, optional_package
 from unsup_asr.upstreams.frozen import WaveTransformer
-from unsup_asr.upstreams.wave_batch import EachAtItsLength, Framing, normalise_waves
+from unsup_asr.upstreams.wave_batch import (
+    FRAMES,
+    SAMPLES,
+    EachAtItsLength,
+    Framing,
+    normalise_waves,
+)
 
 # Short names. Each is the checkpoint that its authors published.
 HUB_IDS: Mapping[str, str] = {
@@ -184,12 +190,12 @@ class TransformersUpstream(WaveTransformer):
         config = self._config
         if getattr(config, "feat_extract_norm", "layer") == "group":
             network.feature_extractor = EachAtItsLength(
-                _submodule(network, "feature_extractor"), output_time_axis=2
+                _submodule(network, "feature_extractor"), lengths=SAMPLES, output_time_axis=2
             )
         if config.model_type == "data2vec-audio" or getattr(config, "conv_pos_batch_norm", False):
             encoder = _submodule(network, "encoder")
             encoder.pos_conv_embed = EachAtItsLength(
-                _submodule(encoder, "pos_conv_embed"), output_time_axis=1
+                _submodule(encoder, "pos_conv_embed"), lengths=FRAMES, output_time_axis=1
             )
         return network
 
@@ -199,12 +205,8 @@ class TransformersUpstream(WaveTransformer):
         if self.normalize_waveform:
             waves_BN = normalise_waves(waves_BN, lengths_B, epsilon=_EPSILON)
         frames_B = self._framing.num_frames(lengths_B)
-        front_end = _submodule(network, "feature_extractor")
-        if isinstance(front_end, EachAtItsLength):
-            front_end.lengths_B = lengths_B
-        positions = _submodule(_submodule(network, "encoder"), "pos_conv_embed")
-        if isinstance(positions, EachAtItsLength):
-            positions.lengths_B = frames_B
+        SAMPLES.set(lengths_B)
+        FRAMES.set(frames_B)
         num_samples = waves_BN.shape[1]
         is_speech_BN = torch.arange(num_samples, device=waves_BN.device) < lengths_B[:, None]
         output = network(

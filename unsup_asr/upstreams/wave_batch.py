@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
@@ -109,18 +110,29 @@ def each_at_its_length(
     return output
 
 
-class EachAtItsLength(nn.Module):
-    """`each_at_its_length` in the place of a module; `lengths_B` is set before the call."""
+# Of the call that a thread is in the midst of: lengths of its waveforms in samples, and in frames.
+SAMPLES: ContextVar[Tensor] = ContextVar("samples")
+FRAMES: ContextVar[Tensor] = ContextVar("frames")
 
-    def __init__(self, module: nn.Module, *, output_time_axis: int) -> None:
+
+class EachAtItsLength(nn.Module):
+    """`each_at_its_length` in the place of a module whose caller does not hand it the lengths.
+
+    They are read from a context variable, not kept here: threads share the module.
+    """
+
+    def __init__(
+        self, module: nn.Module, *, lengths: ContextVar[Tensor], output_time_axis: int
+    ) -> None:
         super().__init__()
         self.module = module
+        self.lengths = lengths
         self.output_time_axis = output_time_axis
-        self.lengths_B = torch.zeros(0, dtype=torch.long)
 
     def forward(self, padded: Tensor) -> Tensor:
         """The module's output for the whole batch."""
-        assert len(self.lengths_B) == len(padded), "lengths_B is of another batch"
+        lengths_B = self.lengths.get()
+        assert len(lengths_B) == len(padded), "the lengths are of another batch"
         return each_at_its_length(
-            self.module, padded, self.lengths_B, output_time_axis=self.output_time_axis
+            self.module, padded, lengths_B, output_time_axis=self.output_time_axis
         )
