@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from unsup_asr.formats.lines import numbered_lines
 from unsup_asr.types import Int32Array
 
 _ROWS_A_CHUNK = 1 << 18
@@ -63,20 +64,18 @@ def read_arpa(path: Path) -> ArpaModel:
     rows: list[tuple[list[int], float, float]] = []
     order = 0
     ended = False
-    with path.open(encoding="utf-8", newline="\n") as lines:
-        for number, line in enumerate(lines, 1):
-            line = line.rstrip("\n")
-            if line.startswith("\\"):
-                if order:
-                    orders.append(_order_of_rows(rows, order))
-                    rows = []
-                ended = line == "\\end\\"
-                order = int(line[1 : line.index("-")]) if line.endswith("-grams:") else 0
-            elif order and line:
-                try:
-                    rows.append(_parse_row(line, order, ids))
-                except ValueError as error:
-                    raise ValueError(f"{path}:{number}: {error}") from error
+    for number, line in numbered_lines(path):
+        if line.startswith("\\"):
+            if order:
+                orders.append(_order_of_rows(rows, order))
+                rows = []
+            ended = line == "\\end\\"
+            order = int(line[1 : line.index("-")]) if line.endswith("-grams:") else 0
+        elif order and line:
+            try:
+                rows.append(_parse_row(line, order, ids))
+            except ValueError as error:
+                raise ValueError(f"{path}:{number}: {error}") from error
     if not ended or not orders:
         raise ValueError(f"{path}: not a whole ARPA file (no \\end\\); estimate the model again")
     return ArpaModel(list(ids), orders)

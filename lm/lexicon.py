@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lm.word_division import Phones
+from unsup_asr.formats.lines import numbered_lines
 
 _HEADER = "word\tphones\tcount"
 
@@ -61,8 +62,7 @@ class Lexicon:
     def read(cls, path: Path) -> Lexicon:
         """Read the file; the count column may be absent. ValueError names the bad line."""
         entries: dict[str, dict[Phones, int]] = {}
-        lines = path.read_text("utf-8").split("\n")
-        for number, line in enumerate(lines, 1):
+        for number, line in numbered_lines(path):
             if not line.strip() or (number == 1 and line == _HEADER):
                 continue
             fields = line.split("\t")

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from unsup_asr.formats.lines import read_lines
+
 _NO_SPACE_FOR_LMPLZ = re.compile("[^\\S\t\r\n ]")  # no-break space, form feed...
 _BETWEEN_WORDS = re.compile("[\0\t\r\n ]+")
 
@@ -17,13 +19,8 @@ def read_token_lines(path: Path) -> Iterator[list[str]]:
     """The words of each line; ValueError for a missing file or a line that is not UTF-8."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected text, one sentence a line")
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                text = line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not UTF-8 ({error.reason})") from error
-            if "\0" in text or _NO_SPACE_FOR_LMPLZ.search(text):
-                yield [word for word in _BETWEEN_WORDS.split(text) if word]
-            else:
-                yield text.split()  # the same, four times faster
+    for text in read_lines(path):
+        if "\0" in text or _NO_SPACE_FOR_LMPLZ.search(text):
+            yield [word for word in _BETWEEN_WORDS.split(text) if word]
+        else:
+            yield text.split()  # the same, four times faster

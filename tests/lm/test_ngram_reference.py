@@ -7,6 +7,7 @@ reason, and what `lmplz --discount_fallback` made of them.
 
 import json
 import math
+import unicodedata
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -154,6 +155,10 @@ def test_odd_texts_have_the_values_of_lmplz(case, tmp_path):
     options = ["--order", str(case["order"]), "--prune", *map(str, case["prune"])]
     assert cli.main([*command, *options]) == 0
     found = read_arpa(tmp_path / "lm.arpa")
+    text = unicodedata.normalize("NFC", case["text"])
+    slow = SlowKneserNey([line.split() for line in text.splitlines()], case["order"], case["prune"])
     for n, lmplz in enumerate(case["orders"], 1):
         expected = {tuple(ngram.split(" ")): tuple(values) for ngram, *values in lmplz}
+        if text != case["text"]:  # lmplz takes one word in two Unicode forms for two
+            expected = slow.table(n)
         assert_equal_tables(found.table(n), expected, tolerance=2e-6)

@@ -57,6 +57,11 @@ class StateMap:
         array = np.array(pairs, dtype=np.int32).reshape(-1, 2)
         return array[:, 0], array[:, 1]
 
+    def fits(self, phone_ids: Sequence[int] | Int32Array, num_frames: int) -> bool:
+        """Whether each state of a transcript can have a frame; not where it has no phone."""
+        num_states = sum(len(self.states_of_phone[int(p)]) for p in phone_ids)
+        return 0 < num_states <= num_frames
+
 
 @dataclass(frozen=True)
 class PhoneHMM:
@@ -94,12 +99,12 @@ class PhoneHMM:
     ) -> dict[str, Int32Array]:
         """Place in the transcript's chain of states at every frame, (T,): the likeliest path."""
         for utterance_id, phones in transcripts.items():
-            places = sum(len(self.map.states_of_phone[int(p)]) for p in phones)
-            if not 0 < places <= len(features[utterance_id]):
+            if not self.map.fits(phones, len(features[utterance_id])):
                 raise ValueError(
                     f"utterance {utterance_id!r}: a transcript of {len(phones)} phones, "
-                    f"{places} states, cannot lie in {len(features[utterance_id])} frames; "
-                    "expected at least one phone and one frame a state"
+                    f"{len(self.map.chain(phones)[0])} states, cannot lie in "
+                    f"{len(features[utterance_id])} frames; expected at least one phone and one "
+                    "frame a state"
                 )
         found: dict[str, Int32Array] = {}
         ids = sorted(transcripts, key=lambda i: len(features[i]))
@@ -175,8 +180,9 @@ class HMMTraining:
     ) -> tuple[PhoneHMM, list[float]]:
         """A model, and the mean log likelihood of a frame in its state after each step.
 
-        `labels` have one phone id a frame. Phones never seen keep the density of all frames, and
-        are counted in the log. ValueError when no utterance has a frame.
+        `labels` have one phone id a frame. Phones never seen keep the density of all frames;
+        utterances with fewer frames than states keep the labels that they were given. Both are
+        counted in the log. ValueError when no utterance has a frame.
         """
         state_map = StateMap.of(phones, silence=self.silence)
         used = [i for i in labels if len(labels[i])]
@@ -190,6 +196,9 @@ class HMMTraining:
             raise ValueError(f"utterance {bad!r}: features are not finite; look at its audio")
         transcripts = {i: merge_repeats(np.asarray(labels[i])) for i in used}
         places = {i: _spread(np.asarray(labels[i]), state_map) for i in used}
+        aligned = {i: t for i, t in transcripts.items() if state_map.fits(t, len(labels[i]))}
+        if short := len(used) - len(aligned):
+            log.warning("%d of %d utterances have fewer frames than states", short, len(used))
         missing = set(range(len(phones))) - {int(p) for t in transcripts.values() for p in t}
         if missing:
             log.warning(
@@ -215,8 +224,8 @@ class HMMTraining:
             fit(self.steps)
         for _ in range(self.realign_steps):
             model = PhoneHMM(state_map, mixtures, _log_stay(places, state_map.num_states))
-            paths = model.state_paths({i: features[i] for i in used}, transcripts)
-            places = {i: state_map.chain(transcripts[i])[0][paths[i]] for i in used}
+            paths = model.state_paths(features, aligned)
+            places |= {i: state_map.chain(aligned[i])[0][path_T] for i, path_T in paths.items()}
             fit(1)
         return PhoneHMM(state_map, mixtures, _log_stay(places, state_map.num_states)), curve
 

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from unsup_asr.commands import UsageError
 from unsup_asr.engine.config import instantiate
 from unsup_asr.formats.hypotheses import read_transcripts
+from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.report.terminal import aligned
 from unsup_asr.scoring.metrics import per_utterance
@@ -178,7 +179,7 @@ def _phones(path: Path) -> list[str]:
     """Phones in the order of the posteriors' columns: inventory.json, or one a line."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected inventory.json, or one phone a line")
-    text = path.read_text("utf-8")
+    text = "\n".join(read_lines(path))
     try:
         phones = json.loads(text)["phones"] if path.suffix == ".json" else text.split()
     except (ValueError, KeyError, TypeError) as error:

@@ -21,6 +21,7 @@ from unsup_asr.corpora.transcribed import (
     write_corpus,
     write_references,
 )
+from unsup_asr.formats.lines import numbered_lines
 
 _COLUMNS = ("client_id", "path", "sentence")
 
@@ -136,14 +137,14 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells by column; the tables quote nothing."""
     if not path.is_file():
         raise ValueError(f"{path}: no such table; expected Common Voice as it is released")
-    lines = path.read_text("utf-8").split("\n")
-    columns = lines[0].rstrip("\r").split("\t")
+    lines = numbered_lines(path)
+    columns = next(lines, (1, ""))[1].split("\t")
     if lacking := [column for column in _COLUMNS if column not in columns]:
         raise ValueError(f"{path}:1: no column {lacking[0]!r} in {columns}; expected {_COLUMNS}")
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in lines:
         if not line.strip():
             continue
-        cells = line.rstrip("\r").split("\t")
+        cells = line.split("\t")
         if len(cells) != len(columns):
             raise ValueError(
                 f"{path}:{number}: {len(cells)} columns; the header has {len(columns)}"

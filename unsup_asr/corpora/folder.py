@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,7 +197,7 @@ def _find_audio(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in AUDIO_SUFFIXES or not path.is_file():
             continue
-        key = "_".join(path.stem.split())
+        key = unicodedata.normalize("NFC", "_".join(path.stem.split()))
         if key in files:
             raise ValueError(
                 f"{folder}: two files have the utterance id {key!r}: {files[key]} and {path}. "

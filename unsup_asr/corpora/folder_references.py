@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unsup_asr.formats.lines import numbered_lines
+
 KINDS = ("words", "phones")
 
 
@@ -56,18 +58,15 @@ def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, st
     """Line number and cells by column, of a table with these columns at least."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected a TSV with {' and '.join(needed)}")
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 (byte {error.start}); convert the file") from error
-    columns = lines[0].split("\t") if lines else []
+    lines = numbered_lines(path)
+    columns = next(lines, (1, ""))[1].split("\t")
     for column in needed:
         if column not in columns:
             raise ValueError(
                 f"{path}:1: no column {column!r} in the header {columns}; expected the "
                 f"tab-separated columns {' and '.join(needed)}"
             )
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in lines:
         if not line.strip():
             continue
         values = line.split("\t")

@@ -22,6 +22,7 @@ from unsup_asr.corpora.transcribed import (
     write_corpus,
     write_references,
 )
+from unsup_asr.formats.lines import numbered_lines
 
 _REMEDY = "Unpack the subset's archive again"
 
@@ -126,7 +127,7 @@ def _sentences(root: Path, subset: str) -> Iterator[tuple[str, str]]:
     """Utterance id and sentence, chapter after chapter."""
     seen: set[str] = set()
     for path in _transcript_files(root, subset):
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        for number, line in numbered_lines(path):
             key, _, sentence = line.strip().partition(" ")
             if not sentence or key in seen:
                 raise ValueError(

@@ -22,6 +22,7 @@ from unsup_asr.corpora.transcribed import (
     write_corpus,
     write_references,
 )
+from unsup_asr.formats.lines import numbered_lines, read_lines
 
 _REMEDY = "Unpack the archive again"
 _AUDIO = (".flac", ".opus")
@@ -123,7 +124,7 @@ def _read_split(folder: Path) -> Transcribed:
         if path.suffix in _AUDIO
     }
     sentences: dict[str, str] = {}
-    for number, line in enumerate(transcripts.read_text("utf-8").splitlines(), start=1):
+    for number, line in numbered_lines(transcripts):
         key, _, sentence = line.partition("\t")
         if not sentence.strip() or key in sentences:
             raise ValueError(
@@ -136,7 +137,7 @@ def _read_split(folder: Path) -> Transcribed:
 
 def _only(train: Transcribed, path: Path) -> Transcribed:
     """The recordings that a list names; the sentences of all others stay what is said."""
-    handles = path.read_text("utf-8").split()
+    handles = [handle for line in read_lines(path) for handle in line.split()]
     unknown = [handle for handle in handles if handle not in train.sentences]
     if unknown or not handles:
         first = f" (first: {unknown[0]})" if unknown else ""

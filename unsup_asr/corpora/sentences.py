@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import wordfreq
 
+from unsup_asr.formats.lines import read_lines
+
 # wordfreq ranks spelled letters ("s", "d", "t") among frequent words; true one-letter words
 # ("a", "i", "y", "à", "o") rank above this.
 ONE_LETTER_MAX_RANK = 60
@@ -72,11 +74,8 @@ def read_sentences(path: Path, *, generator: np.random.Generator) -> list[str]:
     """Distinct non-empty lines of a text file, white space normalised, shuffled."""
     if not path.is_file():
         raise ValueError(f"{path}: no such text file; text_path needs one sentence a line")
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 (byte {error.start}); convert the file") from error
-    sentences = list(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
+    lines = (" ".join(line.split()) for line in read_lines(path))
+    sentences = [line for line in dict.fromkeys(lines) if line]
     if not sentences:
         raise ValueError(f"{path}: no sentences; text_path needs one sentence a line")
     return [sentences[i] for i in generator.permutation(len(sentences))]

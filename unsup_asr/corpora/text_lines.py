@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+
+from unsup_asr.formats.lines import read_lines
 
 _NO_LETTERS = re.compile(r"[\W_]+")
 
@@ -21,7 +21,8 @@ def read_text(path: Path) -> Iterator[str]:
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file; `text` names a text with one sentence a line")
-    return _lines(path)
+    stripped = (line.strip() for line in read_lines(path))
+    return (line for line in stripped if line)
 
 
 class UnsaidLines:
@@ -71,19 +72,3 @@ def _sample(lines: Iterable[str], size: int, generator: np.random.Generator) -> 
             skipped = math.log(1.0 - generator.random()) / math.log1p(-weight)
             upcoming = number + math.floor(skipped) + 1
     return [line for _, line in sorted(kept)]
-
-
-def _lines(path: Path) -> Iterator[str]:
-    start = 0
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-        try:
-            for raw in stream:
-                decoded = raw.decode("utf-8")
-                start += len(raw)
-                yield from (line.strip() for line in decoded.splitlines() if line.strip())
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path}: not UTF-8 (byte {start + error.start}); convert the file"
-            ) from error
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise ValueError(f"{path}: not a whole gzip file ({error}); copy it again") from error

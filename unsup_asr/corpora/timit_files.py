@@ -11,6 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from unsup_asr.formats.lines import numbered_lines
+
 SAMPLE_RATE = 16000  # of the sample numbers in .PHN and .WRD
 PORTIONS = {"TRAIN": 4620, "TEST": 1680}  # recordings; 462 and 168 speakers with 10 each
 SENTENCES_A_SPEAKER = 10
@@ -71,7 +73,7 @@ def find_utterances(root: Path, *, allow_incomplete: bool) -> list[TimitUtteranc
 def read_labels(path: Path) -> list[Labelled]:
     """The lines `start end label` of a .PHN or .WRD file; ValueError names the line."""
     found: list[Labelled] = []
-    for number, line in enumerate(path.read_text("latin-1").splitlines(), start=1):
+    for number, line in numbered_lines(path, encoding="latin-1"):
         if not line.strip():
             continue
         cells = line.split()

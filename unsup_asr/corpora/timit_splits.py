@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from unsup_asr.corpora.timit_files import PORTIONS, TimitUtterance
+from unsup_asr.formats.lines import read_lines
 
 SETUPS = ("matched", "unmatched")
 TEST_SETS = ("core_test", "all_test")
@@ -118,7 +119,7 @@ def _read_list(path: Path, by_id: Mapping[str, TimitUtterance]) -> list[TimitUtt
             f"{path}: no such list; corpus.uid_lists names a folder with "
             f"{', '.join(UID_LISTS.values())}, one id such as FADG0_SI1279 a line"
         )
-    ids = [line.strip().upper() for line in path.read_text("utf-8").splitlines() if line.strip()]
+    ids = [line.strip().upper() for line in read_lines(path) if line.strip()]
     if len(set(ids)) != len(ids):
         raise ValueError(f"{path}: {len(ids) - len(set(ids))} ids are there twice")
     unknown = [key for key in ids if key not in by_id]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from unsup_asr.formats.lines import numbered_lines
 from unsup_asr.types import Hypothesis, Transcript, WordHypothesis
 
 TRANSCRIPT_COLUMNS = ("utterance_id", "phones", "starts_s", "ends_s")
@@ -105,7 +106,8 @@ def _located(path: Path, number: int, make: type[Transcript], *values: object) -
 
 
 def _times(values: Sequence[float]) -> str:
-    return " ".join(f"{value:.6g}" for value in values)
+    """To the microsecond, whatever the length of the audio; confidences alike."""
+    return " ".join(f"{value:.6f}".rstrip("0").rstrip(".") for value in values)
 
 
 def _floats(path: Path, number: int, column: str, text: str) -> tuple[float, ...]:
@@ -135,14 +137,15 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]
     """(line number, values) of every line after the header."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected a TSV with columns {', '.join(columns)}")
-    lines = path.read_text("utf-8").split("\n")
-    if lines[0].split("\t") != list(columns):
+    lines = numbered_lines(path)
+    _, header = next(lines, (1, ""))
+    if header.split("\t") != list(columns):
         raise ValueError(
-            f"{path}:1: header is {lines[0]!r}; expected the tab-separated columns "
+            f"{path}:1: header is {header!r}; expected the tab-separated columns "
             f"{', '.join(columns)}"
         )
     first_line: dict[str, int] = {}
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in lines:
         if not line:
             continue
         row = line.split("\t")

@@ -1,4 +1,7 @@
-"""JSONL manifests: one `Utterance` a line, audio paths relative to the manifest or absolute."""
+"""JSONL manifests: one `Utterance` a line, audio paths relative to the manifest or absolute.
+
+In ASCII, with escapes: a path may have any character, or bytes that are no character at all.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def write_manifest(path: Path, utterances: Sequence[Utterance]) -> None:
         audio = Path(utterance.audio)
         if audio.is_absolute() and audio.is_relative_to(folder):
             utterance = replace(utterance, audio=audio.relative_to(folder).as_posix())
-        lines.append(json.dumps(asdict(utterance), ensure_ascii=False))
+        lines.append(json.dumps(asdict(utterance)))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
@@ -37,7 +40,7 @@ def read_manifest(path: Path) -> list[Utterance]:
         raise ValueError(f"{path}: no such manifest; run the stage that prepares the corpus")
     first_line: dict[str, int] = {}
     utterances = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text("utf-8").split("\n"), start=1):
         if not line.strip():
             continue
         utterance = _parse(line, f"{path}:{number}")

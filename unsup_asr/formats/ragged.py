@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
+
+from unsup_asr.formats.lines import numbered_lines
 
 
 class RaggedArray(Mapping[str, NDArray]):
@@ -33,7 +36,7 @@ class RaggedArray(Mapping[str, NDArray]):
                 )
         values = np.load(folder / "values.npy", mmap_mode="r")
         rows = [
-            line.split("\t") for line in (folder / "index.tsv").read_text("utf-8").splitlines()[1:]
+            line.split("\t") for _, line in islice(numbered_lines(folder / "index.tsv"), 1, None)
         ]
         ids = [row[0] for row in rows]
         lengths = np.array([int(row[1]) for row in rows], dtype=np.int64)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
+from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.ragged import RaggedArray
 
 INDEX = "shards.tsv"
@@ -75,7 +76,7 @@ def read_index(folder: Path) -> dict[str, tuple[str, int]]:
     path = folder / INDEX
     if not path.is_file():
         raise ValueError(f"{path} does not exist; expected the shards of a finished extraction")
-    header, *lines = path.read_text("utf-8").splitlines()
+    header, *lines = read_lines(path)
     if header != _HEADER:
         raise ValueError(f"{path}: begins with {header!r}; expected {_HEADER!r}")
     rows = (line.split("\t") for line in lines)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from unsup_asr.formats.lines import numbered_lines
+
 PUBLISHED_PATH = Path(__file__).parent / "published.tsv"
 
 MEASURES = ("PER", "WER")
@@ -56,7 +58,7 @@ def published_results(path: Path = PUBLISHED_PATH) -> tuple[PublishedResult, ...
     """All figures in the order of the file; ValueError with the line for anything malformed."""
     lines = [
         (number, line.split("\t"))
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        for number, line in numbered_lines(path)
         if line.strip() and not line.startswith("#")
     ]
     (_, header), *rows = lines

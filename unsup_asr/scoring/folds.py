@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from unsup_asr.formats.lines import numbered_lines
+
 FOLDS = Path(__file__).parent / "fold_tables"
 
 
@@ -53,7 +55,7 @@ def read_fold_table(name_or_path: str) -> FoldTable:
             "a TSV of phone and what it counts as"
         )
     of_phone: dict[str, str] = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in numbered_lines(path):
         if not line.strip() or line.startswith("#"):
             continue
         cells = line.split("\t")

@@ -12,6 +12,7 @@ import torch
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.phone_text import phone_ids, read_inventory, read_phone_sentences
 from unsup_asr.formats.ragged import RaggedWriter
 from unsup_asr.progress import progress_bar
@@ -26,6 +27,7 @@ from unsup_asr.recognise.features import (
 from unsup_asr.speech.timing import timing_of
 from unsup_asr.steps.ctc import train_and_decode
 from unsup_asr.steps.inputs import open_split
+from unsup_asr.types import Float32Array
 from unsup_asr.upstreams.normalise import read_statistics
 
 
@@ -34,7 +36,7 @@ def run_spoken_text(context: StageContext) -> None:
     text = context.input("text")
     inventory = read_inventory(text.file("inventory.json"))
     phones = read_phone_sentences(text.file("phones.txt"))
-    lines = text.file("words.txt").read_text("utf-8").splitlines()
+    lines = read_lines(text.file("words.txt"))
     # a word in angle brackets is not said: the silence of a text of phones
     sentences = [" ".join(w for w in line.split() if w[0] != "<") for line in lines]
     spoken_text = instantiate(context.config.start.spoken_text)
@@ -57,13 +59,15 @@ def run_spoken_text(context: StageContext) -> None:
             found = pool.map(
                 lambda said: trimmed_features(said.samples_N, [upstream], silence), spoken
             )
-            frames = {
-                f"spoken-{voice:04d}-{i:04d}": static[0][0]
-                for i, static in enumerate(found)
-                if static is not None
-            }
+            frames: dict[str, Float32Array] = {}
+            sentence_of: dict[str, int] = {}
+            for i, (said, static) in enumerate(zip(spoken, found, strict=True)):
+                if static is not None:
+                    utterance_id = f"spoken-{voice:04d}-{i:04d}"
+                    frames[utterance_id] = static[0][0]
+                    sentence_of[utterance_id] = said.sentence
             for utterance_id, x in of_one_speaker(frames, statistics).items():
-                sentence = phones[spoken[int(utterance_id[-4:])].sentence]
+                sentence = phones[sentence_of[utterance_id]]
                 features.append(utterance_id, x)
                 targets.append(utterance_id, phone_ids([p for w in sentence for p in w], inventory))
                 num_frames += len(x)

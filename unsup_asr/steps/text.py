@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.phone_text import read_phone_sentences
 
 
@@ -23,7 +24,6 @@ def run_language_model(context: StageContext) -> None:
 
 def run_word_model(context: StageContext) -> None:
     """Estimate the n-gram model of the text's words."""
-    lines = context.input("text").file("words.txt").read_text("utf-8").splitlines()
-    words = (line.split() for line in lines)
+    words = (line.split() for line in read_lines(context.input("text").file("words.txt")))
     estimator = instantiate(context.config.language_model.word_estimator)
     estimator.estimate_to(context.out / "words.arpa", words)

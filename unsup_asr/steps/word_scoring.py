@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import read_word_hypotheses, read_words
+from unsup_asr.formats.lines import read_lines
 from unsup_asr.recognise.words import WORDS_FOLDER
 from unsup_asr.report.results import FINAL_ROW, SUPERVISED_ROW
 from unsup_asr.report.words import TunedWeights, WordResults, WordRow, word_results, word_row
@@ -38,8 +40,8 @@ def score_words(context: StageContext) -> WordResults | None:
         ),
         f"{FINAL_ROW}, dev": word_row(said["dev"], found["dev"], split="dev", seed=context.seed),
     }
-    lexicon = context.input("words").file(f"{WORDS_FOLDER}/lexicon.tsv").read_text("utf-8")
-    known = {line.partition("\t")[0] for line in lexicon.splitlines()[1:]}
+    lexicon = read_lines(context.input("words").file(f"{WORDS_FOLDER}/lexicon.tsv"))
+    known = {line.partition("\t")[0] for line in islice(lexicon, 1, None)}
     tuning, num_tuned = _tuning(context, said["dev"])
     return word_results(
         rows,

@@ -17,6 +17,7 @@ from unsup_asr.acoustic.network import load_network, log_posteriors
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses, write_word_hypotheses
+from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.phone_text import read_inventory, read_phone_sentences
 from unsup_asr.protocols import WordCandidate, WordDecoder, WordTuning
 from unsup_asr.recognise.phones import BLANK, decoder_files
@@ -34,8 +35,7 @@ def run_lexicon(context: StageContext) -> None:
     folder = context.out / WORDS_FOLDER
     folder.mkdir()
     (folder / "lexicon.tsv").write_bytes(text.file("lexicon.tsv").read_bytes())
-    lines = text.file("words.txt").read_text("utf-8").split("\n")
-    sentences = (line.split() for line in lines if line)
+    sentences = (line.split() for line in read_lines(text.file("words.txt")))
     instantiate(context.config.words.estimator).estimate_to(folder / "words.arpa", sentences)
 
 

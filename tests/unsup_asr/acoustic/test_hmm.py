@@ -76,6 +76,15 @@ def test_training_recovers_the_points_that_phones_were_spoken_at():
     assert curve == sorted(curve)
 
 
+def test_an_utterance_with_fewer_frames_than_states_learns_from_its_labels_as_they_are(caplog):
+    features, labels = _spoken(np.random.default_rng(1))
+    features["short"] = np.zeros((2, 2), dtype=np.float32)
+    labels["short"] = np.array([2, 2], dtype=np.int32)  # silence, of three states
+    model, _ = HMMTraining(num_components=1, realign_steps=2).train(features, labels, phones=PHONES)
+    assert np.isfinite(model.log_stay_S).all()
+    assert "1 of 31 utterances have fewer frames than states" in caplog.text
+
+
 def test_labels_moved_by_some_frames_are_moved_back():
     features, labels = _spoken(np.random.default_rng(1))
     shifted = {i: np.concatenate([x[:2], x[:-2]]) for i, x in labels.items()}

@@ -157,7 +157,7 @@ def test_missing_and_damaged_files_are_named(
     (no_array / "u.npy").write_text("junk", "utf-8")
     wrong = {
         ("estimate", str(tmp_path / "no.txt"), "--out", str(tmp_path / "x.arpa")): "no such file",
-        ("estimate", str(binary), "--out", str(tmp_path / "x.arpa")): "line 2: not UTF-8",
+        ("estimate", str(binary), "--out", str(tmp_path / "x.arpa")): "binary.txt:2: not UTF-8",
         ("estimate", str(text), "--out", str(tmp_path / "x.arpa"), "--order", "9"): "order is 9",
         ("perplexity", str(tmp_path / "no.arpa"), str(text)): "no such language model",
         ("decode", str(arpa), str(empty), "--phones", str(phones)): "no posteriors",

@@ -239,7 +239,7 @@ def test_an_empty_text_is_refused(data: Path, content: str, message: str):
 
 def test_text_that_is_not_utf8_is_refused(data: Path):
     (data / "text.txt").write_bytes(b"na\xefve")
-    with pytest.raises(ValueError, match=r"text\.txt: not UTF-8 \(byte 2\)"):
+    with pytest.raises(ValueError, match=r"text\.txt:1: not UTF-8 \(byte 3"):
         folder_corpus(data).build(data / "out")
 
 

@@ -266,7 +266,7 @@ def test_an_empty_or_undecodable_text_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match=r"empty\.txt: no sentences"):
         read_sentences(tmp_path / "empty.txt", generator=generator)
     (tmp_path / "latin1.txt").write_bytes("naïve".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"latin1\.txt: not UTF-8 \(byte 2\)"):
+    with pytest.raises(ValueError, match=r"latin1\.txt:1: not UTF-8 \(byte 3"):
         read_sentences(tmp_path / "latin1.txt", generator=generator)
 
 
