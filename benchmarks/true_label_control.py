@@ -87,8 +87,7 @@ def main() -> None:
             return {"weighted_lm_perplexity": weighted}
 
         segments = noisy_one_hot(speech, num_phones, arguments.noise)
-        trained = population.play(
-            trainer,
+        trained = population.player(trainer)(
             noisy_one_hot(speech, num_phones, arguments.noise, trainer.frames_per_segment),
             text,
             num_phones=num_phones,

@@ -31,17 +31,6 @@ def join_random(
     return take_rows(logits_MNV, picked_MJ).masked_fill(joined.is_filler_MN[..., None], 0.0), joined
 
 
-def join_mean(logits_MNV: Tensor, packing: Packing) -> tuple[Tensor, Packing]:
-    """Replace each run by the mean of its logits."""
-    starts_MJ, joined = run_starts(logits_MNV, packing)
-    run_MN = _run_of_row(logits_MNV, packing).clamp_max(starts_MJ.shape[1] - 1)
-    kept = logits_MNV.masked_fill(packing.is_filler_MN[..., None], 0.0)
-    sums = kept.new_zeros(*starts_MJ.shape, kept.shape[-1])
-    sums = sums.scatter_add(1, run_MN[..., None].expand_as(kept), kept)
-    lengths_MJ = (_next_starts(starts_MJ, packing, joined) - starts_MJ).clamp_min(1)
-    return sums / lengths_MJ[..., None], joined
-
-
 def run_starts(
     logits_MNV: Tensor, packing: Packing, *, fixed_rows: bool = False
 ) -> tuple[Tensor, Packing]:
@@ -73,10 +62,6 @@ def _is_run_start(logits_MNV: Tensor, packing: Packing) -> Tensor:
     sequence = packing.sequence_MN
     changes_MN[:, 1:] = (best_MN[:, 1:] != best_MN[:, :-1]) | (sequence[:, 1:] != sequence[:, :-1])
     return changes_MN & ~packing.is_filler_MN
-
-
-def _run_of_row(logits_MNV: Tensor, packing: Packing) -> Tensor:
-    return _is_run_start(logits_MNV, packing).long().cumsum(1) - 1
 
 
 def _next_starts(starts_MJ: Tensor, packing: Packing, joined: Packing) -> Tensor:

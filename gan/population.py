@@ -6,17 +6,16 @@ every matrix product, so several cost less than one after the other, and hopeles
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import product
-from pathlib import Path
 
 from gan.infer import TrainedGenerator
 from gan.options import OWN_OPTIONS
 from gan.selection import RULES, output_statistics
-from gan.trainer import AdversarialTrainer, GiveUp, Validate, play
-from unsup_asr.formats.ragged import RaggedArray
-from unsup_asr.types import Float32Array, Int32Array
+from gan.trainer import AdversarialTrainer, GiveUp, play
+from unsup_asr.types import Int32Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,36 +56,9 @@ class Population:
         names = ("seed", *self.vary)
         return [{name: asdict(member)[name] for name in names} for member in self.members(trainer)]
 
-    def play(
-        self,
-        trainer: AdversarialTrainer,
-        segments: RaggedArray,
-        text: Sequence[Int32Array],
-        *,
-        num_phones: int,
-        validate: Validate,
-        checkpoint_dir: Path,
-        validation_segments: RaggedArray | None = None,
-        generator_init: Float32Array | None = None,
-        auxiliary_classes: RaggedArray | None = None,
-        device: str = "cpu",
-        progress: Callable[[], None] = lambda: None,
-    ) -> list[TrainedGenerator]:
-        """Train all members; see `gan.trainer.play`."""
-        return play(
-            self.members(trainer),
-            segments,
-            text,
-            num_phones=num_phones,
-            validate=validate,
-            checkpoint_dir=checkpoint_dir,
-            validation_segments=validation_segments,
-            generator_init=generator_init,
-            auxiliary_classes=auxiliary_classes,
-            give_up=self.give_up,
-            device=device,
-            progress=progress,
-        )
+    def player(self, trainer: AdversarialTrainer) -> partial[list[TrainedGenerator]]:
+        """`gan.trainer.play` with the members of this population: call it with the rest."""
+        return partial(play, self.members(trainer), give_up=self.give_up)
 
     def choices(
         self,

@@ -44,36 +44,6 @@ Validate = Callable[[list[Int32Array]], dict[str, float]]
 class AdversarialTrainer(AdversarialOptions):
     """One game played alone."""
 
-    def train(
-        self,
-        segments: RaggedArray,
-        text: Sequence[Int32Array],
-        *,
-        num_phones: int,
-        validate: Validate,
-        checkpoint_dir: Path,
-        validation_segments: RaggedArray | None = None,
-        generator_init: Float32Array | None = None,
-        auxiliary_classes: RaggedArray | None = None,
-        device: str = "cpu",
-        progress: Callable[[], None] = lambda: None,
-    ) -> TrainedGenerator:
-        """Play all updates alone; see `play`."""
-        (trained,) = play(
-            [self],
-            segments,
-            text,
-            num_phones=num_phones,
-            validate=validate,
-            checkpoint_dir=checkpoint_dir,
-            validation_segments=validation_segments,
-            generator_init=generator_init,
-            auxiliary_classes=auxiliary_classes,
-            device=device,
-            progress=progress,
-        )
-        return trained
-
 
 @dataclass(frozen=True, kw_only=True)
 class GiveUp:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from unsup_asr import PACKAGES
 from unsup_asr.engine.config import load_recipe
 from unsup_asr.engine.keys import stage_keys
 from unsup_asr.engine.stages import Stage, StageContext, stages_that_see_references
 from unsup_asr.pipeline import SUPERVISED, build_graph
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("unsup_asr", "segmentation", "gan", "lm")
 MAY_IMPORT = {
     "unsup_asr": {"unsup_asr"},
     "segmentation": {"segmentation", "unsup_asr"},

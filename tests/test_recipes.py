@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -65,8 +66,9 @@ def test_the_readme_says_what_the_data_is_and_what_a_run_costs(name: str) -> Non
     text = (ROOT / "recipes" / name / "README.md").read_text("utf-8")
     for heading in ("**Data.**", "**Licence:**", "**Where to put it.**", "**Cost, expected"):
         assert heading in text
-    for unit in (" h", "GB", "hours" if name != "timit" else "minutes"):
-        assert unit in text
+    (cost,) = (line for line in text.splitlines() if line.startswith("**Cost"))
+    for amount in (r"\d h of (all )?\w*", r"\d (hours|minutes)\b", r"\d GB\b", "memory", "disk"):
+        assert re.search(amount, cost), (amount, cost)
 
 
 @pytest.mark.parametrize("name", sorted(OF_CORPORA - {"folder"}))

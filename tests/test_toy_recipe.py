@@ -1,7 +1,9 @@
 """The toy recipe, smaller still, through the command line: every stage, and what it promises."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,6 +196,20 @@ def test_a_recipe_can_do_without_words(exp, tmp_path, capsys):
     assert "self_training+words" not in report["per"]
 
 
+def test_the_page_of_the_python_interface_runs(exp, tmp_path, monkeypatch, capsys):
+    page = Path("docs/python-api.md").read_text("utf-8")
+    audio = sorted((exp / "toy" / "latest" / "corpus" / "audio" / "test").glob("*.flac"))[0]
+    samples, rate = soundfile.read(audio)
+    soundfile.write(tmp_path / "new.wav", samples, rate)
+    (tmp_path / "exp").symlink_to(exp)
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    exec(compile(code, "docs/python-api.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert "25.0 %, 95 % interval 25.0 to 25.0" in lines
+    assert "0 0 1 of 4" in lines
+
+
 def test_wav2vec_u_2_plays_on_frames(exp, tmp_path):
     """Its own segments, stride and auxiliary classes, through the stage."""
     copied = tmp_path / "exp"
@@ -295,9 +311,11 @@ def test_a_changed_option_runs_again_only_what_depends_on_it(exp, tmp_path, caps
     main(["status", "toy", "--exp", str(copied), *changed])
     rows = capsys.readouterr().out.splitlines()
     state = {row.split()[0]: row for row in rows if row.strip()}
-    assert "done" in state["realign_2"]
-    assert "stale" in state["self_training_1"]
-    assert "lm_weight" in state["self_training_1"]
+    again = {stage for stage, row in state.items() if row.split()[1] != "done"}
+    decoders = {"self_training_1", "self_training_2", "model", "supervised"}
+    assert again == decoders | {"words", "supervised_words", "diagnosis", "evaluate"}
+    assert {state[stage].split()[1] for stage in again} == {"stale"}
+    assert "self_training.decoder.lm_weight 0.5 -> 0.2" in state["self_training_1"]
 
 
 def test_text_in_the_wrong_script_ends_with_a_clear_message(tmp_path, capsys):

@@ -15,11 +15,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from unsup_asr import PACKAGES
 from unsup_asr.commands import UsageError
 
 DONE, FOUND_BAD, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
-_PACKAGES = ("unsup_asr", "segmentation", "gan", "lm")
 _OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*", re.DOTALL)
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
@@ -220,9 +220,9 @@ def _logged_to_stderr(*, verbose: bool) -> Iterator[None]:
     handler.setLevel(logging.INFO if verbose else logging.WARNING)
     if not verbose:
         handler.addFilter(lambda record: record.exc_info is None)
-    levels = {name: logging.getLogger(name).level for name in _PACKAGES}
+    levels = {name: logging.getLogger(name).level for name in PACKAGES}
     logging.getLogger().addHandler(handler)
-    for name in _PACKAGES:
+    for name in PACKAGES:
         logging.getLogger(name).setLevel(handler.level)
     try:
         yield

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +22,8 @@ MIN_MEMORY_BYTES = 4 * 10**9  # what a run of the demo may take
 MIN_DISK_BYTES = 5 * 10**9  # environment aside: audio, features and models of the demo
 
 _INSTALL = "run `make setup` again"
+_COMMAND = (sys.executable, "-m", "unsup_asr.doctor")
+_TIME_LIMIT_S = 120
 
 _TINY_ARPA = """\
 \\data\\
@@ -53,39 +58,79 @@ class NotWorkingError(RuntimeError):
     """Something is there and does not do what it should."""
 
 
+@dataclass(frozen=True)
+class Check:
+    """One thing to try, and what to do where it fails; `package`: only some upstreams need it."""
+
+    run: Callable[[], str]
+    remedy: str
+    package: str = ""
+
+
 def examine() -> Iterator[Finding]:
-    """One finding after the other."""
-    yield tried("python", python, "install Python 3.11")
-    yield tried("torch", torch_multiplies, _INSTALL)
-    yield tried("torchaudio", torchaudio_computes_features, _INSTALL)
-    yield tried("faiss", faiss_clusters, _INSTALL)
-    kenlm = tried("kenlm", kenlm_reads_a_model, f"{_INSTALL}; it compiles with gcc and cmake")
-    yield kenlm
-    yield tried("espeak-ng", espeak_phonemizes, _INSTALL)
-    yield tried("soundfile", soundfile_writes_flac, _INSTALL)
-    yield optional("transformers", transformers_runs_a_network)
-    yield optional("s3prl", s3prl_computes_features)
+    """One finding after the other, each check in a process of its own."""
+    is_kenlm_bad = False
+    for name in checks():
+        finding = in_own_process(name)
+        is_kenlm_bad |= name == "kenlm" and not finding.is_ok
+        yield finding
     for name in ("gcc", "cmake", "make"):
-        yield compiler(name, is_needed=not kenlm.is_ok)
-    yield tried("cores", enough_cores, "the demo will take longer than its README says")
-    yield tried("memory", enough_memory, "close other programs, or run recipes/toy")
-    yield tried("disk", enough_disk, "free some space, or write elsewhere with --exp")
+        yield compiler(name, is_needed=is_kenlm_bad)
 
 
-def tried(name: str, check: Callable[[], str], remedy: str) -> Finding:
-    """The finding of one check; whatever it raises is what is wrong."""
+def checks() -> dict[str, Check]:
+    """All checks by name, in the order of the report; compilers aside."""
+    optional = {
+        name: Check(run, f"pip install 'unsup-asr[{name}]', or do without such upstreams", name)
+        for name, run in (
+            ("transformers", transformers_runs_a_network),
+            ("s3prl", s3prl_computes_features),
+        )
+    }
+    return {
+        "python": Check(python, "install Python 3.11"),
+        "torch": Check(torch_multiplies, _INSTALL),
+        "torchaudio": Check(torchaudio_computes_features, _INSTALL),
+        "faiss": Check(faiss_clusters, _INSTALL),
+        "kenlm": Check(kenlm_reads_a_model, f"{_INSTALL}; it compiles with gcc and cmake"),
+        "espeak-ng": Check(espeak_phonemizes, _INSTALL),
+        "soundfile": Check(soundfile_writes_flac, _INSTALL),
+        **optional,
+        "cores": Check(enough_cores, "the demo will take longer than its README says"),
+        "memory": Check(enough_memory, "close other programs, or run recipes/toy"),
+        "disk": Check(enough_disk, "free some space, or write elsewhere with --exp"),
+    }
+
+
+def examine_one(name: str) -> Finding:
+    """The finding of one check, here and now; whatever it raises is what is wrong."""
+    check = checks()[name]
+    if check.package and find_spec(check.package) is None:
+        how = f"pip install 'unsup-asr[{check.package}]'"
+        return Finding(name, True, f"not installed; for upstreams that need it: {how}")
     try:
-        return Finding(name, True, check())
+        return Finding(name, True, check.run())
     except Exception as error:  # noqa: BLE001  (a broken library can raise anything)
-        return Finding(name, False, f"{type(error).__name__}: {error}", remedy)
+        return Finding(name, False, f"{type(error).__name__}: {error}", check.remedy)
 
 
-def optional(package: str, check: Callable[[], str]) -> Finding:
-    """The finding of a package that only some upstreams need; its absence is not bad."""
-    how = f"pip install 'unsup-asr[{package}]'"
-    if find_spec(package) is None:
-        return Finding(package, True, f"not installed; for upstreams that need it: {how}")
-    return tried(package, check, f"{how}, or leave out upstreams that need it")
+def in_own_process(name: str, *, command: Sequence[str] = _COMMAND) -> Finding:
+    """The finding of one check in a child process: a library may end the process that loads it."""
+    try:
+        done = subprocess.run(
+            [*command, name], capture_output=True, text=True, timeout=_TIME_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Finding(name, False, f"no answer within {_TIME_LIMIT_S} s", checks()[name].remedy)
+    try:
+        return Finding(**json.loads(done.stdout.splitlines()[-1]))
+    except (IndexError, ValueError, TypeError):
+        said = done.stderr.strip().splitlines()
+        how = f"exit code {done.returncode}"
+        if done.returncode < 0:
+            how = f"signal {signal.Signals(-done.returncode).name}"
+        found = f"its process died ({how}){': ' + said[-1] if said else ''}"
+        return Finding(name, False, found, checks()[name].remedy)
 
 
 def python() -> str:
@@ -147,8 +192,10 @@ def espeak_phonemizes() -> str:
     from phonemizer.backend import EspeakBackend
     from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
+    from unsup_asr.speech.espeak import espeak_data
+
     EspeakWrapper.set_library(espeakng_loader.get_library_path())
-    EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
+    EspeakWrapper.set_data_path(str(espeak_data()))
     phones = EspeakBackend("en-us").phonemize(["cat"], strip=True)[0]
     if not phones.startswith("k"):
         raise NotWorkingError(f"'cat' is phonemized as {phones!r}; expected a word with k")
@@ -233,3 +280,7 @@ def _at_least(free: int, needed: int) -> str:
 def _expect(what: str, found: object, expected: object) -> None:
     if found != expected:
         raise NotWorkingError(f"{what}: {found!r}; expected {expected!r}")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(examine_one(sys.argv[1]))) + "\n")

@@ -4,7 +4,7 @@ import itertools
 
 import torch
 
-from gan.join import join_mean, join_random
+from gan.join import join_random
 from gan.packing import Packing
 
 LENGTHS = torch.tensor([[7, 1, 9], [4, 12, 6]])
@@ -55,20 +55,6 @@ def test_every_row_of_a_run_is_drawn_equally_often() -> None:
     ]
     for value in (5.0, 6.0, 7.0):
         assert 150 < drawn.count(value) < 250
-
-
-def test_mean_join_averages_logits_of_each_run() -> None:
-    logits, packing = example()
-    found, joined = join_mean(logits, packing)
-    for member in range(2):
-        runs = slow_runs(logits[member], LENGTHS[member].tolist())
-        assert joined.lengths_MB[member].tolist() == [len(r) for r in runs]
-        expected = [
-            logits[member, first : first + count].mean(0)
-            for utterance in runs
-            for first, count in utterance
-        ]
-        torch.testing.assert_close(found[member, : len(expected)], torch.stack(expected))
 
 
 def test_gradients_reach_only_the_drawn_rows() -> None:

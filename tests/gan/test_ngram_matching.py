@@ -9,7 +9,7 @@ import torch
 from gan import ngram_matching
 from gan.ngram_matching import NgramTable, draw_frames, frame_smoothness, ngram_loss
 from gan.packing import Packing
-from gan.trainer import AdversarialTrainer
+from gan.trainer import AdversarialTrainer, play
 from unsup_asr.formats.ragged import RaggedArray
 
 LENGTHS = torch.tensor([[4, 2, 6], [3, 5, 1]])
@@ -110,7 +110,7 @@ def test_a_cipher_is_solved_by_its_ngrams(tmp_path: Path) -> None:
     frames = {f"u{i}": np.tile(eye[code[s]], (1, 2)) for i, s in enumerate(speech)}
     validation = RaggedArray.from_arrays({f"u{i}": eye[code[s]] for i, s in enumerate(speech)})
     kept = []
-    AdversarialTrainer(
+    options = AdversarialTrainer(
         updates=150,
         batch_size=100,
         objective="ngrams",
@@ -121,7 +121,9 @@ def test_a_cipher_is_solved_by_its_ngrams(tmp_path: Path) -> None:
         generator_learning_rate=0.05,
         validate_every=150,
         criterion="latest",
-    ).train(
+    )
+    play(
+        [options],
         RaggedArray.from_arrays(frames),
         text,
         num_phones=PHONES,

@@ -50,8 +50,7 @@ def test_all_members_play_and_each_rule_chooses(tmp_path: Path) -> None:
     )
     text = [rng.integers(3, size=6).astype(np.int32) for _ in range(5)]
     population = Population(num_seeds=3)
-    trained = population.play(
-        TRAINER,
+    trained = population.player(TRAINER)(
         segments,
         text,
         num_phones=3,

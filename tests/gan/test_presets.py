@@ -1,8 +1,15 @@
+import math
+from dataclasses import asdict
+
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
 from gan.options import new_players
 from unsup_asr.engine.config import GROUPS, instantiate
+
+FEATURES_SD = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+TABLE_KV = np.full((3, 5), 0.2, dtype=np.float32)
 
 
 def trainer(preset: str):
@@ -55,8 +62,14 @@ def test_yeh2019_has_the_published_network_and_ngrams() -> None:
 def test_every_preset_makes_its_members(preset: str) -> None:
     options = OmegaConf.merge({"seed": 0}, OmegaConf.load(GROUPS / "gan" / f"{preset}.yaml"))
     members = instantiate(options.population).members(instantiate(options.trainer))
-    assert len(members) >= 1
-    assert options.start is None or hasattr(instantiate(options.start), "fit")
+    varied = [len(values) for values in options.population.get("vary", {}).values()]
+    assert len(members) == options.population.get("num_seeds", 1) * math.prod(varied)
+    assert len({tuple(asdict(member).items()) for member in members}) == len(members)
+    if options.start is not None:
+        layout = instantiate(options.start).fit(FEATURES_SD, TABLE_KV)
+        rows = layout.rows(FEATURES_SD, np.array([0, 1, 2, 0, 1, 2], dtype=np.int32))
+        assert rows.shape[0] == len(FEATURES_SD)
+        assert layout.first_map is None or layout.first_map.shape == (rows.shape[1], 5)
     if options.auxiliary_clusterer is not None:
         classes = instantiate(options.auxiliary_clusterer).num_clusters
         assert classes == members[0].num_auxiliary_classes

@@ -54,7 +54,8 @@ def distinct(transcripts: list[np.ndarray]) -> dict[str, float]:
 
 def train(options: AdversarialTrainer, folder: Path, **changes) -> TrainedGenerator:
     arguments = {"num_phones": PHONES, "validate": distinct, "checkpoint_dir": folder, **changes}
-    return options.train(segments(), sentences(30, seed=2), **arguments)
+    (trained,) = play([options], segments(), sentences(30, seed=2), **arguments)
+    return trained
 
 
 def weights(trained: TrainedGenerator) -> torch.Tensor:
@@ -164,8 +165,12 @@ def test_reference_turns_begin_with_the_generator() -> None:
 def test_joined_text_trains_as_text_without_repeats(tmp_path: Path) -> None:
     doubled = [np.repeat(s, 2) for s in sentences(30, seed=2)]
     arguments = {"num_phones": PHONES, "validate": distinct}
-    joined = with_changes(join_text=True).train(
-        segments(), doubled, checkpoint_dir=tmp_path / "joined", **arguments
+    (joined,) = play(
+        [with_changes(join_text=True)],
+        segments(),
+        doubled,
+        checkpoint_dir=tmp_path / "joined",
+        **arguments,
     )
     assert joined.history == train(SMALL, tmp_path / "plain").history
 
@@ -291,12 +296,17 @@ def test_reference_does_not_play_with_utterances_of_two_segments(tmp_path: Path,
     short = {i: rows[i][:2] for i in rows.ids[:2]}
     some = RaggedArray.from_arrays({i: np.array(rows[i]) for i in rows} | short)
     arguments = {"num_phones": PHONES, "validate": distinct}
-    with_changes(**REFERENCE).train(
-        some, sentences(30, seed=2), checkpoint_dir=tmp_path / "some", **arguments
+    play(
+        [with_changes(**REFERENCE)],
+        some,
+        sentences(30, seed=2),
+        checkpoint_dir=tmp_path / "some",
+        **arguments,
     )
     assert "2 of 6 utterances have fewer than 3 segments and are not played with" in caplog.text
     with pytest.raises(ValueError, match="no utterance has 3 segments, the longest has 2: cut"):
-        with_changes(**REFERENCE).train(
+        play(
+            [with_changes(**REFERENCE)],
             RaggedArray.from_arrays(short),
             sentences(30, seed=2),
             checkpoint_dir=tmp_path / "none",

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -104,14 +104,6 @@ def save_recognizer(recognizer: PhonemeRecognizer, folder: Path) -> None:
     save_file(recognizer.state_dict(), folder / "recognizer.safetensors")
     shape = json.dumps(asdict(recognizer.shape), indent=1)
     (folder / "recognizer.json").write_text(shape, "utf-8")
-
-
-def load_recognizer(folder: Path) -> PhonemeRecognizer:
-    """The recognizer that `save_recognizer` wrote, in evaluation mode."""
-    shape = json.loads((folder / "recognizer.json").read_text("utf-8"))
-    recognizer = PhonemeRecognizer(RecognizerShape(**shape))
-    recognizer.load_state_dict(load_file(folder / "recognizer.safetensors"))
-    return recognizer.eval()
 
 
 def layer_batch(layers: Layers, batch: Sequence[str], device: str) -> tuple[list[Tensor], Tensor]:

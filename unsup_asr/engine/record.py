@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from unsup_asr import PACKAGES
 from unsup_asr.engine.artifacts import RECORD
 from unsup_asr.types import RunRecord
 
-PACKAGES = ("unsup_asr", "segmentation", "gan", "lm")
 _DISTRIBUTIONS = (
     *("unsup-asr", "torch", "torchaudio", "faiss-gpu", "faiss-cpu", "kenlm", "phonemizer"),
     *("espeakng-loader", "wordfreq", "numpy", "scipy"),

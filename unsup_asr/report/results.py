@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from unsup_asr.report.rows import ErrorRow, error_row
 from unsup_asr.report.tables import Iteration, LayerWeights, PopulationResult
 from unsup_asr.report.words import WordResults
 from unsup_asr.scoring.boundaries import BoundaryScores
-from unsup_asr.scoring.metrics import Confusions, bootstrap_interval
+from unsup_asr.scoring.metrics import Confusions
 from unsup_asr.types import ErrorCounts
 
 FINAL_ROW = "self_training"
@@ -24,8 +25,8 @@ WORDS_ROW = f"{FINAL_ROW}+words"  # the phones of the words that the final syste
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One system scored on one set. Rates and the 95 % interval in percent, edits as counts.
+class Row(ErrorRow):
+    """One system scored on one set: PER in percent.
 
     `criterion` is the label-free score by which systems are chosen (lower is better), None where
     it does not apply; `chosen` says that the run went on with this system. `decoding` says what
@@ -33,14 +34,6 @@ class Row:
     """
 
     per: float
-    insertions: int
-    deletions: int
-    substitutions: int
-    reference_length: int
-    interval_low: float
-    interval_high: float
-    num_utterances: int
-    split: str
     criterion: float | None = None
     chosen: bool = False
     decoding: str = ""
@@ -63,21 +56,13 @@ def row_from_counts(
     decoding: str = "",
 ) -> Row:
     """The row of one system from its counts by utterance, with a 95 % bootstrap interval."""
-    total = sum(counts, ErrorCounts(0, 0, 0, 0))
-    low, high = bootstrap_interval(counts, seed=seed)
+    scored = error_row(counts, split=split, seed=seed)
     return Row(
-        per=total.rate,
-        insertions=total.insertions,
-        deletions=total.deletions,
-        substitutions=total.substitutions,
-        reference_length=total.reference_length,
-        interval_low=low,
-        interval_high=high,
-        num_utterances=len(counts),
-        split=split,
+        per=scored.rate,
         criterion=criterion,
         chosen=chosen,
         decoding=decoding,
+        **asdict(scored),
     )
 
 

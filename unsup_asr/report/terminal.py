@@ -17,8 +17,9 @@ SUPERB_NOTE = (
 )
 
 
-def load_results(exp_recipe_dir: Path) -> Results:
+def load_results(exp_recipe_dir: str | Path) -> Results:
     """The latest results of a recipe, with wall times and peak memory of its latest stages."""
+    exp_recipe_dir = Path(exp_recipe_dir)
     path = exp_recipe_dir / "latest" / "evaluate" / "results.json"
     if not path.is_file():
         raise ValueError(
@@ -157,18 +158,9 @@ def table_cells(rows: dict[str, Row]) -> tuple[list[str], list[list[str]]]:
     header = ["", "system", "PER %", "95 % interval", "ins", "del", "sub", "criterion", "scored on"]
     cells = []
     for name, row in rows.items():
-        edits = (row.insertions, row.deletions, row.substitutions)
-        cells.append(
-            [
-                "*" if row.chosen else "",
-                name,
-                f"{row.per:.1f}",
-                f"{row.interval_low:.1f} to {row.interval_high:.1f}",
-                *(f"{100 * edit / row.reference_length:.1f}" for edit in edits),
-                "" if row.criterion is None else f"{row.criterion:.3f}",
-                f"{row.split}, {row.num_utterances} utterances",
-            ]
-        )
+        criterion = "" if row.criterion is None else f"{row.criterion:.3f}"
+        chosen = "*" if row.chosen else ""
+        cells.append([chosen, name, *row.cells(), criterion, row.scored_on])
     return header, cells
 
 

@@ -6,25 +6,17 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from unsup_asr.scoring.metrics import bootstrap_interval, count_errors
-from unsup_asr.types import ErrorCounts
+from unsup_asr.report.rows import ErrorRow, error_row
+from unsup_asr.scoring.metrics import count_errors
 
 _SHOWN_UNKNOWN = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class WordRow:
-    """One system scored on one set: WER and its 95 % interval in percent, edits as counts."""
+class WordRow(ErrorRow):
+    """One system scored on one set: WER in percent."""
 
     wer: float
-    insertions: int
-    deletions: int
-    substitutions: int
-    reference_length: int
-    interval_low: float
-    interval_high: float
-    num_utterances: int
-    split: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,19 +49,7 @@ class WordResults:
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Column names, and one list of cells a row; edits in percent of the reference words."""
         header = ["", "system", "WER %", "95 % interval", "ins", "del", "sub", "scored on"]
-        lines = []
-        for name, row in self.rows.items():
-            edits = (row.insertions, row.deletions, row.substitutions)
-            lines.append(
-                [
-                    "",
-                    name,
-                    f"{row.wer:.1f}",
-                    f"{row.interval_low:.1f} to {row.interval_high:.1f}",
-                    *(f"{100 * edit / row.reference_length:.1f}" for edit in edits),
-                    f"{row.split}, {row.num_utterances} utterances",
-                ]
-            )
+        lines = [["", name, *row.cells(), row.scored_on] for name, row in self.rows.items()]
         return header, lines
 
     def unknown_summary(self) -> str:
@@ -113,19 +93,8 @@ def word_row(
 ) -> WordRow:
     """WER over all references; an utterance that was not recognised has all its words missing."""
     counts = [count_errors(said, recognised.get(i, ())) for i, said in references.items()]
-    total = sum(counts, ErrorCounts(0, 0, 0, 0))
-    low, high = bootstrap_interval(counts, seed=seed)
-    return WordRow(
-        wer=total.rate,
-        insertions=total.insertions,
-        deletions=total.deletions,
-        substitutions=total.substitutions,
-        reference_length=total.reference_length,
-        interval_low=low,
-        interval_high=high,
-        num_utterances=len(counts),
-        split=split,
-    )
+    scored = error_row(counts, split=split, seed=seed)
+    return WordRow(wer=scored.rate, **asdict(scored))
 
 
 def word_results(

@@ -7,14 +7,16 @@ Not safe for threads; use one process a synthesizer.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import itertools
 import logging
+import os
 import re
 import shutil
 import tempfile
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import espeakng_loader
@@ -42,6 +44,7 @@ _PHONEMES_IPA_SEPARATED = 0x02 | (ord("_") << 8)
 _PARAMETER_RATE = 1
 _PARAMETER_PITCH = 3
 _PARAMETER_WORD_GAP = 7
+_LONGEST_DATA_PATH = 140  # of 160 bytes in C, less names of files in it
 
 # Where a word is said in another language: "(en)" before it, "(de)" after it
 _LANGUAGE_FLAG = re.compile(r"\([^)]*\)")
@@ -67,7 +70,7 @@ class Espeak:
             shutil.copyfile(espeakng_loader.get_library_path(), copy)
             self._library = ctypes.CDLL(str(copy))
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-        data = str(espeakng_loader.get_data_path()).encode()
+        data = os.fsencode(espeak_data())
         self.sample_rate = int(
             self._library.espeak_Initialize(_SYNCHRONOUS, 0, data, _PHONEME_EVENTS_IPA)
         )
@@ -167,13 +170,27 @@ class Espeak:
         raise AssertionError("unreachable")
 
 
-def synthesize(
-    text: str, voice: str, rate_wpm: int = 175, pitch: int = 50, *, sample_rate: int = 16000
-) -> Speech:
-    """One sentence from a fresh espeak-ng: same arguments, same samples."""
-    return Espeak().speak(
-        text, voice=voice, rate_wpm=rate_wpm, pitch=pitch, sample_rate=sample_rate
-    )
+@cache
+def espeak_data() -> Path:
+    """espeak-ng's data folder, by a path that its C code can hold.
+
+    It copies the path into 160 bytes and ends the process where that is too short, so a long one
+    is reached through a link. RuntimeError where no short one can be made.
+    """
+    data = Path(espeakng_loader.get_data_path())
+    if len(os.fsencode(data)) <= _LONGEST_DATA_PATH:
+        return data
+    folder = Path(tempfile.mkdtemp(prefix="espeak-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    link = folder / "espeak-ng-data"
+    if len(os.fsencode(link)) > _LONGEST_DATA_PATH:
+        raise RuntimeError(
+            f"espeak-ng reads data from paths of at most {_LONGEST_DATA_PATH} bytes; {data} has "
+            f"{len(os.fsencode(data))}, and a link in the temporary folder, {link}, "
+            f"{len(os.fsencode(link))}. Install into a shorter path, or set TMPDIR to one"
+        )
+    link.symlink_to(data)
+    return link
 
 
 @lru_cache(maxsize=1)

@@ -54,11 +54,6 @@ def fold_espeak(phone: str) -> tuple[str, ...]:
     return tuple(unicodedata.normalize("NFC", "".join(group)) for group in groups)
 
 
-def fold_espeak_sequence(phones: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Canonical phones of a sequence of espeak-ng phonemes."""
-    return tuple(folded for phone in phones for folded in fold_espeak(phone))
-
-
 def is_modifier(character: str) -> bool:
     """Whether the character qualifies the letter before it and is no sound itself."""
     return unicodedata.category(character) in ("Mn", "Lm") or character == RHOTIC_HOOK

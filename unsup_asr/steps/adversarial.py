@@ -46,8 +46,7 @@ def run_gan(context: StageContext) -> None:
         return {"lm_perplexity": perplexity, "weighted_lm_perplexity": weighted}
 
     with progress_bar(trainer.updates, "gan") as tick:
-        members = population.play(
-            trainer,
+        members = population.player(trainer)(
             _training_segments(context, options, inputs["train"]),
             text,
             num_phones=len(inventory),

@@ -63,12 +63,6 @@ def weigh_deltas(
     return features_TE * scale_E
 
 
-def normalise_utterance(features_TD: Float32Array) -> Float32Array:
-    """Zero mean and unit variance in each dimension over the utterance."""
-    statistics = _statistics([features_TD])
-    return normalise_speaker(features_TD, statistics)
-
-
 def speaker_statistics(
     features: Mapping[str, Float32Array], speakers: Mapping[str, str]
 ) -> dict[str, SpeakerStatistics]:

@@ -12,10 +12,8 @@ from unsup_asr.acoustic.linear_head import (
     RecognizerShape,
     collapse,
     layer_batch,
-    load_recognizer,
     mean_norms,
     recognise,
-    save_recognizer,
 )
 from unsup_asr.acoustic.superb import PhonemeRecognition
 from unsup_asr.acoustic.weighted_sum import WeightedSum
@@ -219,13 +217,6 @@ def test_mean_norms_are_those_of_what_is_summed():
     assert mean_norms(layers, normalise=False) == pytest.approx((2.0,))
     layers = {0: {"a": np.array([[3.0, -3.0, 9.0, 7.0]])}}
     assert mean_norms(layers, normalise=True) == pytest.approx((2.0,), rel=1e-4)  # root of D
-
-
-def test_a_saved_recognizer_says_the_same(data, trained, tmp_path):
-    _, _, dev_layers, _ = data
-    save_recognizer(trained.recognizer, tmp_path)
-    again = recognise(load_recognizer(tmp_path), dev_layers, INVENTORY)
-    assert again == recognise(trained.recognizer, dev_layers, INVENTORY)
 
 
 def test_references_that_fit_no_audio_are_an_error_and_those_that_fit_some_are_counted(

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,11 +67,9 @@ def lines(text: str) -> list[list[str]]:
 # Starting
 
 
-def test_help_is_there_at_once_and_lists_every_verb() -> None:
+def test_help_lists_every_verb_and_imports_nothing_heavy() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "unsup_asr.cli", "--help"]
-    started = time.monotonic()
     found = subprocess.run(command, capture_output=True, text=True, check=True)
-    took_s = time.monotonic() - started
     verbs = [
         "run",
         "status",
@@ -87,7 +84,6 @@ def test_help_is_there_at_once_and_lists_every_verb() -> None:
     ]
     assert all(verb in found.stdout for verb in verbs)
     assert not any(heavy in found.stderr for heavy in ("torch", "numpy", "hydra", "faiss"))
-    assert took_s < 2  # 0.05 s on an idle core
 
 
 @pytest.mark.parametrize(

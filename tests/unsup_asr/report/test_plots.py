@@ -27,8 +27,24 @@ def test_two_series_have_two_colours():
     assert has_colour(image, VERMILION)
 
 
+def blue_columns(png: bytes) -> np.ndarray:
+    """Which columns of the picture have the colour of the first curve."""
+    colour = np.array([int(BLUE[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return (np.abs(pixels(png)[..., :3] - colour) < 0.02).all(axis=-1).any(axis=0)
+
+
+def longest_gap(columns: np.ndarray) -> int:
+    """Columns without the colour between the first and the last that have it."""
+    inside = np.flatnonzero(columns)
+    return int(np.diff(inside).max()) - 1
+
+
 def test_a_diverged_curve_is_drawn_with_a_gap():
-    plots.curves({"a": [3.0, math.inf, 1.0, math.nan]})
+    whole = [3.0, 2.5, 2.0, 1.5, 1.0, 1.5]
+    for value in (math.inf, math.nan):
+        diverged = [3.0, 2.5, value, value, 1.0, 1.5]
+        gap = longest_gap(blue_columns(plots.curves({"a": diverged})))
+        assert gap > 10 * max(longest_gap(blue_columns(plots.curves({"a": whole}))), 1)
 
 
 def test_many_restarts_share_one_colour_and_no_legend():
@@ -68,7 +84,12 @@ def test_phones_that_do_not_fit_their_boundaries_are_an_error():
 
 
 def test_confusions_are_drawn_per_reference_phone_and_an_unseen_one_does_not_divide_by_zero():
-    plots.confusion(np.array([[1000, 0, 0], [0, 1, 1], [0, 0, 0]]), ["a", "b", "∅"])
+    def drawn(seen_often: int) -> np.ndarray:
+        counts = np.array([[seen_often, 0, 0], [0, 1, 1], [0, 0, 0]])
+        return pixels(plots.confusion(counts, ["a", "b", "∅"]))
+
+    assert np.isfinite(drawn(1000)).all()
+    np.testing.assert_array_equal(drawn(1000), drawn(1))  # shares, however often it was said
     with pytest.raises(ValueError, match=r"shape \(2, 2\) with 3 labels"):
         plots.confusion(np.zeros((2, 2)), ["a", "b", "∅"])
 

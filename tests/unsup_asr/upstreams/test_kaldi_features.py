@@ -10,7 +10,6 @@ from unsup_asr.upstreams.kaldi_features import KaldiFbank, KaldiMFCC
 from unsup_asr.upstreams.normalise import (
     add_deltas,
     normalise_speaker,
-    normalise_utterance,
     speaker_statistics,
     weigh_deltas,
 )
@@ -120,15 +119,6 @@ def test_weighing_unit_deltas_is_the_same_as_adding_weighted_ones():
     )
     with pytest.raises(ValueError, match="4 dimensions do not divide into 3"):
         weigh_deltas(features_TD)
-
-
-def test_an_utterance_is_normalised_and_a_constant_dimension_only_centred():
-    features_TD = random_features(500)
-    features_TD[:, 2] = 7.0
-    normal_TD = normalise_utterance(features_TD)
-    assert normal_TD.dtype == np.float32
-    np.testing.assert_allclose(normal_TD.mean(0), 0, atol=1e-5)
-    np.testing.assert_allclose(normal_TD.std(0), [1, 1, 0, 1], atol=1e-4)
 
 
 def test_speaker_statistics_are_those_of_all_the_speakers_frames():
