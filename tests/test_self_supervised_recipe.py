@@ -150,7 +150,7 @@ def test_changed_weights_run_again_all_that_heard_through_them_and_nothing_else(
     finally:
         (run_folder / "weights.txt").write_text("1.0")
     done = {name for name, state in found.items() if state.startswith("done")}
-    assert done == {"corpus", "text", "language_model", "references"}
+    assert done == {"corpus", "text", "language_model", "lexicon", "references"}
     assert "what features.upstream gives changed" in found["representations"]
 
 

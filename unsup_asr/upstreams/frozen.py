@@ -41,6 +41,7 @@ class FrozenUpstream:
     checkpoint: str | None = None
     sample_rate: int = field(init=False, default=16000)
     _network: nn.Module | None = field(init=False, repr=False, default=None)
+    _device: torch.device | None = field(init=False, repr=False, default=None)
     _fingerprint: str | None = field(init=False, repr=False, default=None)
 
     @property
@@ -113,15 +114,20 @@ class FrozenUpstream:
         """States (B, T, D) of each layer, and the frames of each waveform."""
         raise NotImplementedError
 
-    def _loaded(self) -> nn.Module:
+    def _loaded_on(self, device: torch.device) -> nn.Module:
+        """The network, loaded and moved by the first thread that asks for it there.
+
+        Moved no more often than that: in torch, moving a network unsettles its recurrent layers for
+        other threads.
+        """
         with _LOADING:
             if self._network is None:
                 with untouched_random_state():  # networks are drawn before they are loaded
                     self._network = self._load().eval().requires_grad_(False)
+            if self._device != device:
+                self._network.to(device)
+                self._device = device
             return self._network
-
-    def _loaded_on(self, device: torch.device) -> nn.Module:
-        return self._loaded().to(device)
 
 
 @dataclass(kw_only=True)
