@@ -140,7 +140,7 @@ class TextNormalizer:
             return (
                 f"{source}: wrong script: no line of {dropped.dropped} is written wholly in "
                 f"{expected}, the script of language {self.language!r}; most letters are "
-                f"{found.most_common(1)[0][0]}. Set text.language to the language of the text"
+                f"{found.most_common(1)[0][0]}. Set language to that of the text"
             )
         return f"{source}: no line is left ({dropped}); expected one sentence a line"
 

@@ -1,0 +1,58 @@
+"""The spoken text keeps its phones, however many sentences a voice says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from unsup_asr.corpora.spoken_text import SpokenSentence
+from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.steps.spoken import run_spoken_text
+
+NUM_SENTENCES = 10_050
+
+
+@dataclass(kw_only=True)
+class OneVoice:
+    """Says one sentence in 0.1 s and the other in 0.2 s, in turns."""
+
+    num_voices: int = 1
+
+    def speak(self, sentences: Sequence[str]) -> Iterator[list[SpokenSentence]]:
+        assert sentences == ["short", "long"]
+        samples = [np.random.default_rng(i).normal(0, 0.1, 1600 * (i + 1)) for i in range(2)]
+        yield [
+            SpokenSentence(i % 2, samples[i % 2].astype(np.float32)) for i in range(NUM_SENTENCES)
+        ]
+
+
+def test_every_sentence_has_its_own_phones_above_ten_thousand(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.mkdir()
+    (text / "inventory.json").write_text(json.dumps({"phones": ["a", "b"]}), "utf-8")
+    (text / "phones.txt").write_text("a\nb b\n", "utf-8")
+    (text / "words.txt").write_text("short\nlong\n", "utf-8")
+    config = {
+        "start": {"spoken_text": {"_target_": f"{__name__}.OneVoice"}},
+        "features": {
+            "upstream": {"_target_": "unsup_asr.upstreams.kaldi_features.KaldiMFCC"},
+            "silence": {"_target_": "segmentation.silence.EnergySilence", "max_run_frames": 10**6},
+        },
+    }
+    context = SimpleNamespace(
+        out=tmp_path,
+        config=OmegaConf.create(config),
+        artifacts={},
+        input=lambda stage: SimpleNamespace(file=lambda name: tmp_path / stage / name),
+    )
+    run_spoken_text(context)  # type: ignore[arg-type]
+    features = RaggedArray.open(tmp_path / "acoustic" / "train")
+    said = RaggedArray.open(tmp_path / "phones" / "train")
+    assert len(features) == NUM_SENTENCES
+    assert all((len(features[i]) > 12) == (len(said[i]) == 2) for i in features)
