@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import io
 import logging
 import os
 import re
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 
 from unsup_asr import PACKAGES
 from unsup_asr.commands import UsageError
+from unsup_asr.formats.names import shown_in_lines
 
 DONE, FOUND_BAD, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -29,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     # Threads that wait without spinning: on a shared machine spinning made runs 5 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # the terminal may know fewer characters than we
+            stream.reconfigure(errors="backslashreplace")
     arguments = _parse(argv)
     with _logged_to_stderr(verbose=arguments.verbose):
         return _run(arguments)
@@ -138,6 +143,9 @@ def _parser() -> argparse.ArgumentParser:
     forms = ("tsv", "txt", "json", "textgrid")
     transcribe.add_argument("--format", choices=forms, default="tsv", help="(%(default)s)")
     transcribe.add_argument("--out", metavar="DIR", help="one file for each audio file, in here")
+    transcribe.add_argument(
+        "--channel", type=int, metavar="N", help="of several, from 1, instead of their mean"
+    )
 
     _language_model_verbs(verbs, common)
     verb("list", "recipes:show_list", "List recipes, upstreams and the choices of each group")
@@ -212,11 +220,18 @@ def _language_model_verbs(verbs, common: argparse.ArgumentParser) -> None:
     tune.add_argument("--ref", metavar="TSV", help="what was said: only shown beside the choice")
 
 
+class _Visible(logging.Formatter):
+    """Names of files may hold escape sequences."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown_in_lines(super().format(record))
+
+
 @contextmanager
 def _logged_to_stderr(*, verbose: bool) -> Iterator[None]:
     """Warnings as one line each, while a command runs; a stage's own log.txt has the tracebacks."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Visible("%(levelname)s %(name)s: %(message)s"))
     handler.setLevel(logging.INFO if verbose else logging.WARNING)
     if not verbose:
         handler.addFilter(lambda record: record.exc_info is None)
@@ -241,7 +256,7 @@ def _storage_message(error: OSError) -> str:
 
 
 def _complain(verb: str, message: str, code: int) -> int:
-    print(f"unsup-asr {verb}: {message}", file=sys.stderr)
+    print(f"unsup-asr {verb}: {shown_in_lines(message)}", file=sys.stderr)
     return code
 
 

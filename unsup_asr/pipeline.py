@@ -59,7 +59,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
             hidden=tuple(f"corpus.{name}" for name in _reference_options(config)),
             external_files=_user_files,
             external_digests=_user_digests,
-            version=3,
+            version=4,
         ),
         Stage("text", run_text, ("corpus",), ("text",), version=2),
         Stage(

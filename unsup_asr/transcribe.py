@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import AcousticNetwork, load_network, log_posteriors
 from unsup_asr.engine.config import instantiate
+from unsup_asr.formats.names import shown, stem_id
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.protocols import PhoneDecoder, Silence, Upstream, WordDecoder
 from unsup_asr.recognise.features import (
@@ -28,7 +29,7 @@ from unsup_asr.recognise.features import (
 )
 from unsup_asr.recognise.phones import BLANK, decode_utterances, with_files
 from unsup_asr.recognise.words import WORDS_FOLDER, load_word_decoder, recognise_words
-from unsup_asr.speech.audio import duration_s, read_audio
+from unsup_asr.speech.audio import read_audio
 from unsup_asr.speech.timing import timing_of
 from unsup_asr.types import Float32Array, FrameTiming, Hypothesis, Int32Array, WordHypothesis
 from unsup_asr.upstreams.normalise import SpeakerStatistics, read_statistics
@@ -49,12 +50,13 @@ class Model:
     decoder: PhoneDecoder
     inventory: list[str]
 
-    def transcribe(self, audio: str | Path) -> Hypothesis:
+    def transcribe(self, audio: str | Path, *, channel: int | None = None) -> Hypothesis:
         """Phones of one file with start, end and confidence; the id is the file's name.
 
-        ValueError when the file cannot be read or is shorter than 0.1 s.
+        Of one channel, counted from 1, or of their mean. ValueError when the file cannot be read
+        or is shorter than 0.1 s.
         """
-        posteriors, kept, timing = self.listen(audio)
+        posteriors, kept, timing = self.listen(audio, channel=channel)
         (hypothesis,) = decode_utterances(
             self.decoder,
             posteriors,
@@ -66,17 +68,17 @@ class Model:
         return hypothesis
 
     def listen(
-        self, audio: str | Path
+        self, audio: str | Path, *, channel: int | None = None
     ) -> tuple[dict[str, Float32Array], dict[str, Int32Array], FrameTiming]:
         """Log posteriors, original frames and timing of one file, by its id."""
-        path = Path(audio).resolve()
-        utterance_id = path.stem.replace(" ", "_")
-        samples_N = read_audio(path, sample_rate=self.upstream.sample_rate)
+        utterance_id = stem_id(Path(audio))
+        sample_rate = self.upstream.sample_rate
+        samples_N = read_audio(audio, sample_rate=sample_rate, channel=channel)
         found = trimmed_features(samples_N, [self.upstream], self.silence)
         if found is None:
             raise ValueError(
-                f"{audio}: {duration_s(path):.3f} s of audio hold no speech to recognise; "
-                "expected at least 0.1 s"
+                f"{shown(audio)}: {len(samples_N) / sample_rate:.3f} s of audio hold no speech to "
+                "recognise; expected at least 0.1 s"
             )
         (static_TD,), kept = found
         features = of_one_speaker({utterance_id: static_TD}, self.statistics)
@@ -91,9 +93,11 @@ class WordModel:
     model: Model
     decoder: WordDecoder
 
-    def transcribe(self, audio: str | Path) -> tuple[WordHypothesis, Hypothesis]:
+    def transcribe(
+        self, audio: str | Path, *, channel: int | None = None
+    ) -> tuple[WordHypothesis, Hypothesis]:
         """Words of one file, and their phones; otherwise as `Model.transcribe`."""
-        posteriors, kept, timing = self.model.listen(audio)
+        posteriors, kept, timing = self.model.listen(audio, channel=channel)
         (found,) = recognise_words(
             self.decoder,
             posteriors,

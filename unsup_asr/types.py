@@ -46,16 +46,26 @@ class FrameTiming:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording: `audio` is a path relative to its manifest, or absolute."""
+    """One recording: `audio` is a path relative to its manifest, or absolute.
+
+    `channel` is the one that is heard, from 1; None for the mean of all.
+    """
 
     id: str
     audio: str
     speaker: str
     duration_s: Seconds
+    channel: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.id or any(c.isspace() for c in self.id):
-            raise ValueError(f"utterance id {self.id!r} is empty or has white space")
+        if not self.id or not self.id.isprintable() or any(c.isspace() for c in self.id):
+            raise ValueError(
+                f"utterance id {self.id!r} is empty, or has white space or what cannot be seen"
+            )
+        if self.channel is not None and self.channel < 1:
+            raise ValueError(
+                f"utterance {self.id!r} has channel {self.channel}; expected 1 or more, or none"
+            )
         if not self.duration_s > 0:
             raise ValueError(
                 f"utterance {self.id!r} has duration {self.duration_s} s; expected > 0"

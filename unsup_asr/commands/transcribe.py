@@ -7,12 +7,14 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from unsup_asr.commands import UsageError
+from unsup_asr.formats.names import shown, shown_in_lines, stem_id
 from unsup_asr.formats.textgrid import textgrid
 from unsup_asr.progress import progress
-from unsup_asr.speech.audio import duration_s
+from unsup_asr.speech.audio import check_audio
 from unsup_asr.transcribe import load_model, load_word_model
 from unsup_asr.types import Hypothesis, WordHypothesis
 
@@ -25,7 +27,7 @@ def transcribe(arguments: argparse.Namespace) -> int:
     """Print what is said in each file, or write one file for each; 1 when some cannot be read."""
     audio = [Path(name) for name in arguments.audio]
     _check(arguments, audio)
-    listen = _listener(Path(arguments.model), in_words=arguments.words)
+    listen = _listener(Path(arguments.model), in_words=arguments.words, channel=arguments.channel)
     columns = ("utterance_id", "word" if arguments.words else "phone", *_TIMES)
     header = "\t".join(columns) if arguments.format == "tsv" else ""
     out = None if arguments.out is None else Path(arguments.out)
@@ -37,9 +39,9 @@ def transcribe(arguments: argparse.Namespace) -> int:
     for path in progress(audio, "transcribe"):
         try:
             words, phones = listen(path)
-            text = _text(words, phones, path, arguments.format)
+            text = _text(words, phones, path, arguments)
         except ValueError as error:
-            print(f"unsup-asr transcribe: {error}", file=sys.stderr)
+            print(f"unsup-asr transcribe: {shown_in_lines(str(error))}", file=sys.stderr)
             num_failed += 1
             continue
         if out is None:
@@ -47,38 +49,49 @@ def transcribe(arguments: argparse.Namespace) -> int:
             print(name + text, end="\n" if name or text else "", flush=True)
         else:
             target = out / (path.stem + _SUFFIXES[arguments.format])
-            partial = target.with_name(target.name + ".partial")
-            partial.write_text(f"{header}\n{text}\n".lstrip("\n"), "utf-8")
-            partial.replace(target)
+            unfinished = target.with_name(target.name + ".partial")
+            unfinished.write_text(
+                f"{header}\n{text}\n".lstrip("\n"), "utf-8", errors="backslashreplace"
+            )
+            unfinished.replace(target)
     if out is not None:
         print(f"{len(audio) - num_failed} of {len(audio)} files transcribed into {out}")
     return int(num_failed > 0)
 
 
-def _listener(folder: Path, *, in_words: bool) -> Callable[[Path], _Heard]:
+def _listener(folder: Path, *, in_words: bool, channel: int | None) -> Callable[[Path], _Heard]:
     """What makes words, if they are wanted, and phones of a recording."""
     if in_words:
-        return load_word_model(folder).transcribe
+        return partial(load_word_model(folder).transcribe, channel=channel)
     model = load_model(folder)
-    return lambda path: (None, model.transcribe(path))
+    return lambda path: (None, model.transcribe(path, channel=channel))
 
 
 def _check(arguments: argparse.Namespace, audio: list[Path]) -> None:
     if not Path(arguments.model).is_dir():
         raise UsageError(f"{arguments.model}: no such folder; expected one that holds a model")
     if missing := [path for path in audio if not path.is_file()]:
-        raise UsageError(f"{missing[0]}: no such file ({len(missing)} of {len(audio)} missing)")
+        raise UsageError(
+            f"{shown(missing[0])}: no such file ({len(missing)} of {len(audio)} missing)"
+        )
     if arguments.out is None and arguments.format == "textgrid" and len(audio) > 1:
         raise UsageError("a TextGrid holds one recording; name a folder for them with --out")
-    stem, count = Counter(path.stem for path in audio).most_common(1)[0]
-    if arguments.out is not None and count > 1:
-        raise UsageError(f"{count} files are named {stem!r}: they would overwrite one another")
+    utterance_id, count = Counter(map(stem_id, audio)).most_common(1)[0]
+    if count > 1:
+        raise UsageError(
+            f"{count} files have the id {utterance_id!r}, which is their name without its suffix: "
+            "nobody could tell them apart. Rename them, or transcribe each by itself"
+        )
 
 
-def _text(words: WordHypothesis | None, phones: Hypothesis, path: Path, form: str) -> str:
+def _text(
+    words: WordHypothesis | None, phones: Hypothesis, path: Path, arguments: argparse.Namespace
+) -> str:
     """One recording in one of the formats, without a last line break."""
+    form = arguments.format
     if form == "textgrid":
-        return textgrid(phones, duration_s=duration_s(path), words=words).rstrip("\n")
+        duration_s = check_audio(path, channel=arguments.channel).duration_s
+        return textgrid(phones, duration_s=duration_s, words=words).rstrip("\n")
     if form == "txt":
         return " ".join(phones.phones if words is None else words.words)
     phone_rows = _rows(phones, phones.phones)

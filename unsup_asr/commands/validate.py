@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,13 +13,15 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from unsup_asr.commands.run import recipe_of
+from unsup_asr.corpora.audio_files import counted
+from unsup_asr.corpora.speaker_split import LEAST_TRAIN_SHARE
 from unsup_asr.engine.config import components, instantiate
 from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.formats.names import shown_in_lines
 from unsup_asr.pipeline import build_graph, has_references
 from unsup_asr.types import SPLITS, Utterance
 
 _NUM_LINES = 2000  # of the text, phonemized as a sample
-_LEAST_TRAIN_SHARE = 0.5  # of the audio, below which validate says so
 
 
 def validate(arguments: argparse.Namespace) -> int:
@@ -55,7 +58,7 @@ def _report(name: str, check: Callable[[], str]) -> int:
     try:
         print(f"ok   {name}: {check()}", flush=True)
     except (ValueError, OSError) as error:
-        print(f"BAD  {name}: {error}", flush=True)
+        print(f"BAD  {name}: {shown_in_lines(str(error))}", flush=True)
         return 1
     return 0
 
@@ -90,13 +93,17 @@ def _read_data(config: DictConfig, out: Path) -> str:
     ]
     summary = json.loads((out / "corpus.json").read_text("utf-8"))
     if "speakers_from" in summary:
-        parts.append(f"speakers from {summary['speakers_from']}")
-    share = _minutes(found["train"]) / sum(map(_minutes, found.values()))
-    if share < _LEAST_TRAIN_SHARE:
-        parts.append(
-            f"only {100 * share:.0f} % of the audio is left for training: few speakers, whole ones "
-            "are held out; lower corpus.dev_fraction and test_fraction, or name speakers otherwise"
-        )
+        num_speakers = len({u.speaker for of in found.values() for u in of})
+        parts.append(f"{num_speakers} speakers understood from {summary['speakers_from']}")
+        share = _minutes(found["train"]) / sum(map(_minutes, found.values()))
+        if share < LEAST_TRAIN_SHARE:
+            parts.append(f"only {100 * share:.0f} % of the audio is left for training")
+    if summary.get("left_out"):
+        parts.append(f"left out {counted(summary['left_out'])}")
+    if summary.get("num_skipped"):
+        parts.append(f"skipped {summary['num_skipped']} that cannot be read")
+    if alone := Counter(u.channel for of in found.values() for u in of if u.channel is not None):
+        parts.append(f"one channel heard of {alone.total()} utterances")
     return "; ".join([*parts, scored])
 
 

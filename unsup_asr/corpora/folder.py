@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import logging
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from unsup_asr.corpora.audio_files import AudioFolder, counted, find_audio
 from unsup_asr.corpora.folder_references import References, read_references, read_speakers
 from unsup_asr.corpora.layout import (
     digest_of,
@@ -29,6 +29,7 @@ from unsup_asr.corpora.layout import (
 from unsup_asr.corpora.recordings import Recording, measure
 from unsup_asr.corpora.speaker_split import split_by_speaker
 from unsup_asr.corpora.text_lines import read_text
+from unsup_asr.formats.names import id_of, shown, stem_id
 from unsup_asr.speech.audio import AUDIO_SUFFIXES
 from unsup_asr.types import SPLITS, Transcript, Utterance
 
@@ -42,7 +43,8 @@ class FolderCorpus:
     The speaker of an utterance is that of the table `speakers` (a TSV with `utterance_id` and
     `speaker`, which may be the references); or what the one group of the regular expression
     `speaker_pattern` finds in the file's path below `audio`; or, without either, the first folder
-    below `audio`, and for a file in `audio` itself the utterance.
+    below `audio`, and for a file in `audio` itself the utterance. `channel`, from 1, is heard alone
+    of recordings with several; null is their mean.
     """
 
     audio: str
@@ -50,6 +52,7 @@ class FolderCorpus:
     language: str = "en-us"
     speakers: str | None = None
     speaker_pattern: str | None = None
+    channel: int | None = None
     references: str | None = None
     reference_kind: str = "words"  # or "phones"
     dev_fraction: float = 0.1
@@ -61,6 +64,8 @@ class FolderCorpus:
     reference_options: ClassVar = ("references", "reference_kind", "allow_unreferenced")
 
     def __post_init__(self) -> None:
+        if self.channel is not None and self.channel < 1:
+            raise ValueError(f"channel is {self.channel}; expected 1 or more, or null for the mean")
         if self.speakers is not None and self.speaker_pattern is not None:
             raise ValueError(
                 f"speakers is {self.speakers!r} and speaker_pattern {self.speaker_pattern!r}; "
@@ -73,9 +78,12 @@ class FolderCorpus:
         """Check audio and text, then write manifests and text into `out`."""
         if next(read_text(Path(self.text)), None) is None:
             raise ValueError(f"{self.text}: no text; `text` needs one sentence a line")
-        files = _find_audio(Path(self.audio))
+        found = self._found()
+        files = _by_id(Path(self.audio), found)
         speaker_of = self._speakers(files)
-        recordings = [Recording(key, path, speaker_of[key]) for key, path in files.items()]
+        recordings = [
+            Recording(key, path, speaker_of[key], self.channel) for key, path in files.items()
+        ]
         measured = measure(recordings, source=self.audio, skip_unreadable=self.skip_unreadable)
         splits = split_by_speaker(
             measured.utterances,
@@ -88,15 +96,15 @@ class FolderCorpus:
         for split in SPLITS:
             summary[split] = write_split(out, split, splits[split])
         summary["num_text_sentences"] = write_text(out, read_text(Path(self.text)))
-        summary["num_skipped"] = len(measured.skipped)
-        summary["skipped"] = measured.skipped
+        skipped = found.skipped + measured.skipped
+        summary |= {"num_skipped": len(skipped), "skipped": skipped, "left_out": found.left_out}
         write_summary(out, summary)
 
     def build_references(self, out: Path, corpus: Path) -> None:
         """Check what was said against the audio; write it for the manifests in `corpus`."""
         assert self.references is not None, "without references there is no such stage"
         references = read_references(Path(self.references), kind=self.reference_kind)
-        files = _find_audio(Path(self.audio))
+        files = _by_id(Path(self.audio), self._found())
         self._check_references(references, files)
         if references.speakers and self.speakers is None:
             log.warning(
@@ -136,13 +144,13 @@ class FolderCorpus:
             if missing := [key for key in files if key not in table]:
                 raise ValueError(
                     f"{self.speakers}: {len(missing)} of {len(files)} utterances have no speaker "
-                    f"(first: {missing[0]!r}, {files[missing[0]]}). Add them to the table"
+                    f"(first: {missing[0]!r}, {shown(files[missing[0]])}). Add them to the table"
                 )
             return {key: table[key] for key in files}
         root = Path(self.audio)
         paths = {key: path.relative_to(root) for key, path in files.items()}
         if self.speaker_pattern is None:
-            return {key: p.parts[0] if len(p.parts) > 1 else key for key, p in paths.items()}
+            return {k: id_of(p.parts[0]) if len(p.parts) > 1 else k for k, p in paths.items()}
         pattern = _compiled(self.speaker_pattern)
         found = {key: pattern.search(path.as_posix()) for key, path in paths.items()}
         if missing := [key for key, match in found.items() if match is None or not match[1]]:
@@ -150,14 +158,17 @@ class FolderCorpus:
                 f"speaker_pattern {self.speaker_pattern!r} finds no speaker in {len(missing)} of "
                 f"{len(files)} paths (first: {paths[missing[0]].as_posix()!r}); correct it"
             )
-        return {key: "_".join(match[1].split()) for key, match in found.items() if match}
+        return {key: id_of(match[1]) for key, match in found.items() if match}
 
     def _speakers_from(self) -> str:
         if self.speakers is not None:
-            return f"the table {self.speakers}"
+            return f"the table {shown(self.speakers)}"
         if self.speaker_pattern is not None:
             return f"the pattern {self.speaker_pattern}"
-        return f"the first folder below {self.audio}, for files without one each its own"
+        return f"the first folder below {shown(self.audio)}, for files without one each its own"
+
+    def _found(self) -> AudioFolder:
+        return find_audio(Path(self.audio), skip_unreadable=self.skip_unreadable)
 
     def _check_references(self, references: References, files: dict[str, Path]) -> None:
         unknown = [key for key in references.tokens if key not in files]
@@ -171,7 +182,7 @@ class FolderCorpus:
         if missing and not self.allow_unreferenced:
             raise ValueError(
                 f"{self.references}: {len(missing)} of {len(files)} utterances have no reference "
-                f"(first: {missing[0]!r}, {files[missing[0]]}). Add them, or set "
+                f"(first: {missing[0]!r}, {shown(files[missing[0]])}). Add them, or set "
                 "allow_unreferenced=true to hear these and not score them"
             )
 
@@ -189,24 +200,22 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return compiled
 
 
-def _find_audio(folder: Path) -> dict[str, Path]:
+def _by_id(folder: Path, found: AudioFolder) -> dict[str, Path]:
     """Audio files by utterance id, sorted by path."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; `audio` names the folder with the recordings")
     files: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in AUDIO_SUFFIXES or not path.is_file():
-            continue
-        key = unicodedata.normalize("NFC", "_".join(path.stem.split()))
+    for path in found.files:
+        key = stem_id(path)
         if key in files:
             raise ValueError(
-                f"{folder}: two files have the utterance id {key!r}: {files[key]} and {path}. "
-                "The id is the file's name without its suffix; rename one"
+                f"{shown(folder)}: two files have the utterance id {key!r}: {shown(files[key])} "
+                f"and {shown(path)}. The id is the file's name without its suffix, with _ for "
+                "white space; rename one"
             )
         files[key] = path
     if not files:
         raise ValueError(
-            f"{folder}: no audio found, folders below included; looked for "
+            f"{shown(folder)}: no audio found, folders below included (there are: "
+            f"{counted(found.left_out) or 'no files'}); looked for "
             f"{', '.join(sorted(AUDIO_SUFFIXES))}"
         )
     return files

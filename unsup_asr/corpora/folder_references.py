@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unsup_asr.formats.lines import numbered_lines
+from unsup_asr.formats.names import id_of
 
 KINDS = ("words", "phones")
 
@@ -44,7 +45,7 @@ def read_speakers(path: Path) -> dict[str, str]:
     """Speakers by utterance id, sorted; ValueError with the line for anything malformed."""
     speakers: dict[str, str] = {}
     for number, row in _rows(path, ("utterance_id", "speaker")):
-        key, speaker = row["utterance_id"], "_".join(row["speaker"].split())
+        key, speaker = row["utterance_id"], id_of(row["speaker"])
         if not speaker or speakers.get(key, speaker) != speaker:
             raise ValueError(
                 f"{path}:{number}: utterance {key!r} has the speaker {speaker!r}"
@@ -74,4 +75,5 @@ def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, st
             raise ValueError(
                 f"{path}:{number}: {len(values)} columns; the header has {len(columns)}"
             )
-        yield number, dict(zip(columns, values, strict=True))
+        row = dict(zip(columns, values, strict=True))
+        yield number, row | {"utterance_id": id_of(row["utterance_id"])}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from unsup_asr.corpora.audio_files import find_audio
 from unsup_asr.corpora.recordings import Recording
 from unsup_asr.corpora.speaker_split import SPLITS
 from unsup_asr.corpora.text_lines import read_text
@@ -116,11 +117,14 @@ class LibriSpeechCorpus:
 
 def _read_subset(root: Path, subset: str) -> Transcribed:
     folder = _subset_folder(root, subset)
-    audio = {
-        path.stem: Recording(path.stem, path, path.parent.parent.name)
-        for path in sorted(folder.glob("*/*/*.flac"))
-    }
-    return pair(audio, dict(_sentences(root, subset)), source=str(folder), remedy=_REMEDY)
+    found = find_audio(folder, (".flac",), skip_unreadable=False)
+    return pair(
+        {p.stem: Recording(p.stem, p, p.parent.parent.name) for p in found.files},
+        dict(_sentences(root, subset)),
+        source=str(folder),
+        remedy=_REMEDY,
+        left_out=found.left_out,
+    )
 
 
 def _sentences(root: Path, subset: str) -> Iterator[tuple[str, str]]:
@@ -140,7 +144,7 @@ def _sentences(root: Path, subset: str) -> Iterator[tuple[str, str]]:
 
 def _transcript_files(root: Path, subset: str) -> list[Path]:
     folder = _subset_folder(root, subset)
-    files = sorted(folder.glob("*/*/*.trans.txt"))
+    files = [p for p in sorted(folder.glob("*/*/*.trans.txt")) if not p.name.startswith(".")]
     if not files:
         raise ValueError(
             f"{folder}: no <speaker>/<chapter>/*.trans.txt; expected LibriSpeech as published. "

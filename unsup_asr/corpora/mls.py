@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unsup_asr.corpora.audio_files import find_audio
 from unsup_asr.corpora.languages import mls_name
 from unsup_asr.corpora.recordings import Recording
 from unsup_asr.corpora.speaker_split import SPLITS
@@ -118,11 +119,8 @@ def _read_split(folder: Path) -> Transcribed:
         raise ValueError(
             f"{folder}: no transcripts.txt or no folder audio; expected MLS as published. {_REMEDY}"
         )
-    audio = {
-        path.stem: Recording(path.stem, path, path.parent.parent.name)
-        for path in sorted((folder / "audio").glob("*/*/*"))
-        if path.suffix in _AUDIO
-    }
+    found = find_audio(folder / "audio", _AUDIO, skip_unreadable=False)
+    audio = {p.stem: Recording(p.stem, p, p.parent.parent.name) for p in found.files}
     sentences: dict[str, str] = {}
     for number, line in numbered_lines(transcripts):
         key, _, sentence = line.partition("\t")
@@ -132,7 +130,7 @@ def _read_split(folder: Path) -> Transcribed:
                 f"a sentence. {_REMEDY}"
             )
         sentences[key] = sentence
-    return pair(audio, sentences, source=str(folder), remedy=_REMEDY)
+    return pair(audio, sentences, source=str(folder), remedy=_REMEDY, left_out=found.left_out)
 
 
 def _only(train: Transcribed, path: Path) -> Transcribed:
@@ -147,4 +145,4 @@ def _only(train: Transcribed, path: Path) -> Transcribed:
         )
     chosen = set(handles)
     recordings = [r for r in train.recordings if r.utterance_id in chosen]
-    return Transcribed(recordings, train.sentences)
+    return Transcribed(recordings, train.sentences, train.left_out)

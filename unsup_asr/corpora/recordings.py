@@ -12,21 +12,24 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from unsup_asr.speech.audio import check_audio
-from unsup_asr.types import Seconds, Utterance
+from unsup_asr.formats.names import shown
+from unsup_asr.speech.audio import AudioFacts, check_audio
+from unsup_asr.types import Utterance
 
 log = logging.getLogger(__name__)
 
+_HINT = "skip_unreadable=true leaves such files out"
 _BATCH = 256  # files decoded at once; a cap on the hours is looked at after each batch
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One audio file and who speaks in it."""
+    """One audio file and who speaks in it; `channel`, from 1, where one is heard alone."""
 
     utterance_id: str
     path: Path
     speaker: str
+    channel: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,14 @@ def measure(
     recordings: Sequence[Recording],
     *,
     source: str,
-    skip_unreadable: bool = False,
+    skip_unreadable: bool | None = None,
     max_hours: float | None = None,
     seed: int = 0,
 ) -> Measured:
     """Decode every recording; with `max_hours`, only as many as last so long, drawn at random.
 
-    ValueError for a file that cannot be read, unless such files are to be skipped, and where
-    nothing is left. `source` names the recordings in messages.
+    ValueError for a file that cannot be read, unless such files are to be skipped (None: the corpus
+    has no such option), and where nothing is left. `source` names the recordings in messages.
     """
     if max_hours is not None and not max_hours > 0:
         raise ValueError(f"{source}: a cap of {max_hours} hours; expected more than 0, or null")
@@ -62,23 +65,24 @@ def measure(
     with ThreadPoolExecutor(os.cpu_count()) as pool, progress:
         for start in range(0, len(order), _BATCH):
             numbers = order[start : start + _BATCH].tolist()
-            lengths = pool.map(lambda number: _length(recordings[number]), numbers)
-            for number, length in zip(numbers, lengths, strict=True):
+            facts = pool.map(lambda number: _facts(recordings[number]), numbers)
+            for number, fact in zip(numbers, facts, strict=True):
                 recording = recordings[number]
                 progress.update()
-                if isinstance(length, ValueError):
+                if isinstance(fact, ValueError):
                     if not skip_unreadable:
-                        raise ValueError(
-                            f"{length}. skip_unreadable=true leaves such files out"
-                        ) from length
-                    log.warning("skipped: %s", length)
-                    skipped.append({"file": str(recording.path), "why": str(length)})
+                        hint = "" if skip_unreadable is None else f". {_HINT}"
+                        raise ValueError(f"{fact}{hint}") from fact
+                    log.warning("skipped: %s", fact)
+                    skipped.append({"file": shown(recording.path), "why": str(fact)})
                     continue
-                left_s -= length
+                left_s -= fact.duration_s
                 if left_s < 0:
                     break
                 path = str(recording.path.resolve())
-                found[number] = Utterance(recording.utterance_id, path, recording.speaker, length)
+                found[number] = Utterance(
+                    recording.utterance_id, path, recording.speaker, fact.duration_s, fact.channel
+                )
             if left_s < 0:
                 break
     if skipped:
@@ -91,8 +95,8 @@ def measure(
     return Measured([found[number] for number in sorted(found)], skipped)
 
 
-def _length(recording: Recording) -> Seconds | ValueError:
+def _facts(recording: Recording) -> AudioFacts | ValueError:
     try:
-        return check_audio(recording.path)
+        return check_audio(recording.path, channel=recording.channel)
     except ValueError as error:
         return error

@@ -11,6 +11,8 @@ from unsup_asr.types import SPLITS, Utterance
 
 logger = logging.getLogger(__name__)
 
+LEAST_TRAIN_SHARE = 0.5  # of the audio; a split that leaves less says so
+
 
 def split_by_speaker(
     utterances: Sequence[Utterance],
@@ -60,6 +62,14 @@ def split_by_speaker(
         chosen = {utterance.id for utterance in splits[name]}
         splits[name] = [utterance for utterance in utterances if utterance.id in chosen]
     splits["train"] = [utterance for utterance in utterances if utterance.id not in taken]
+    share = _seconds(splits["train"]) / total_s
+    if share < LEAST_TRAIN_SHARE:
+        logger.warning(
+            "only %.0f %% of the audio is left for training (%s): whole speakers are held out. "
+            "Lower dev_fraction and test_fraction, or name speakers otherwise",
+            100 * share,
+            ", ".join(f"{name} {_seconds(of) / 60:.1f} min" for name, of in splits.items()),
+        )
     return splits
 
 

@@ -7,8 +7,9 @@ stays in it; which recording a transcript is of decides nothing but the referenc
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unsup_asr.corpora.layout import (
@@ -35,6 +36,7 @@ class Transcribed:
 
     recordings: list[Recording]
     sentences: dict[str, str]
+    left_out: Mapping[str, int] = field(default_factory=dict)  # files of other kinds, or hidden
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,12 @@ class Limits:
 
 
 def pair(
-    audio: Mapping[str, Recording], sentences: Mapping[str, str], *, source: str, remedy: str
+    audio: Mapping[str, Recording],
+    sentences: Mapping[str, str],
+    *,
+    source: str,
+    remedy: str,
+    left_out: Mapping[str, int],
 ) -> Transcribed:
     """Recordings and transcripts of the same ids; ValueError where one side lacks any."""
     lacking = sorted(set(sentences) - set(audio))
@@ -67,7 +74,7 @@ def pair(
             f"{source}: {len(silent)} of {len(audio)} audio files have no transcript (first: "
             f"{audio[silent[0]].path}). {remedy}"
         )
-    return Transcribed([audio[key] for key in sorted(audio)], dict(sentences))
+    return Transcribed([audio[key] for key in sorted(audio)], dict(sentences), left_out)
 
 
 def write_corpus(
@@ -103,7 +110,8 @@ def write_corpus(
         )
         skipped += measured.skipped
         facts[split] = write_split(out, split, measured.utterances)
-    facts |= {"num_skipped": len(skipped), "skipped": skipped}
+    left_out = sum((Counter(split.left_out) for split in splits.values()), Counter[str]())
+    facts |= {"num_skipped": len(skipped), "skipped": skipped, "left_out": dict(left_out)}
     write_summary(out, facts)
 
 
@@ -114,12 +122,16 @@ def write_references(out: Path, corpus: Path, splits: Mapping[str, Transcribed])
         write_word_references(out, split, utterances, words)
 
 
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.exists() else None  # reading it says what is wrong
+
+
 def digests_of(splits: Mapping[str, Transcribed]) -> dict[str, str]:
     """What of the recordings and sentences decides manifests and text: names, speakers and sizes of
     files, and the sentences as a set.
     """
     recordings = (
-        f"{split}\t{r.utterance_id}\t{r.path.name}\t{r.speaker}\t{r.path.stat().st_size}"
+        f"{split}\t{r.utterance_id}\t{r.path.name}\t{r.speaker}\t{_size(r.path)}"
         for split in SPLITS
         for r in splits[split].recordings
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.formats.digests import digest_files
+from unsup_asr.formats.folders import list_folder
 
 if TYPE_CHECKING:
     from unsup_asr.engine.stages import Stage
@@ -126,20 +128,18 @@ class DigestCache:
     def digest(self, path: Path) -> str:
         """Digest of a file's content; of the names and contents of all files in a folder.
 
-        Hidden files in a folder do not count. 'missing' when there is nothing at the path.
+        Hidden files in a folder do not count, links do, as for who reads it; of what cannot be
+        opened only the name counts. 'missing' when there is nothing at the path.
         """
         if path.is_file():
             return self._digests([path])[0]
         if not path.is_dir():
             return MISSING_FILE
-        files = [
-            file
-            for file in sorted(path.rglob("*"))
-            if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
-        ]
+        found = list_folder(path)
+        digests = dict(zip(found.files, self._digests(found.files), strict=True))
         listing = hashlib.sha256()
-        for file, digest in zip(files, self._digests(files), strict=True):
-            listing.update(f"{file.relative_to(path).as_posix()}\t{digest}\n".encode())
+        for file, digest in (digests | dict.fromkeys(found.unreadable, "unreadable")).items():
+            listing.update(os.fsencode(f"{file.relative_to(path).as_posix()}\t{digest}\n"))
         return listing.hexdigest()
 
     def digest_all(self, files: Sequence[Path]) -> str:

@@ -31,7 +31,7 @@ from unsup_asr.extraction.lookahead import map_ahead
 from unsup_asr.extraction.plan import ERRORS, SCRATCH, Extraction, Shard
 from unsup_asr.formats.ragged import RaggedWriter
 from unsup_asr.protocols import Upstream
-from unsup_asr.speech.audio import read_audio
+from unsup_asr.speech.audio import read_utterance
 from unsup_asr.speech.timing import frame_samples, shortest_samples
 from unsup_asr.types import Float32Array, Seconds, Utterance
 
@@ -138,7 +138,7 @@ def _read_batch(batch: Sequence[Utterance], upstream: Upstream) -> dict[str, Flo
     """Samples by utterance id, without those that are too short for features."""
     waves: dict[str, Float32Array] = {}
     for utterance in batch:
-        samples_N = read_audio(utterance.audio, sample_rate=upstream.sample_rate)
+        samples_N = read_utterance(utterance, sample_rate=upstream.sample_rate)
         if len(samples_N) >= shortest_samples(upstream):
             waves[utterance.id] = samples_N
     return waves

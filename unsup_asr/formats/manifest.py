@@ -1,6 +1,7 @@
 """JSONL manifests: one `Utterance` a line, audio paths relative to the manifest or absolute.
 
 In ASCII, with escapes: a path may have any character, or bytes that are no character at all.
+`channel` stands there only where one is heard alone.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from unsup_asr.types import Utterance
 
 _FIELDS = {field.name for field in fields(Utterance)}
+_OPTIONAL = {"channel"}
 
 
 def write_manifest(path: Path, utterances: Sequence[Utterance]) -> None:
@@ -29,7 +31,8 @@ def write_manifest(path: Path, utterances: Sequence[Utterance]) -> None:
         audio = Path(utterance.audio)
         if audio.is_absolute() and audio.is_relative_to(folder):
             utterance = replace(utterance, audio=audio.relative_to(folder).as_posix())
-        lines.append(json.dumps(asdict(utterance)))
+        record = {name: value for name, value in asdict(utterance).items() if value is not None}
+        lines.append(json.dumps(record))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
@@ -67,12 +70,17 @@ def _parse(line: str, where: str) -> Utterance:
         record = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"{where}: not JSON ({error.msg}, column {error.colno})") from error
-    if not isinstance(record, dict) or set(record) != _FIELDS:
+    if not isinstance(record, dict) or set(record) | _OPTIONAL != _FIELDS:
         found = sorted(record) if isinstance(record, dict) else type(record).__name__
-        raise ValueError(f"{where}: found {found}; expected the keys {sorted(_FIELDS)}")
-    for name, kind in (("id", str), ("audio", str), ("speaker", str), ("duration_s", (int, float))):
-        if not isinstance(record[name], kind) or isinstance(record[name], bool):
-            raise ValueError(f"{where}: {name} is {record[name]!r}; expected {_name(kind)}")
+        raise ValueError(
+            f"{where}: found {found}; expected the keys {sorted(_FIELDS - _OPTIONAL)}, or with "
+            f"{sorted(_OPTIONAL)}"
+        )
+    kinds = {"duration_s": (int, float), "channel": int}
+    for name, value in record.items():
+        kind = kinds.get(name, str)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(f"{where}: {name} is {value!r}; expected {_name(kind)}")
     try:
         return Utterance(**record)
     except ValueError as error:

@@ -1,9 +1,12 @@
-"""Reading audio: any format of libsndfile (wav, flac, ogg, opus, mp3, NIST SPHERE), any rate."""
+"""Reading audio: any format of libsndfile (wav, flac, ogg, mp3, NIST SPHERE ...), any rate."""
 
 from __future__ import annotations
 
 import io
+import logging
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,9 +14,30 @@ import numpy as np
 import scipy.signal
 import soundfile
 
-from unsup_asr.types import Float32Array, Seconds
+from unsup_asr.formats.names import shown
+from unsup_asr.speech.containers import fault_of
+from unsup_asr.types import Float32Array, Seconds, Utterance
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".nist"})
+log = logging.getLogger(__name__)
+
+# fmt: off
+AUDIO_SUFFIXES = frozenset({
+    ".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2",
+    ".sph", ".nist", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".voc", ".avr", ".paf",
+    ".pvf", ".sf", ".ircam", ".svx", ".8svx", ".iff", ".wve", ".sds", ".htk",
+})
+# Audio that libsndfile cannot read.
+OTHER_AUDIO_SUFFIXES = frozenset({
+    ".m4a", ".m4b", ".mp4", ".aac", ".wma", ".amr", ".awb", ".3gp", ".3ga", ".webm", ".weba",
+    ".mka", ".mkv", ".mov", ".avi", ".ape", ".wv", ".tta", ".shn", ".spx", ".ra", ".rm",
+    ".ac3", ".dss", ".mpc", ".gsm", ".raw", ".pcm",
+})
+# fmt: on
+
+# Below, no speech is left; beyond, a header is wrong, and resampling would take forever.
+_RATES_HZ = (2000, 384000)
+_BLOCK = 1 << 18  # samples decoded at once
+_CANCELLED = 0.1  # of the power that the mean of unrelated channels has
 
 # Flat within 0.1 dB up to 7/8 of the lower half rate, aliases below -60 dB.
 _NUM_ZERO_CROSSINGS = 32
@@ -21,31 +45,38 @@ _ROLL_OFF = 0.95
 _KAISER_BETA = 7.0
 
 
-def read_audio(path: str | Path, *, sample_rate: int = 16000) -> Float32Array:
-    """Mono samples (N,) in [-1, 1] at `sample_rate`; channels are averaged.
+@dataclass(frozen=True)
+class AudioFacts:
+    """What decoding a file from end to end tells.
 
-    ValueError for a file that is missing, unreadable, empty, or holds NaN.
+    `channel` is the one that is heard, from 1; None for the mean of all.
     """
-    samples, source_rate = _decoded(path)
-    return resample(samples, source_rate, sample_rate)
+
+    duration_s: Seconds
+    channel: int | None
 
 
-def check_audio(path: str | Path) -> Seconds:
-    """Length of a file that was decoded from end to end, > 0; ValueError as for `read_audio`."""
-    samples, source_rate = _decoded(path)
-    return len(samples) / source_rate
+def read_audio(
+    path: str | Path, *, sample_rate: int = 16000, channel: int | None = None
+) -> Float32Array:
+    """Samples (N,) in [-1, 1] at `sample_rate`, of one channel, counted from 1, or of their mean.
+
+    Where channels cancel in the mean, the loudest is taken, with a warning. ValueError for a file
+    that is missing, unreadable, empty, cut off, or holds NaN.
+    """
+    heard = _decoded(path, channel)
+    return resample(heard.samples, heard.rate, sample_rate)
 
 
-def duration_s(path: str | Path) -> Seconds:
-    """Length by the file's header, > 0; ValueError as for `read_audio`."""
-    path = _existing(path)
-    try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise ValueError(_unreadable(path, error)) from error
-    if info.frames <= 0:
-        raise ValueError(f"{path}: no samples; remove the file or record it again")
-    return info.frames / info.samplerate
+def read_utterance(utterance: Utterance, *, sample_rate: int) -> Float32Array:
+    """What is heard of an utterance, as `read_audio`."""
+    return read_audio(utterance.audio, sample_rate=sample_rate, channel=utterance.channel)
+
+
+def check_audio(path: str | Path, *, channel: int | None = None) -> AudioFacts:
+    """Facts of a file that was decoded from end to end; otherwise as `read_audio`."""
+    heard = _decoded(path, channel)
+    return AudioFacts(len(heard.samples) / heard.rate, heard.channel)
 
 
 def write_flac(path: Path, samples: Float32Array, *, sample_rate: int) -> None:
@@ -74,25 +105,107 @@ def _low_pass(ratio: int) -> Float32Array:
     return (taps / taps.sum()).astype(np.float32)
 
 
-def _decoded(path: str | Path) -> tuple[Float32Array, int]:
-    """Mono samples (N,) at the file's own rate, and that rate."""
+@dataclass(frozen=True)
+class _Heard:
+    samples: Float32Array  # (N,)
+    rate: int
+    channel: int | None
+
+
+def _decoded(path: str | Path, channel: int | None) -> _Heard:
+    """Samples at the file's own rate, checked."""
     path = _existing(path)
     try:
-        channels, source_rate = soundfile.read(path, dtype="float32", always_2d=True)
+        if fault := fault_of(path):
+            raise ValueError(f"{shown(path)}: {fault}")
+        with (
+            path.open("rb") as stream,  # its name may be bytes that are no characters
+            soundfile.SoundFile(stream.fileno(), closefd=False) as file,
+        ):
+            return _heard(path, file, channel)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise ValueError(_unreadable(path, error)) from error
-    samples = channels.mean(axis=1, dtype=np.float32)
+    except OSError as error:
+        raise ValueError(f"{shown(path)}: cannot be opened ({error.strerror})") from error
+
+
+def _heard(path: Path, file: soundfile.SoundFile, channel: int | None) -> _Heard:
+    low, high = _RATES_HZ
+    if not low <= file.samplerate <= high:
+        raise ValueError(
+            f"{shown(path)}: its header says {file.samplerate} samples a second; expected "
+            f"{low} to {high}. Convert the file again"
+        )
+    if channel is not None and not 1 <= channel <= file.channels:
+        raise ValueError(
+            f"{shown(path)}: no channel {channel}, it has {file.channels}; expected one from 1"
+        )
+    if channel is None and file.channels > 1:
+        channel = _loudest_if_mean_cancels(path, file)
+    blocks = list(_blocks(file, channel))
+    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     if len(samples) == 0:
-        raise ValueError(f"{path}: no samples; remove the file or record it again")
+        raise ValueError(f"{shown(path)}: no samples; remove the file or record it again")
+    if len(samples) < file.frames:
+        raise ValueError(
+            f"{shown(path)}: its header announces {file.frames} samples, {len(samples)} could be "
+            "decoded: the file was cut off or damaged. Copy it again, or leave it out"
+        )
     if not np.isfinite(samples).all():
-        raise ValueError(f"{path}: holds NaN or infinite samples; convert the file again")
-    return samples, source_rate
+        raise ValueError(f"{shown(path)}: holds NaN or infinite samples; convert the file again")
+    return _Heard(samples, file.samplerate, channel)
+
+
+def _blocks(file: soundfile.SoundFile, channel: int | None) -> Iterator[Float32Array]:
+    """One channel, or the mean, from the beginning of the file to its end."""
+    for block in _all_channels(file):
+        yield block.mean(axis=1, dtype=np.float32) if channel is None else block[:, channel - 1]
+
+
+def _all_channels(file: soundfile.SoundFile) -> Iterator[Float32Array]:
+    """Samples (N, channels) in pieces: the length in the header may be anything."""
+    if file.tell() > 0:
+        file.seek(0)
+    while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
+        yield np.asarray(block, dtype=np.float32)
+
+
+def _loudest_if_mean_cancels(path: Path, file: soundfile.SoundFile) -> int | None:
+    """The channel to take in place of a mean with little left in it; from 1.
+
+    Unrelated channels of one loudness leave 1 / channels of their power in the mean.
+    """
+    count, total, squares = 0, 0.0, 0.0
+    for block in _all_channels(file):
+        signals = np.column_stack([block, block.mean(axis=1)]).astype(np.float64)
+        count += len(block)
+        total = total + signals.sum(axis=0)
+        squares = squares + np.square(signals).sum(axis=0)
+    if count == 0:
+        return None
+    power = np.asarray(squares / count - np.square(total / count))
+    *of_channels, of_mean = power.tolist()
+    expected = float(np.mean(of_channels)) / len(of_channels)
+    if not of_mean < _CANCELLED * expected:
+        return None
+    loudest = 1 + int(np.argmax(of_channels))
+    log.warning(
+        "%s: its %d channels cancel in their mean; channel %d, the loudest, is taken",
+        shown(path),
+        len(of_channels),
+        loudest,
+    )
+    return loudest
 
 
 def _existing(path: str | Path) -> Path:
     path = Path(path)
+    if path.is_symlink() and not path.exists():
+        raise ValueError(
+            f"{shown(path)}: no such audio file, only a link to {shown(path.readlink())}; mend it"
+        )
     if not path.is_file():
-        raise ValueError(f"{path}: no such audio file")
+        raise ValueError(f"{shown(path)}: no such audio file")
     return path
 
 
@@ -100,13 +213,14 @@ def _unreadable(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         head = file.read(1024)
     if not head:
-        return f"{path}: the file has 0 bytes; remove it or copy it again"
+        return f"{shown(path)}: the file has 0 bytes; remove it or copy it again"
     if head.startswith(b"NIST_1A") and (b"shorten" in head or b"wavpack" in head):
         return (
-            f"{path}: NIST SPHERE with compressed samples, which libsndfile cannot read; "
+            f"{shown(path)}: NIST SPHERE with compressed samples, which libsndfile cannot read; "
             "decompress it first (sph2pipe, or `w_decode -o pcm`)"
         )
+    why = str(error).rpartition(": ")[2].rstrip(".")
     return (
-        f"{path}: cannot be read as audio ({error}). Expected an intact "
-        f"{', '.join(sorted(AUDIO_SUFFIXES))}"
+        f"{shown(path)}: cannot be read as audio ({why}). Expected an intact file of a format that "
+        "libsndfile reads, such as wav, flac, ogg or mp3; copy it again or convert it"
     )

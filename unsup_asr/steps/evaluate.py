@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 
@@ -31,7 +30,7 @@ from unsup_asr.scoring.metrics import (
     per_utterance,
     reference_digest,
 )
-from unsup_asr.speech.audio import read_audio
+from unsup_asr.speech.audio import read_utterance
 from unsup_asr.steps.boundary_scoring import boundaries_of, found_edges_of, iterations_of
 from unsup_asr.steps.conditions import (
     audio_digest,
@@ -156,9 +155,9 @@ def _spectrogram(
     if not aligned:
         return None
     corpus = context.input("corpus")
-    audio = {u.id: u.audio for u in read_manifest(corpus.file("test.jsonl"))}
+    audio = {u.id: u for u in read_manifest(corpus.file("test.jsonl"))}
     reference = aligned[0]
-    wave = torch.from_numpy(read_audio(Path(audio[reference.utterance_id])))[None]
+    wave = torch.from_numpy(read_utterance(audio[reference.utterance_id], sample_rate=16000))[None]
     fbank = KaldiFbank(num_mel_bins=80)
     log_mel = fbank.encode(wave, torch.tensor([wave.shape[1]])).layers_BTD[0][0].numpy()
     return spectrogram_example(

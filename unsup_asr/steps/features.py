@@ -18,7 +18,7 @@ from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress
 from unsup_asr.protocols import Silence, Upstream
 from unsup_asr.recognise.features import one_torch_thread, trimmed_features
-from unsup_asr.speech.audio import read_audio
+from unsup_asr.speech.audio import read_utterance
 from unsup_asr.speech.timing import check_same_frames, timing_of, write_timing
 from unsup_asr.types import SPLITS, Float32Array, Int32Array, Utterance
 from unsup_asr.upstreams.normalise import (
@@ -89,7 +89,7 @@ def _extracted(
     """Id, trimmed frames of both upstreams and their original indices, of what is long enough."""
 
     def extract(utterance: Utterance) -> tuple[list[Float32Array], Int32Array] | None:
-        samples_N = read_audio(utterance.audio, sample_rate=upstreams[0].sample_rate)
+        samples_N = read_utterance(utterance, sample_rate=upstreams[0].sample_rate)
         try:
             return trimmed_features(samples_N, upstreams, silence)
         except ValueError as error:

@@ -26,7 +26,7 @@ from unsup_asr.formats.sharded import ShardedArray
 from unsup_asr.progress import progress
 from unsup_asr.protocols import Projection, Silence, Upstream
 from unsup_asr.recognise.features import STATISTICS, one_torch_thread, speech_frames
-from unsup_asr.speech.audio import read_audio
+from unsup_asr.speech.audio import read_utterance
 from unsup_asr.speech.timing import check_same_frames, timing_of, write_timing
 from unsup_asr.steps.features import report_short
 from unsup_asr.steps.representations import open_layers
@@ -109,7 +109,7 @@ def _write_kept(context: StageContext, split: str, layer: ShardedArray, upstream
     other = _boundary_upstream(context.config.features, upstream)
 
     def read(utterance: Utterance) -> tuple[Int32Array | None, Float32Array | None]:
-        samples_N = read_audio(utterance.audio, sample_rate=upstream.sample_rate)
+        samples_N = read_utterance(utterance, sample_rate=upstream.sample_rate)
         num_frames, edges_TD = layer.length(utterance.id), None
         if other is not None:
             length_1 = torch.tensor([len(samples_N)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import types
@@ -21,6 +22,7 @@ from unsup_asr import cli
 from unsup_asr.engine.record import keep_record, read_record_of_run
 from unsup_asr.engine.stages import Stage, StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses, write_transcripts
+from unsup_asr.formats.names import stem_id
 from unsup_asr.report.assets import Assets
 from unsup_asr.report.results import Results, row_from_counts
 from unsup_asr.scoring.boundaries import BoundaryScores
@@ -491,16 +493,18 @@ def test_compare_sets_results_side_by_side(capsys: Printed) -> None:
 class KnowsOneWord:
     """A model that hears the same in every file."""
 
-    def transcribe(self, path: Path) -> Hypothesis:
+    def transcribe(self, path: Path, *, channel: int | None = None) -> Hypothesis:
         if path.stem == "broken":
             raise ValueError(f"{path}: cannot be read as audio")
-        return Hypothesis(path.stem, ("k", "æ"), (0.1, 0.2), (0.2, 0.3), (0.9, 0.5))
+        return Hypothesis(stem_id(path), ("k", "æ"), (0.1, 0.2), (0.2, 0.3), (0.9, 0.5))
 
 
 class SaysOneWord:
     """As KnowsOneWord, and it is a word."""
 
-    def transcribe(self, path: Path) -> tuple[WordHypothesis, Hypothesis]:
+    def transcribe(
+        self, path: Path, *, channel: int | None = None
+    ) -> tuple[WordHypothesis, Hypothesis]:
         words = WordHypothesis(path.stem, ("ka",), (0.1,), (0.3,), (0.7,))
         return words, KnowsOneWord().transcribe(path)
 
@@ -581,14 +585,36 @@ def test_transcribe_goes_on_after_a_file_that_cannot_be_read(
 
 
 def test_transcribe_refuses_what_it_cannot_name_or_find(model: list[str], capsys: Printed) -> None:
+    for name in ("a b.wav", "a_b.wav"):
+        Path("audio", name).touch()
     for argv, message in (
         ([*model, "--format", "textgrid"], "--out"),
         ([*model, "audio/none.wav"], "audio/none.wav: no such file"),
         (["transcribe", "nowhere", "audio/u0.wav"], "nowhere: no such folder"),
-        ([*model, "./audio/u0.wav", "--out", "o"], "2 files are named 'u0'"),
+        ([*model, "./audio/u0.wav", "--out", "o"], "2 files have the id 'u0'"),
+        ([*model, "audio/a b.wav", "audio/a_b.wav"], "2 files have the id 'a_b'"),
     ):
         assert cli.main(argv) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["tsv", "txt", "json", "textgrid"])
+def test_transcribe_shows_any_name_and_never_writes_it_raw(
+    model: list[str], form: str, capsys: Printed
+) -> None:
+    names = ["a\tb", "c\nd", "e\x1b[31mf", os.fsdecode(b"g\xe9")]
+    audio = [f"audio/{name}.wav" for name in names]
+    for path in audio:
+        shutil.copy("audio/u0.wav", path)
+    assert cli.main([*model[:2], *audio, "--format", form, "--out", "said"]) == 0
+    written = [path.read_text("utf-8") for path in sorted(Path("said").iterdir())]
+    assert len(written) == 4
+    if form != "textgrid":
+        assert cli.main([*model[:2], *audio, "--format", form]) == 0
+        printed = capsys.readouterr().out.rpartition("into said\n")[2]
+        assert "\x1b" not in printed
+        expected = {"tsv": 1 + 2 * 4, "txt": 4, "json": 4}[form]
+        assert len(printed.splitlines()) == expected
 
 
 # doctor

@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from unsup_asr.corpora.folder_references import read_references
 from unsup_asr.corpora.speaker_split import split_by_speaker
 from unsup_asr.formats.hypotheses import read_transcripts, read_words
 from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.speech.audio import read_utterance
 from unsup_asr.types import Utterance
 
 SPLITS = ("train", "dev", "test")
@@ -19,7 +21,9 @@ SPLITS = ("train", "dev", "test")
 
 def record(path: Path, seconds: float = 0.1, rate: int = 8000) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.full(int(seconds * rate), 0.1), rate)
+    with path.open("wb") as file:  # soundfile itself takes no name that is not Unicode
+        samples = np.full(int(seconds * rate), 0.1)
+        soundfile.write(file, samples, rate, format=path.suffix[1:].upper())
 
 
 @pytest.fixture
@@ -274,6 +278,104 @@ def test_two_files_of_one_name_are_refused(data: Path):
     record(data / "audio" / "s9" / "u0a.wav")
     with pytest.raises(ValueError, match=r"two files have the utterance id 'u0a'.*s0.*s9"):
         folder_corpus(data).build(data / "out")
+
+
+@pytest.mark.parametrize("name", ["u 0a.wav", "u\t0a.wav"])
+def test_names_that_become_one_id_are_refused(data: Path, name: str):
+    record(data / "audio" / "s9" / name)
+    record(data / "audio" / "s9" / "u_0a.wav")
+    with pytest.raises(ValueError, match="two files have the utterance id 'u_0a'") as error:
+        folder_corpus(data).build(data / "out")
+    assert "\t" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "in_table"),
+    [
+        ("cafe\u0301", "caf\u00e9"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("a b", "a b"),
+        ("a b", "a_b"),
+        ("a\u2028b", "a_b"),
+        ("x\x1b[31m", r"x\x1b[31m"),
+        (os.fsdecode(b"caf\xe9"), r"caf\xe9"),
+    ],
+)
+def test_any_name_of_a_file_is_heard_and_found_in_the_table(
+    data: Path, tmp_path: Path, name: str, in_table: str
+):
+    record(data / "audio" / name / f"{name}.wav", seconds=9)
+    with (data / "references.tsv").open("a", encoding="utf-8") as table:
+        table.write(f"{in_table}\tv\tsaid in it\th\n")
+    build(folder_corpus(data), tmp_path / "out")
+    said: dict[str, tuple[str, ...]] = {}
+    for split in SPLITS:
+        said |= read_words(tmp_path / "out" / "references" / f"{split}.words.tsv")
+    (key,) = [u.id for of in manifests(tmp_path / "out").values() for u in of if u.duration_s > 8]
+    assert key.isprintable()
+    assert said[key] == ("said", "in", "it")
+
+
+def test_linked_speakers_are_heard_and_a_loop_of_links_ends(data: Path, tmp_path: Path):
+    for i in range(3):
+        (data / "audio" / f"s{i}").rename(tmp_path / f"moved{i}")
+        (data / "audio" / f"s{i}").symlink_to(tmp_path / f"moved{i}")
+    (data / "audio" / "s4" / "loop").symlink_to(data / "audio")
+    found = speakers_of(folder_corpus(data), tmp_path / "out")
+    assert len(found) == 20
+    assert set(found.values()) == {f"s{i}" for i in range(10)}
+
+
+def test_what_is_left_out_is_counted(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    for name in ("a.m4a", "b.M4A", "c.wma", "notes.txt", "._u0a.wav", ".DS_Store", "README"):
+        (data / "audio" / "s1" / name).write_bytes(b"x")
+    folder_corpus(data).build(tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "corpus.json").read_text("utf-8"))
+    left_out = {".m4a": 2, ".txt": 1, ".wma": 1, "without a suffix": 1, "hidden": 2}
+    assert summary["left_out"] == left_out
+    assert "2 .m4a, 1 .wma left out, which libsndfile cannot read" in caplog.text
+
+
+def test_broken_links_are_named_or_skipped_with_their_reason(data: Path, tmp_path: Path):
+    (data / "audio" / "s1" / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    with pytest.raises(ValueError, match=r"gone\.wav: no such audio file, only a link to"):
+        folder_corpus(data).build(tmp_path / "out")
+    (data / "audio" / "s99").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"s99: a link to .*nowhere, which cannot be opened"):
+        folder_corpus(data).build(tmp_path / "out")
+    folder_corpus(data, references=None, skip_unreadable=True).build(tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "corpus.json").read_text("utf-8"))
+    assert [Path(of["file"]).name for of in summary["skipped"]] == ["s99", "gone.wav"]
+
+
+def two_channels(path: Path, left: float, right: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    wave = np.sin(np.arange(8000) / 5)
+    soundfile.write(path, np.stack([left * wave, right * wave], 1), 8000)
+
+
+def test_the_channel_that_is_heard_stands_in_the_manifest(data: Path, tmp_path: Path):
+    for i in range(4):
+        two_channels(tmp_path / "stereo" / f"s{i}" / f"{i}.wav", 0.2, -0.25 if i == 2 else 0.4)
+    options = {"audio": str(tmp_path / "stereo"), "references": None}
+    heard: dict[str, Utterance] = {}
+    for channel, expected in ((None, [None, None, 2, None]), (1, [1, 1, 1, 1])):
+        folder_corpus(data, channel=channel, **options).build(tmp_path / "out")
+        heard = {u.id: u for of in manifests(tmp_path / "out").values() for u in of}
+        assert [heard[str(i)].channel for i in range(4)] == expected
+    assert read_utterance(heard["2"], sample_rate=8000).max() == pytest.approx(0.2, abs=0.01)
+    with pytest.raises(ValueError, match=r"0\.wav: no channel 3, it has 2"):
+        folder_corpus(data, channel=3, **options).build(tmp_path / "out")
+
+
+def test_little_audio_left_for_training_is_said(caplog: pytest.LogCaptureFixture):
+    utterances = [Utterance(key, "a.wav", key, 60.0) for key in "abc"]
+    split_by_speaker(utterances, dev_fraction=0.1, test_fraction=0.1, seed=0)
+    assert "only 33 % of the audio is left for training (train 1.0 min, dev 1.0" in caplog.text
+    caplog.clear()
+    many = [Utterance(key, "a.wav", key, 60.0) for key in "abcdefghij"]
+    split_by_speaker(many, dev_fraction=0.1, test_fraction=0.1, seed=0)
+    assert caplog.text == ""
 
 
 def test_references_for_unknown_utterances_are_refused(data: Path):

@@ -73,6 +73,39 @@ def manifests_hold_no_text(out: Path) -> bool:
     return all(set(record) == {"id", "audio", "speaker", "duration_s"} for record in records)
 
 
+@pytest.mark.parametrize("name", ["librispeech", "mls"])
+def test_hidden_files_of_a_mac_are_left_out_and_counted(
+    name: str, librispeech: Path, mls: Path, tmp_path: Path
+) -> None:
+    root = {"librispeech": librispeech, "mls": mls / "mls_german"}[name]
+    for path in sorted(root.rglob("*")):
+        if path.suffix in (".flac", ".txt"):
+            path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07\xff")
+    corpus = {
+        "librispeech": LibriSpeechCorpus(root=str(root), text_subsets=["train-clean-360"]),
+        "mls": MlsCorpus(root=str(mls), text=str(mls / "text.txt")),
+    }[name]
+    assert build(corpus, tmp_path / "out")["left_out"]["hidden"] > 3
+
+
+@pytest.mark.parametrize("name", ["librispeech", "mls"])
+def test_folders_of_speakers_may_be_links(
+    name: str, librispeech: Path, mls: Path, tmp_path: Path
+) -> None:
+    speaker = {
+        "librispeech": librispeech / "train-clean-100" / "103",
+        "mls": mls / "mls_german" / "train" / "audio" / "100",
+    }[name]
+    corpus = {
+        "librispeech": LibriSpeechCorpus(root=str(librispeech), text_subsets=["train-clean-360"]),
+        "mls": MlsCorpus(root=str(mls), text=str(mls / "text.txt")),
+    }[name]
+    before = build(corpus, tmp_path / "before")
+    speaker.rename(tmp_path / "elsewhere")
+    speaker.symlink_to(tmp_path / "elsewhere")
+    assert build(corpus, tmp_path / "out") == before
+
+
 # LibriSpeech
 
 

@@ -18,7 +18,7 @@ from unsup_asr.corpora.sentences import frequent_words, read_sentences, sample_s
 from unsup_asr.corpora.synthetic import SyntheticCorpus
 from unsup_asr.formats.hypotheses import read_transcripts, read_words
 from unsup_asr.formats.manifest import read_manifest
-from unsup_asr.speech.audio import duration_s
+from unsup_asr.speech.audio import check_audio
 from unsup_asr.speech.espeak import Espeak, Speech, languages, voice_variants
 from unsup_asr.speech.phones import fold_espeak
 
@@ -143,7 +143,7 @@ def test_the_corpus_holds_what_it_says(corpus: Path):
         assert [u.id for u in utterances] == [t.utterance_id for t in transcripts] == [*words]
         assert all(6 <= len(sentence) <= 12 for sentence in words.values())
         for utterance, transcript in zip(utterances, transcripts, strict=True):
-            assert duration_s(utterance.audio) == pytest.approx(utterance.duration_s)
+            assert check_audio(utterance.audio).duration_s == pytest.approx(utterance.duration_s)
             assert transcript.starts_s[0] >= 0
             assert transcript.ends_s[-1] <= utterance.duration_s + 1e-4
             assert np.all(np.array(transcript.ends_s) >= transcript.starts_s)

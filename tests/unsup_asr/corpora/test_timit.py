@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from tests.unsup_asr.fake_timit import KINDS, WORDS, write_timit
 from unsup_asr.corpora.timit import TimitCorpus
@@ -311,16 +312,18 @@ def test_a_missing_portion_or_a_folder_too_high_is_named(own: Path) -> None:
         build(own / "nowhere", own.parent / "out")
 
 
-@pytest.mark.parametrize(
-    ("num_bytes", "message"),
-    [
-        (512, r"SI649\.WAV: cannot be read as audio"),
-        (9000, r"FAAA0_SI649: .* 0\.2\d s of audio.*labels end at 1\."),  # cut off, but readable
-    ],
-)
-def test_a_damaged_recording_is_named(own: Path, num_bytes: int, message: str) -> None:
+@pytest.mark.parametrize("num_bytes", [512, 9000])
+def test_a_damaged_recording_is_named(own: Path, num_bytes: int) -> None:
     path = own / "TRAIN/DR1/FAAA0/SI649.WAV"
     path.write_bytes(path.read_bytes()[:num_bytes])
+    with pytest.raises(ValueError, match=r"SI649\.WAV: .*was cut off. Copy it again$"):
+        build(own, own.parent / "out")
+
+
+def test_a_recording_that_ends_before_its_labels_is_named(own: Path) -> None:
+    path = own / "TRAIN/DR1/FAAA0/SI649.WAV"
+    soundfile.write(path, read_audio(path)[:4000], 16000, format="NIST")
+    message = r"FAAA0_SI649: .* 0\.25 s of audio.*labels end at 1\."
     with pytest.raises(ValueError, match=message):
         build(own, own.parent / "out")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from unsup_asr.speech.audio import duration_s, read_audio, resample, write_flac
+from unsup_asr.speech.audio import check_audio, read_audio, resample, write_flac
 
 
 def tone(hz: float, *, seconds: float = 1.0, rate: int = 16000) -> np.ndarray:
@@ -38,13 +38,52 @@ def test_every_format_and_rate_gives_the_tone_that_was_written(
     assert len(samples) == pytest.approx(16000, abs=200)  # lossy coders pad
     assert peak_hz(samples) == pytest.approx(1000, abs=3)
     assert np.sqrt(2) * samples[4000:12000].std() == pytest.approx(0.5, abs=0.02)
-    assert duration_s(path) == pytest.approx(1.0, abs=0.02)
+    assert check_audio(path).duration_s == pytest.approx(1.0, abs=0.02)
 
 
-def test_stereo_is_averaged(tmp_path: Path):
-    left, right = tone(500), tone(2000)
-    soundfile.write(tmp_path / "a.wav", np.stack([left, right], 1), 16000, subtype="FLOAT")
-    np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), (left + right) / 2, atol=1e-6)
+def stereo(path: Path, *channels: np.ndarray) -> Path:
+    soundfile.write(path, np.stack(channels, 1), 16000, subtype="FLOAT")
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "opus", "mp3"])
+def test_where_channels_cancel_the_loudest_is_taken_with_a_warning(
+    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+):
+    path = tmp_path / f"a.{suffix}"
+    options = {"format": "OGG", "subtype": "OPUS"} if suffix == "opus" else {}
+    soundfile.write(path, np.stack([-0.9 * tone(440), tone(440)], 1), 16000, **options)
+    samples = read_audio(path)
+    assert np.sqrt(2) * samples[4000:12000].std() == pytest.approx(0.5, abs=0.02)
+    assert f"a.{suffix}: its 2 channels cancel in their mean; channel 2, the loudest" in caplog.text
+    assert check_audio(path).channel == 2
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        (tone(500), tone(2000)),
+        (tone(500), 0 * tone(500)),
+        (tone(500), tone(500), tone(800), 0.1 * tone(900)),
+        (0 * tone(500), 0 * tone(500)),
+    ],
+)
+def test_channels_that_do_not_cancel_are_averaged(
+    tmp_path: Path, channels: tuple[np.ndarray, ...], caplog: pytest.LogCaptureFixture
+):
+    path = stereo(tmp_path / "a.wav", *channels)
+    np.testing.assert_allclose(read_audio(path), np.mean(channels, axis=0), atol=1e-6)
+    assert check_audio(path).channel is None
+    assert caplog.text == ""
+
+
+def test_one_channel_can_be_heard_and_one_that_is_not_there_is_refused(tmp_path: Path):
+    path = stereo(tmp_path / "a.wav", tone(500), -tone(500))
+    np.testing.assert_allclose(read_audio(path, channel=1), tone(500), atol=1e-6)
+    np.testing.assert_allclose(read_audio(path, channel=2), -tone(500), atol=1e-6)
+    for channel in (0, 3, -1):
+        with pytest.raises(ValueError, match=rf"a\.wav: no channel {channel}, it has 2"):
+            read_audio(path, channel=channel)
 
 
 @pytest.mark.parametrize("rate", [22050, 44100, 48000])
@@ -91,7 +130,7 @@ def bad(path: Path, kind: str) -> Path:
 )
 def test_bad_audio_is_refused_by_name(tmp_path: Path, kind: str, message: str):
     path = bad(tmp_path / "a.wav", kind)
-    for read in (read_audio, duration_s):
+    for read in (read_audio, check_audio):
         with pytest.raises(ValueError, match=rf"a\.wav: .*{message}"):
             read(path)
 
