@@ -146,7 +146,7 @@ def _heard(path: Path, file: soundfile.SoundFile, channel: int | None) -> _Heard
     samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     if len(samples) == 0:
         raise ValueError(f"{shown(path)}: no samples; remove the file or record it again")
-    if len(samples) < file.frames:
+    if len(samples) < file.frames and file.format != "MP3":  # whose frames were counted
         raise ValueError(
             f"{shown(path)}: its header announces {file.frames} samples, {len(samples)} could be "
             "decoded: the file was cut off or damaged. Copy it again, or leave it out"
@@ -159,7 +159,8 @@ def _heard(path: Path, file: soundfile.SoundFile, channel: int | None) -> _Heard
 def _blocks(file: soundfile.SoundFile, channel: int | None) -> Iterator[Float32Array]:
     """One channel, or the mean, from the beginning of the file to its end."""
     for block in _all_channels(file):
-        yield block.mean(axis=1, dtype=np.float32) if channel is None else block[:, channel - 1]
+        is_mixed = channel is None and block.shape[1] > 1
+        yield block.mean(axis=1) if is_mixed else np.ascontiguousarray(block[:, (channel or 1) - 1])
 
 
 def _all_channels(file: soundfile.SoundFile) -> Iterator[Float32Array]:
@@ -176,14 +177,15 @@ def _loudest_if_mean_cancels(path: Path, file: soundfile.SoundFile) -> int | Non
     Unrelated channels of one loudness leave 1 / channels of their power in the mean.
     """
     count, total, squares = 0, 0.0, 0.0
-    for block in _all_channels(file):
-        signals = np.column_stack([block, block.mean(axis=1)]).astype(np.float64)
-        count += len(block)
-        total = total + signals.sum(axis=0)
-        squares = squares + np.square(signals).sum(axis=0)
+    with np.errstate(invalid="ignore"):  # samples that are no numbers are refused later
+        for block in _all_channels(file):
+            signals = np.column_stack([block, block.mean(axis=1)]).astype(np.float64)
+            count += len(block)
+            total = total + signals.sum(axis=0)
+            squares = squares + np.square(signals).sum(axis=0)
+        power = np.asarray(squares / max(count, 1) - np.square(total / max(count, 1)))
     if count == 0:
         return None
-    power = np.asarray(squares / count - np.square(total / count))
     *of_channels, of_mean = power.tolist()
     expected = float(np.mean(of_channels)) / len(of_channels)
     if not of_mean < _CANCELLED * expected:

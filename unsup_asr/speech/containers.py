@@ -225,7 +225,8 @@ def _mpeg_fault(data: Bytes) -> str | None:
         return None
     if found.second_file is not None:
         return _two_files(found.second_file)
-    if found.num_announced is not None and found.num_frames < found.num_announced:
+    # Some encoders count the frame that counts.
+    if found.num_announced is not None and found.num_frames + 1 < found.num_announced:
         return _cut(f"{found.num_announced} frames", f"{found.num_frames}")
     if found.end > len(data):
         return _cut(f"a frame up to byte {found.end}", f"{len(data)} bytes")

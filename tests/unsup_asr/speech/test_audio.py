@@ -135,7 +135,11 @@ def test_bad_audio_is_refused_by_name(tmp_path: Path, kind: str, message: str):
             read(path)
 
 
-def test_nan_samples_are_refused(tmp_path: Path):
-    soundfile.write(tmp_path / "a.wav", np.array([0, np.nan]), 16000, subtype="FLOAT")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_samples_that_are_no_numbers_are_refused(tmp_path: Path, value: float, channels: int):
+    samples = np.zeros((9, channels))
+    samples[4] = value
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
     with pytest.raises(ValueError, match=r"a\.wav: holds NaN"):
         read_audio(tmp_path / "a.wav")

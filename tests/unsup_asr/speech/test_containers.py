@@ -98,6 +98,19 @@ def test_an_mp3_that_does_not_say_its_length_is_decoded_to_its_end(tmp_path: Pat
         check_audio(path)
 
 
+@pytest.mark.parametrize(("more", "is_whole"), [(-9, False), (0, True), (1, True), (9, False)])
+def test_an_mp3_has_the_frames_that_it_announces_the_counting_one_aside(
+    tmp_path: Path, more: int, is_whole: bool
+):
+    content = bytearray(recording(tmp_path / "a.mp3", {}).read_bytes())
+    place = content.index(b"Xing") + 8
+    number = int.from_bytes(content[place : place + 4], "big") + more
+    content[place : place + 4] = number.to_bytes(4, "big")
+    (tmp_path / "a.mp3").write_bytes(content)
+    said = complaint(tmp_path / "a.mp3")
+    assert ("samples" in said) == is_whole, said
+
+
 def test_an_mp3_between_tags_is_whole(tmp_path: Path):
     content = recording(tmp_path / "b.mp3", {}).read_bytes()
     tag = b"ID3\x04\x00\x00\x00\x00\x01\x00" + bytes(128)
