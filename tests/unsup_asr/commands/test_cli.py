@@ -305,6 +305,24 @@ def test_a_recipe_that_cannot_be_written_is_usage(
     assert not Path("recipes/own").exists()
 
 
+def test_validate_says_who_speaks_and_what_is_left_out(capsys: Printed) -> None:
+    cli.main(["new-recipe", "own", *own_data()])
+    for number in range(12):
+        folder = Path("audio", f"s{number % 3}", "day1")
+        folder.mkdir(parents=True, exist_ok=True)
+        Path(f"audio/u{number}.wav").rename(folder / f"u{number}.wav")
+    for name in ("a.m4a", "b.wma", "._u0.wav"):
+        Path("audio", name).write_bytes(b"x")
+    capsys.readouterr()
+    assert cli.main(["validate", "own"]) == 0
+    found = capsys.readouterr()
+    assert "train 4 utterances, 0.0 min, 1 speakers; dev 4 utterances" in found.out
+    assert "3 speakers understood from the first folder below" in found.out
+    assert "only 33 % of the audio is left for training" in found.out
+    assert "left out 1 .m4a, 1 .wma, 1 hidden" in found.out
+    assert "33 % of the audio is left for training (train 0.0 min" in found.err
+
+
 def test_validate_finds_bad_data_of_each_kind(capsys: Printed) -> None:
     cli.main(["new-recipe", "own", *own_data()])
     Path("text.txt").write_text("Кот сидит на ковре\n" * 20, "utf-8")
