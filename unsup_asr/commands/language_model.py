@@ -15,6 +15,7 @@ from unsup_asr.commands import UsageError
 from unsup_asr.engine.config import instantiate
 from unsup_asr.formats.hypotheses import read_transcripts
 from unsup_asr.formats.lines import read_lines
+from unsup_asr.formats.names import files_by_id
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.report.terminal import aligned
 from unsup_asr.scoring.metrics import per_utterance
@@ -201,7 +202,8 @@ def _log_posteriors(folder: Path, num_phones: int) -> dict[str, Float32Array]:
         ragged = RaggedArray.open(folder)
         found = {i: np.array(ragged[i], dtype=np.float32) for i in ragged}
     else:
-        found = {file.stem: _array(file) for file in sorted(folder.glob("*.npy"))}
+        arrays = [file for file in sorted(folder.glob("*.npy")) if not file.name.startswith(".")]
+        found = {key: _array(file) for key, file in files_by_id(arrays).items()}
     if not found:
         raise ValueError(
             f"{folder}: no posteriors; expected values.npy with index.tsv, or <utterance>.npy files"

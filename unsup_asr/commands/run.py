@@ -16,6 +16,7 @@ from unsup_asr.engine.config import RecipeError, load_recipe
 from unsup_asr.engine.record import keep_record, record_of
 from unsup_asr.engine.stages import Stage, UnknownStageError, run_stages
 from unsup_asr.engine.status import status as stage_status
+from unsup_asr.formats.names import shown
 from unsup_asr.pipeline import build_graph
 
 
@@ -48,7 +49,7 @@ def status(arguments: argparse.Namespace) -> int:
     rows = stage_status(graph_of(config), config, Path(arguments.exp) / config.recipe)
     width = max(len(row.stage) for row in rows)
     for row in rows:
-        print(f"{row.stage:<{width}}  {row.state:<8} {row.key}  {row.reason}".rstrip())
+        print(f"{row.stage:<{width}}  {row.state:<8} {row.key}  {shown(row.reason)}".rstrip())
     return int(any(row.state == "damaged" for row in rows))
 
 

@@ -12,6 +12,7 @@ from unsup_asr.commands import UsageError
 from unsup_asr.engine.config import CONFIG_NAME, RecipeError, recipe_folder
 from unsup_asr.engine.record import read_record_of_run
 from unsup_asr.formats.hypotheses import read_hypotheses, read_transcripts
+from unsup_asr.formats.names import shown
 from unsup_asr.report.compare import compare as compared
 from unsup_asr.report.compare import compare_apart
 from unsup_asr.report.markdown import results_markdown
@@ -47,10 +48,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
         print("utterance_id\tinsertions\tdeletions\tsubstitutions\treference_length")
         for utterance_id, c in counts.items():
             values = (c.insertions, c.deletions, c.substitutions, c.reference_length)
-            print("\t".join([utterance_id, *map(str, values)]))
+            print("\t".join([shown(utterance_id), *map(str, values)]))
         print()
     row = row_from_counts(list(counts.values()), split=Path(arguments.ref).stem, seed=0)
-    print("\n".join(aligned(*table_cells({Path(arguments.hyp).stem: row}), left={0, 1})))
+    print("\n".join(aligned(*table_cells({shown(Path(arguments.hyp).stem): row}), left={0, 1})))
     return 0
 
 

@@ -29,7 +29,7 @@ from unsup_asr.corpora.layout import (
 from unsup_asr.corpora.recordings import Recording, measure
 from unsup_asr.corpora.speaker_split import split_by_speaker
 from unsup_asr.corpora.text_lines import read_text
-from unsup_asr.formats.names import id_of, shown, stem_id
+from unsup_asr.formats.names import files_by_id, id_of, shown
 from unsup_asr.speech.audio import AUDIO_SUFFIXES
 from unsup_asr.types import SPLITS, Transcript, Utterance
 
@@ -202,16 +202,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _by_id(folder: Path, found: AudioFolder) -> dict[str, Path]:
     """Audio files by utterance id, sorted by path."""
-    files: dict[str, Path] = {}
-    for path in found.files:
-        key = stem_id(path)
-        if key in files:
-            raise ValueError(
-                f"{shown(folder)}: two files have the utterance id {key!r}: {shown(files[key])} "
-                f"and {shown(path)}. The id is the file's name without its suffix, with _ for "
-                "white space; rename one"
-            )
-        files[key] = path
+    files = files_by_id(found.files)
     if not files:
         raise ValueError(
             f"{shown(folder)}: no audio found, folders below included (there are: "

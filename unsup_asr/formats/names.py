@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -33,6 +34,20 @@ def shown_in_lines(text: str) -> str:
 def stem_id(path: Path) -> str:
     """The utterance id of a file: of its name without the suffix."""
     return id_of(path.stem)
+
+
+def files_by_id(paths: Iterable[Path]) -> dict[str, Path]:
+    """Files by utterance id, in their order; ValueError for two of one id."""
+    files: dict[str, Path] = {}
+    for path in paths:
+        key = stem_id(path)
+        if key in files:
+            raise ValueError(
+                f"two files have the utterance id {key!r}: {shown(files[key])} and {shown(path)}. "
+                "The id is the file's name without its suffix, with _ for white space; rename one"
+            )
+        files[key] = path
+    return files
 
 
 def _escaped(character: str) -> str:

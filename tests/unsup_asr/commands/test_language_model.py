@@ -81,6 +81,7 @@ def test_decode_reads_npy_files_and_ragged_arrays_alike(
     with RaggedWriter(ragged) as writer:
         for name, scores in utterances.items():
             np.save(files / f"{name}.npy", scores)
+            (files / f"._{name}.npy").write_bytes(b"as macOS leaves beside each file")
             writer.append(name, scores)
     options = ["--phones", str(phones), "--lm-weight", "0.1"]
     rows = decoded(capsys, str(arpa), str(files), *options)
