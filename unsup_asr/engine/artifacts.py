@@ -117,7 +117,8 @@ def read_record(folder: Path) -> dict[str, object] | None:
 def publish(partial: Path, final: Path, record: Mapping[str, object]) -> None:
     """Write stage.json last, then rename the folder: the stage is done, or not there at all."""
     scratch = partial / f"{RECORD}.tmp"
-    with scratch.open("w", encoding="utf-8") as stream:
+    # a path may hold bytes that are no UTF-8: `\udce9` is what JSON writes for one
+    with scratch.open("w", encoding="utf-8", errors="backslashreplace") as stream:
         json.dump(record, stream, indent=1, ensure_ascii=False)
         stream.flush()
         os.fsync(stream.fileno())

@@ -63,7 +63,7 @@ def stage_keys(
             material["upstreams"] = {key: digest for key, digest in found.items() if digest}
         text = json.dumps(material, sort_keys=True, ensure_ascii=False)
         described[stage.name] = {
-            "key": hashlib.sha256(text.encode()).hexdigest()[:12],
+            "key": hashlib.sha256(os.fsencode(text)).hexdigest()[:12],
             **material,
         }
     cache.save()

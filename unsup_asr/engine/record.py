@@ -94,7 +94,8 @@ def keep_record(root: Path, last_stage: Path, record: RunRecord) -> None:
     records = _read(root / RUNS)
     records[last_stage.name] = asdict(record)
     partial = root / f"{RUNS}.partial"
-    partial.write_text(json.dumps(records, indent=1, ensure_ascii=False), "utf-8")
+    text = json.dumps(records, indent=1, ensure_ascii=False)
+    partial.write_text(text, "utf-8", errors="backslashreplace")  # as in stage.json
     partial.replace(root / RUNS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -38,6 +39,13 @@ def test_the_log_is_no_output_but_its_namesake_in_a_folder_is(finished: Path) ->
     record = read_record(finished)
     assert record is not None
     assert sorted(record["outputs"]) == ["audio/log.txt", "references/test.tsv"]  # type: ignore[call-overload]
+
+
+def test_a_record_may_name_a_path_that_is_no_unicode(tmp_path: Path) -> None:
+    name = os.fsdecode("é".encode() + b"\xe9")
+    (tmp_path / "partial").mkdir()
+    publish(tmp_path / "partial", tmp_path / "done", {"outputs": {}, "audio": name})
+    assert read_record(tmp_path / "done") == {"outputs": {}, "audio": name}
 
 
 @pytest.mark.parametrize(
