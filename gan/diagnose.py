@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from unsup_asr.ranges import AtLeastOne, Fraction, Positive
 from unsup_asr.types import Int32Array
 
 PERPLEXITY_RATIOS = {
@@ -60,16 +61,16 @@ class Finding:
 class Diagnosis:
     """Where normal ends. Shares and ratios; set loosely, so that a finding means something."""
 
-    min_usage: float = 0.7  # phones written, of the inventory
-    max_score_gap: float = 4.0  # mean D(fake) - D(real), in logits
-    min_score_gap: float = 0.02
-    max_length_ratio: float = 1.3  # output to text, either way
-    max_divergence: float = 0.35  # Jensen-Shannon, bits, of bigrams
-    max_perplexity_ratios: Mapping[str, float] = field(  # to the text's, by kind of stage
+    min_usage: Fraction = 0.7  # phones written, of the inventory
+    max_score_gap: Positive = 4.0  # mean D(fake) - D(real), in logits
+    min_score_gap: Positive = 0.02
+    max_length_ratio: AtLeastOne = 1.3  # output to text, either way
+    max_divergence: Fraction = 0.35  # Jensen-Shannon, bits, of bigrams
+    max_perplexity_ratios: Mapping[str, Positive] = field(  # to the text's, by kind of stage
         default_factory=lambda: dict(PERPLEXITY_RATIOS)
     )
-    max_silence_difference: float = 0.08
-    min_member_disagreement: float = 0.02
+    max_silence_difference: Fraction = 0.08
+    min_member_disagreement: Fraction = 0.02
 
     def findings(
         self,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unsup_asr.ranges import NonNegativeInt, PositiveFraction
 from unsup_asr.types import Float32Array, Int32Array
 
 
@@ -22,8 +23,8 @@ class SplicedFrames:
     The first and the last frame of an utterance stand for what lies beyond its ends.
     """
 
-    context: int = 5
-    share: float = 0.5
+    context: NonNegativeInt = 5
+    share: PositiveFraction = 0.5
 
     def __post_init__(self) -> None:
         if self.context < 0:

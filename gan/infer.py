@@ -6,16 +6,17 @@ Axes: S segments, D dims, V phones.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from gan.batches import pack_utterances
 from gan.generator import Generator, GeneratorShape, generate
+from unsup_asr.formats.checked import load_weights, read_json
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.types import Float32Array, Int32Array
@@ -60,33 +61,20 @@ class TrainedGenerator:
     @classmethod
     def load(cls, folder: Path) -> TrainedGenerator:
         """Restore what `save` wrote; ValueError when a part is missing or does not fit."""
-        for name in ("generator.json", "generator.safetensors"):
-            if not (folder / name).is_file():
-                raise ValueError(
-                    f"{folder}: no {name}; a trained generator has generator.json and "
-                    "generator.safetensors: train it again, or copy both"
-                )
-        description: Mapping[str, object] = json.loads(
-            (folder / "generator.json").read_text("utf-8")
-        )
-        shape, history = description["shape"], description["history"]
-        assert isinstance(shape, dict)
-        assert isinstance(history, list)
+        path = folder / "generator.json"
+        needed = ("shape", "history", "chosen_update", "stopped_at")
+        description = read_json(path, *needed)
+        try:
+            shape = GeneratorShape(**description["shape"])
+        except TypeError as error:
+            raise ValueError(f"{path}: not the shape of a generator ({error})") from error
         with torch.device("meta"):  # no random first weights to draw
-            generator = Generator(GeneratorShape(**shape))
-        weights = load_file(folder / "generator.safetensors")
-        expected = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
-        found = {name: tuple(value.shape) for name, value in weights.items()}
-        if found != expected:
-            raise ValueError(
-                f"{folder}/generator.safetensors holds {found}; generator.json describes "
-                f"{expected}. The two files are of different trainings"
-            )
-        generator.load_state_dict(weights, assign=True)
+            generator = Generator(shape)
+        load_weights(generator, folder / "generator.safetensors")
         stopped = description["stopped_at"]
         return cls(
             generator.eval(),
-            history,
+            description["history"],
             int(str(description["chosen_update"])),
             None if stopped is None else int(str(stopped)),
         )

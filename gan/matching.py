@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unsup_asr.ranges import Fraction, NonNegative, Positive, PositiveInt, Seed
 from unsup_asr.types import Float32Array, Int32Array
 
 
@@ -46,18 +47,18 @@ class SkipBigramMatching:
     `iterations` the best `finalists` go on for `final_iterations` under that last kernel.
     """
 
-    num_lags: int = 6
-    restarts: int = 18
-    iterations: int = 250
-    finalists: int = 6
-    final_iterations: int = 300
-    learning_rate: float = 0.1
-    init_scales: list[float] = field(default_factory=lambda: [0.1, 0.3, 1.0])
-    kernel_starts: list[float] = field(default_factory=lambda: [0.6, 0.8])
-    kernel_end: float = 0.6  # of smoothing over clusters, in nearest-neighbour distances
-    anneal_fraction: float = 0.7
-    decay_fraction: float = 0.6  # the learning rate falls linearly to 0 after this part
-    seed: int = 0
+    num_lags: PositiveInt = 6
+    restarts: PositiveInt = 18
+    iterations: PositiveInt = 250
+    finalists: PositiveInt = 6
+    final_iterations: PositiveInt = 300
+    learning_rate: Positive = 0.1
+    init_scales: list[Positive] = field(default_factory=lambda: [0.1, 0.3, 1.0])
+    kernel_starts: list[NonNegative] = field(default_factory=lambda: [0.6, 0.8])
+    kernel_end: NonNegative = 0.6  # of smoothing over clusters, in nearest-neighbour distances
+    anneal_fraction: Fraction = 0.7
+    decay_fraction: Fraction = 0.6  # the learning rate falls linearly to 0 after this part
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.finalists <= self.restarts:

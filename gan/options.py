@@ -12,6 +12,7 @@ from gan.generator import Generator, GeneratorShape
 from gan.losses import NON_SATURATING, OBJECTIVES
 from gan.penalty import NUM_SPECIALS
 from gan.steps import GameOptions, Rules
+from unsup_asr.ranges import NonNegative, NonNegativeInt, Positive, PositiveInt, Probability, Seed
 from unsup_asr.types import Float32Array
 
 DISCRIMINATOR_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -46,44 +47,47 @@ class AdversarialOptions:
     moved.
     """
 
-    updates: int = 150_000
-    batch_size: int = 160
-    discriminator_steps: int = 1
-    warm_up_updates: int = 0
-    generator_kernel: int = 4
-    generator_hidden: int = 0  # units of a ReLU layer before the convolution; 0: none
-    generator_stride: int = 1
-    generator_dropout: float = 0.1
-    generator_batch_norm: float = 0.0  # first weight of a batch norm before all else; 0: none
+    updates: PositiveInt = 150_000
+    batch_size: PositiveInt = 160
+    discriminator_steps: PositiveInt = 1
+    warm_up_updates: NonNegativeInt = 0
+    generator_kernel: PositiveInt = 4
+    generator_hidden: NonNegativeInt = 0  # units of a ReLU layer before the convolution; 0: none
+    generator_stride: PositiveInt = 1
+    generator_dropout: Probability = 0.1
+    generator_batch_norm: NonNegative = 0.0  # first weight of a batch norm before all else; 0: none
     generator_residual: bool = False
-    generator_init_scale: float = 1.0  # of random first weights; a started generator ignores it
+    # Of random first weights; a started generator ignores it.
+    generator_init_scale: NonNegative = 1.0
     join: bool = True  # neighbouring segments of one best phone become one
-    discriminator_hidden: int = 384
-    discriminator_kernel: int = 6
+    discriminator_hidden: PositiveInt = 384
+    discriminator_kernel: PositiveInt = 6
     discriminator_dtype: str = "float32"  # or bfloat16
-    generator_learning_rate: float = 4e-4
-    discriminator_learning_rate: float = 5e-4
-    discriminator_weight_decay: float = 1e-4
-    beta1: float = 0.5
-    beta2: float = 0.98
-    clip_norm: float = 5.0
+    generator_learning_rate: NonNegative = 4e-4
+    discriminator_learning_rate: NonNegative = 5e-4
+    discriminator_weight_decay: NonNegative = 1e-4
+    beta1: Probability = 0.5
+    beta2: Probability = 0.98
+    clip_norm: Positive = 5.0
     objective: str = "non_saturating"  # or wasserstein, or ngrams: no discriminator
-    ngram_order: int = 5
-    num_ngrams: int = 10_000  # the most frequent of the text
-    frames_per_segment: int = 1  # of objective ngrams: segments hold as many frames in a row
+    ngram_order: PositiveInt = 5
+    num_ngrams: PositiveInt = 10_000  # the most frequent of the text
+    # Of objective ngrams: segments hold as many frames in a row.
+    frames_per_segment: PositiveInt = 1
     padding: str = "masked"  # or reference: padded batches, turns and ends as in fairseq
-    gradient_penalty: float = 1.5
+    gradient_penalty: NonNegative = 1.5
     hard_samples: bool = False  # the discriminator reads drawn phones, not posteriors
     joint_gradient_penalty: bool = False  # one norm a sequence instead of one a phone channel
-    diversity: float = 4.0  # fairseq: code_penalty
-    smoothness: float = 0.5
-    auxiliary: float = 0.0  # of predicting each segment's auxiliary class; fairseq: mmi_weight
-    num_auxiliary_classes: int = 0
-    anchor: float = 0.0  # KL to the map the generator started from
+    diversity: NonNegative = 4.0  # fairseq: code_penalty
+    smoothness: NonNegative = 0.5
+    # Of predicting each segment's auxiliary class; fairseq: mmi_weight.
+    auxiliary: NonNegative = 0.0
+    num_auxiliary_classes: NonNegativeInt = 0
+    anchor: NonNegative = 0.0  # KL to the map the generator started from
     join_text: bool = False  # JOIN leaves no repeats in the output; drop them from the text too
-    validate_every: int = 1000
+    validate_every: PositiveInt = 1000
     criterion: str = "weighted_lm_perplexity"  # the entry of `validate`'s answer to minimise
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         choices = {

@@ -15,6 +15,7 @@ from gan.infer import TrainedGenerator
 from gan.options import OWN_OPTIONS
 from gan.selection import RULES, output_statistics
 from gan.trainer import AdversarialTrainer, GiveUp, play
+from unsup_asr.ranges import PositiveInt, Real
 from unsup_asr.types import Int32Array
 
 
@@ -25,8 +26,8 @@ class Population:
     `rule` names what chooses among the members at the end: one of gan.selection.RULES.
     """
 
-    num_seeds: int = 1
-    vary: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    num_seeds: PositiveInt = 1
+    vary: Mapping[str, Sequence[Real]] = field(default_factory=dict)
     rule: str = "weighted_perplexity"
     give_up: GiveUp | None = None
 

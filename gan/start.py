@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unsup_asr.ranges import OpenFraction
 from unsup_asr.types import Float32Array, Int32Array
 
 
@@ -24,7 +25,7 @@ class MatchedStart:
     start, and the features can only add. `floor` keeps a posterior of 0 from a weight of infinity.
     """
 
-    floor: float = 1e-4
+    floor: OpenFraction = 1e-4
 
     def fit(self, features_ND: Float32Array, table_KV: Float32Array) -> MatchedInput:
         """Statistics of training segments."""

@@ -32,6 +32,7 @@ from gan.options import (
 from gan.steps import Member
 from gan.turns import Turns
 from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.ranges import AtLeastOne, PositiveInt
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.types import Float32Array, Int32Array
 
@@ -49,8 +50,8 @@ class AdversarialTrainer(AdversarialOptions):
 class GiveUp:
     """When a member is hopeless: worse than `ratio` times the best, after `updates` updates."""
 
-    updates: int
-    ratio: float = 2.0
+    updates: PositiveInt
+    ratio: AtLeastOne = 2.0
 
 
 def play(

@@ -19,6 +19,7 @@ from lm.arpa import read_arpa
 from lm.beam_search import SearchPath, SearchSpace, search
 from lm.ngram_table import build_ngram_table
 from lm.score import file_digest
+from unsup_asr.ranges import NonNegative, PositiveInt, Real
 from unsup_asr.speech.runs import run_starts
 from unsup_asr.types import Float32Array
 
@@ -45,14 +46,14 @@ class BeamDecoder:
     """
 
     lm_path: str
-    lm_weight: float = 1.0
-    insertion_score: float = 0.0
-    beam: int = 50
-    nbest: int = 1
+    lm_weight: NonNegative = 1.0
+    insertion_score: Real = 0.0
+    beam: PositiveInt = 50
+    nbest: PositiveInt = 1
     blank: str | None = None
     silence_token: str | None = None
-    silence_score: float = 0.0
-    phones_a_frame: int | None = 16
+    silence_score: Real = 0.0
+    phones_a_frame: PositiveInt | None = 16
     device: str = "cpu"
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unsup_asr.ranges import NonNegative, OpenFraction, Positive, PositiveInt, Real
 from unsup_asr.types import Float32Array, Int32Array
 
 _NEVER = -1e30
@@ -59,12 +60,12 @@ class LexiconTree:
 class LexiconViterbi:
     """Weights of the search. `unknown_word` is the probability of a word outside the lexicon."""
 
-    acoustic_scale: float = 0.5
-    lm_scale: float = 1.0
-    word_score: float = 0.0
-    unknown_word: float = 1e-3
-    min_count: int = 1
-    batch_size: int = 48
+    acoustic_scale: Positive = 0.5
+    lm_scale: NonNegative = 1.0
+    word_score: Real = 0.0
+    unknown_word: OpenFraction = 1e-3
+    min_count: PositiveInt = 1
+    batch_size: PositiveInt = 48
 
     def tree(self, sentences: Iterable[Sequence[Pronunciation]], num_phones: int) -> LexiconTree:
         """Lexicon and unigrams out of phonemized sentences (homophones are one word)."""

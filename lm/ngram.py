@@ -26,6 +26,7 @@ from lm.ngram_counts import (
     count_ngrams,
     encode_sentences,
 )
+from unsup_asr.ranges import NonNegativeInt, Positive, PositiveInt
 from unsup_asr.types import BoolArray, Int32Array, Int64Array
 
 logger = logging.getLogger(__name__)
@@ -43,9 +44,9 @@ class NgramEstimator:
     too small or too regular to give them.
     """
 
-    order: int = 4
-    prune: list[int] = field(default_factory=lambda: [0])
-    discount_fallback: list[float] = field(default_factory=lambda: [0.5, 1.0, 1.5])
+    order: PositiveInt = 4
+    prune: list[NonNegativeInt] = field(default_factory=lambda: [0])
+    discount_fallback: list[Positive] = field(default_factory=lambda: [0.5, 1.0, 1.5])
 
     def __post_init__(self) -> None:
         if not 1 <= self.order <= MAX_ORDER:

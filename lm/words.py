@@ -22,6 +22,7 @@ from lm.score import file_digest
 from lm.word_division import Phones
 from lm.word_model import build_tree, build_word_ngram
 from lm.word_search import WordPath, WordSearchSpace, search_words
+from unsup_asr.ranges import NonNegative, PositiveInt, Real
 from unsup_asr.speech.runs import run_starts
 from unsup_asr.types import Float32Array
 
@@ -58,14 +59,14 @@ class WordDecoder:
 
     lexicon_path: str
     lm_path: str
-    lm_weight: float = 1.0
-    word_score: float = 0.0
-    beam: int = 100
-    nbest: int = 1
-    phones_a_frame: int = 16
+    lm_weight: NonNegative = 1.0
+    word_score: Real = 0.0
+    beam: PositiveInt = 100
+    nbest: PositiveInt = 1
+    phones_a_frame: PositiveInt = 16
     blank: str | None = None
     silence_token: str | None = None
-    silence_score: float = 0.0
+    silence_score: Real = 0.0
 
     def __post_init__(self) -> None:
         if self.beam < 1 or self.phones_a_frame < 1:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from segmentation.checks import check_rows
 from segmentation.kmeans import KMeans
 from unsup_asr.protocols import UtteranceFrames
+from unsup_asr.ranges import NonNegative
 from unsup_asr.speech.runs import run_edges
 from unsup_asr.types import Float32Array, FrameTiming, Int32Array
 
@@ -55,7 +56,8 @@ class SwitchPenaltyViterbi:
     """
 
     kmeans: KMeans = field(default_factory=lambda: KMeans(num_clusters=64))
-    switch_penalty: float = 6.0  # in mean squared distances of a frame to its nearest centroid
+    # In mean squared distances of a frame to its nearest centroid.
+    switch_penalty: NonNegative = 6.0
     mean_distance: float | None = field(init=False, repr=False, default=None)
 
     def fit(self, features: UtteranceFrames, timing: FrameTiming) -> None:

@@ -24,6 +24,7 @@ from segmentation.curves import (
 )
 from segmentation.saved import read_arrays, write_arrays
 from unsup_asr.protocols import UtteranceFrames
+from unsup_asr.ranges import NonNegativeInt, Positive, PositiveInt
 from unsup_asr.types import Float32Array, FrameTiming, Int32Array
 
 _MAX_FIT_FRAMES = 1_000_000  # scales and threshold do not change with more audio
@@ -38,8 +39,8 @@ class PeakPicking:
     sentence and the seconds of an utterance (`segmentation.segments_per_phone`).
     """
 
-    segments_per_second: float | None = None
-    radius_frames: int = 2
+    segments_per_second: Positive | None = None
+    radius_frames: PositiveInt = 2
     by: str = "height"  # or "prominence"
 
     def __post_init__(self) -> None:
@@ -100,8 +101,8 @@ class SpectralPeaks(PeakPicking):
     `num_static_dims` (0: all) leaves out deltas, which blur the change.
     """
 
-    window_frames: int = 3
-    num_static_dims: int = 13
+    window_frames: PositiveInt = 3
+    num_static_dims: NonNegativeInt = 13
     threshold: float | None = field(init=False, repr=False, default=None)
 
     def fit(self, features: UtteranceFrames, timing: FrameTiming) -> None:
@@ -138,9 +139,9 @@ class MultiScalePeaks(PeakPicking):
     windows of cepstra say whether there is one.
     """
 
-    mel_windows: list[int] = field(default_factory=lambda: [1, 2])
-    cepstral_windows: list[int] = field(default_factory=lambda: [2, 3])
-    num_cepstra: int = 13
+    mel_windows: list[PositiveInt] = field(default_factory=lambda: [1, 2])
+    cepstral_windows: list[PositiveInt] = field(default_factory=lambda: [2, 3])
+    num_cepstra: PositiveInt = 13
     cepstral_scale: Float32Array | None = field(init=False, repr=False, default=None)
     curve_scale: Float32Array | None = field(init=False, repr=False, default=None)
     threshold: float | None = field(init=False, repr=False, default=None)

@@ -22,6 +22,7 @@ from segmentation.change_peaks import PeakPicking, fit_utterances
 from segmentation.checks import check_rows
 from segmentation.saved import read_arrays, write_arrays
 from unsup_asr.protocols import UtteranceFrames
+from unsup_asr.ranges import Positive, PositiveInt, Seed
 from unsup_asr.types import Float32Array, FrameTiming, Int32Array
 
 logger = logging.getLogger(__name__)
@@ -33,15 +34,15 @@ _MIN_NEGATIVE_DISTANCE = 10  # frames: nearer ones may lie in the same phone
 class ContrastivePeaks(PeakPicking):
     """Peaks of the cosine distance between the encodings of the frames beside each edge."""
 
-    hidden_dim: int = 128
-    encoding_dim: int = 64
-    temperature: float = 1.0
-    num_negatives: int = 10
-    num_updates: int = 500
-    batch_size: int = 16
-    crop_frames: int = 256
-    learning_rate: float = 1e-3
-    seed: int = 0
+    hidden_dim: PositiveInt = 128
+    encoding_dim: PositiveInt = 64
+    temperature: Positive = 1.0
+    num_negatives: PositiveInt = 10
+    num_updates: PositiveInt = 500
+    batch_size: PositiveInt = 16
+    crop_frames: PositiveInt = 256
+    learning_rate: Positive = 1e-3
+    seed: Seed = 0
     device: str = "cpu"
     encoder: nn.Sequential | None = field(init=False, repr=False, default=None)
     threshold: float | None = field(init=False, repr=False, default=None)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.checks import blocks, check_rows
+from unsup_asr.ranges import NonNegativeInt, PositiveInt, Seed
 from unsup_asr.types import Float32Array, Int32Array
 
 
@@ -25,11 +26,12 @@ class KMeans:
     used (Baevski et al. 2021). The same seed gives the same centroids on the same machine.
     """
 
-    num_clusters: int = 128
-    niter: int = 50
-    nredo: int = 3
-    max_points_per_centroid: int = 0  # 0: all rows; else a random sample of K times as many
-    seed: int = 0
+    num_clusters: PositiveInt = 128
+    niter: PositiveInt = 50
+    nredo: PositiveInt = 3
+    # 0: all rows; else a random sample of K times as many.
+    max_points_per_centroid: NonNegativeInt = 0
+    seed: Seed = 0
     centroids_KD: Float32Array | None = field(init=False, repr=False, default=None)
 
     def fit(self, rows_ND: NDArray[np.floating]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.checks import blocks, check_rows, check_shape
+from unsup_asr.ranges import PositiveInt
 from unsup_asr.types import Float32Array
 
 
@@ -24,7 +25,7 @@ class PCA:
     The default is wav2vec-U's 512 (Baevski et al. 2021).
     """
 
-    num_components: int = 512
+    num_components: PositiveInt = 512
     projection_DP: Float32Array | None = field(init=False, repr=False, default=None)
     bias_P: Float32Array | None = field(init=False, repr=False, default=None)
 

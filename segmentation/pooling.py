@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
+from unsup_asr.ranges import PositiveFraction
 from unsup_asr.types import Float32Array, Int32Array
 
 
@@ -40,7 +41,7 @@ def mean_pool_middle(
 class MiddlePooling:
     """`mean_pool_middle` as a recipe's choice; share 1 is the mean of the whole segment."""
 
-    share: float = 0.5
+    share: PositiveFraction = 0.5
 
     def pool(self, features_TD: Float32Array, boundaries: Int32Array) -> Float32Array:
         """One row a segment, (S, D)."""

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
+
+from unsup_asr.formats import checked
 
 
 def write_arrays(folder: Path, name: str, arrays: Mapping[str, NDArray]) -> None:
@@ -19,11 +21,4 @@ def write_arrays(folder: Path, name: str, arrays: Mapping[str, NDArray]) -> None
 
 def read_arrays(folder: Path, name: str, keys: tuple[str, ...]) -> dict[str, NDArray]:
     """Arrays of `<name>.safetensors`; ValueError when the file or a key is missing."""
-    path = folder / f"{name}.safetensors"
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; expected what the segmenter's save wrote")
-    arrays = load_file(path)
-    missing = [key for key in keys if key not in arrays]
-    if missing:
-        raise ValueError(f"{path} has no {missing}; found {sorted(arrays)}. Fit and save again")
-    return arrays
+    return checked.read_arrays(folder / f"{name}.safetensors", *keys)

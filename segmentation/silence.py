@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unsup_asr.ranges import NonNegative, NonNegativeInt, Percentile
 from unsup_asr.types import BoolArray, Float32Array, Int32Array
 
 _FLOOR = 1e-10  # power of a digital silence: -100 dB below full scale
@@ -43,13 +44,13 @@ class EnergySilence:
     which leaves both transitions untouched.
     """
 
-    percentile: float = 95.0  # of the utterance's energies: the level of loud frames
-    threshold_db: float = 38.0
-    floor_percentile: float = 10.0  # the level of quiet frames
-    floor_margin_db: float = 14.0
-    min_range_db: float = 34.0
-    max_run_frames: int = 12
-    keep_frames: int = 6
+    percentile: Percentile = 95.0  # of the utterance's energies: the level of loud frames
+    threshold_db: NonNegative = 38.0
+    floor_percentile: Percentile = 10.0  # the level of quiet frames
+    floor_margin_db: NonNegative = 14.0
+    min_range_db: NonNegative = 34.0
+    max_run_frames: NonNegativeInt = 12
+    keep_frames: NonNegativeInt = 6
 
     def __post_init__(self) -> None:
         if not 0 <= self.keep_frames <= self.max_run_frames:

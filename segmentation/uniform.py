@@ -13,8 +13,10 @@ import numpy as np
 
 from segmentation.checks import check_rows
 from segmentation.curves import with_ends
+from unsup_asr.formats.checked import read_json
 from unsup_asr.protocols import UtteranceFrames
-from unsup_asr.types import Float32Array, FrameTiming, Int32Array, Seconds
+from unsup_asr.ranges import Positive
+from unsup_asr.types import Float32Array, FrameTiming, Int32Array
 
 _ROUNDING = 1e-6  # of a ratio of two times in floating point
 
@@ -23,7 +25,7 @@ _ROUNDING = 1e-6  # of a ratio of two times in floating point
 class UniformSegments:
     """A boundary every `segment_s` seconds; the last segment may be shorter (Liu et al. 2022)."""
 
-    segment_s: Seconds = 0.02
+    segment_s: Positive = 0.02
     frames: int | None = field(init=False, repr=False, default=None)  # a segment, once fitted
 
     def __post_init__(self) -> None:
@@ -54,10 +56,7 @@ class UniformSegments:
 
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote."""
-        path = folder / "uniform.json"
-        if not path.is_file():
-            raise ValueError(f"{path} does not exist; expected what UniformSegments.save wrote")
-        self.frames = int(json.loads(path.read_text("utf-8"))["frames"])
+        self.frames = int(read_json(folder / "uniform.json", "frames")["frames"])
 
     def _fitted(self) -> int:
         if self.frames is None:

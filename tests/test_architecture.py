@@ -69,7 +69,7 @@ def test_a_forbidden_import_is_seen_wherever_it_stands(
 
 # Floors of `unsup_asr`: a room may import those on lower floors, never one beside or above it.
 FLOORS: tuple[set[str], ...] = (
-    {"types"},
+    {"types", "ranges"},
     {"protocols", "progress"},
     {"formats"},
     {"speech", "scoring"},
@@ -84,8 +84,17 @@ FLOORS: tuple[set[str], ...] = (
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # The engine knows nothing of speech.
-ENGINE_MAY_IMPORT = {"types", "formats", "progress"}
-WITHOUT_ENGINE = {"types", "protocols", "progress", "formats", "speech", "scoring", "upstreams"}
+ENGINE_MAY_IMPORT = {"types", "ranges", "formats", "progress"}
+WITHOUT_ENGINE = {
+    "types",
+    "ranges",
+    "protocols",
+    "progress",
+    "formats",
+    "speech",
+    "scoring",
+    "upstreams",
+}
 WITHOUT_ENGINE |= {"acoustic", "corpora", "report", "doctor"}
 _MODULE = re.compile(r"^unsup_asr(\.[a-z_0-9]+)+")
 

@@ -142,6 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     forms = ("tsv", "txt", "json", "textgrid")
     transcribe.add_argument("--format", choices=forms, default="tsv", help="(%(default)s)")
+    transcribe.add_argument(
+        "--trust", action="store_true", help="let the model run code of others (docs/security.md)"
+    )
     transcribe.add_argument("--out", metavar="DIR", help="one file for each audio file, in here")
     transcribe.add_argument(
         "--channel", type=int, metavar="N", help="of several, from 1, instead of their mean"

@@ -122,6 +122,7 @@ class Launcher(Protocol):
         ...
 
 
+@runtime_checkable
 class Silence(Protocol):
     """Which frames are long silence, to be cut."""
 
@@ -270,6 +271,7 @@ class DecodedPhones(Protocol):
     def start_frames(self) -> tuple[int, ...]: ...  # noqa: D102
 
 
+@runtime_checkable
 class PhoneDecoder(Protocol):
     """Log posteriors to phones with a language model of phones or of words."""
 
@@ -297,6 +299,7 @@ class DecodedWords(DecodedPhones, Protocol):
     def words(self) -> Sequence[DecodedWord]: ...  # noqa: D102
 
 
+@runtime_checkable
 class WordDecoder(Protocol):
     """Log posteriors to words of a lexicon with a language model of words."""
 

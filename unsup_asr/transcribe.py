@@ -8,30 +8,28 @@ speaker.
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import AcousticNetwork, load_network, log_posteriors
-from unsup_asr.engine.config import instantiate
 from unsup_asr.formats.names import shown, stem_id
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.protocols import PhoneDecoder, Silence, Upstream, WordDecoder
+from unsup_asr.recognise.description import made, read_description
 from unsup_asr.recognise.features import (
     STATISTICS,
-    acoustic_upstream,
     of_one_speaker,
     trimmed_features,
 )
-from unsup_asr.recognise.phones import BLANK, decode_utterances, with_files
-from unsup_asr.recognise.words import WORDS_FOLDER, load_word_decoder, recognise_words
+from unsup_asr.recognise.phones import BLANK, decode_utterances
+from unsup_asr.recognise.words import DECODER, WORDS_FOLDER, recognise_words, word_decoder
 from unsup_asr.speech.audio import read_audio
 from unsup_asr.speech.timing import timing_of
 from unsup_asr.types import Float32Array, FrameTiming, Hypothesis, Int32Array, WordHypothesis
+from unsup_asr.upstreams.featurizer import ChosenLayer
 from unsup_asr.upstreams.normalise import SpeakerStatistics, read_statistics
 
 log = logging.getLogger(__name__)
@@ -109,14 +107,20 @@ class WordModel:
         return found
 
 
-def load_word_model(folder: str | Path) -> WordModel:
-    """The model in a folder (`exp/<recipe>/latest/words`); ValueError when a part is missing."""
-    decoder = load_word_decoder(Path(folder) / WORDS_FOLDER)
-    return WordModel(load_model(folder), decoder)
+def load_word_model(folder: str | Path, *, trust: bool = False) -> WordModel:
+    """The model in a folder (`exp/<recipe>/latest/words`); otherwise as `load_model`."""
+    described = read_description(Path(folder) / WORDS_FOLDER / DECODER, trust=trust)
+    decoder = word_decoder(described, Path(folder) / WORDS_FOLDER)
+    return WordModel(load_model(folder, trust=trust), decoder)
 
 
-def load_model(folder: str | Path) -> Model:
-    """The model in a folder (`exp/<recipe>/latest/model`); ValueError when a part is missing."""
+def load_model(folder: str | Path, *, trust: bool = False) -> Model:
+    """The model in a folder (`exp/<recipe>/latest/model`).
+
+    A model may name classes of this project alone, for it may be anybody's; with `trust` any that
+    can be imported, which is to run its code (docs/security.md). ValueError when a part is missing
+    or damaged, or names something else.
+    """
     folder = Path(folder)
     missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
@@ -124,9 +128,11 @@ def load_model(folder: str | Path) -> Model:
             f"{folder}: no {missing[0]}; expected a folder with {', '.join(_FILES)}, such as "
             "exp/<recipe>/latest/model after a run"
         )
-    options = OmegaConf.create(json.loads((folder / "model.json").read_text("utf-8")))
-    assert isinstance(options, DictConfig)
-    upstream = acoustic_upstream(options.features)
+    path = folder / "model.json"
+    options = read_description(path, "features", "upstream", "decoder", trust=trust)
+    upstream = made(options, "features.upstream", Upstream, path)
+    if "layer" in options.features:
+        upstream = ChosenLayer(upstream, options.features.layer)
     if upstream.fingerprint() != options.upstream:
         log.warning(
             "%s: the upstream %s has other weights, options or library versions than when the "
@@ -137,9 +143,9 @@ def load_model(folder: str | Path) -> Model:
     statistics = folder / STATISTICS
     return Model(
         upstream=upstream,
-        silence=instantiate(options.features.silence),
+        silence=made(options, "features.silence", Silence, path),
         statistics=read_statistics(statistics) if statistics.is_file() else None,
         network=load_network(folder),
-        decoder=instantiate(with_files(options.decoder, lambda name: folder / name)),
+        decoder=made(options, "decoder", PhoneDecoder, path, files_in=folder),
         inventory=read_inventory(folder / "inventory.json"),
     )

@@ -48,7 +48,7 @@ def test_saved_and_loaded_generators_agree(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_generator_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no generator\.json"):
+    with pytest.raises(ValueError, match=r"generator\.json does not exist"):
         TrainedGenerator.load(tmp_path)
 
 

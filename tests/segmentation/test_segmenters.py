@@ -235,7 +235,7 @@ def test_the_switch_penalty_path_is_the_cheapest_of_all_paths() -> None:
 
 
 def test_uniform_segments_of_an_empty_folder_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected what UniformSegments"):
+    with pytest.raises(ValueError, match=r"uniform\.json does not exist"):
         UniformSegments().load(tmp_path)
 
 

@@ -18,9 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from unsup_asr.acoustic.mixtures import DiagonalMixtures, first_mixtures
+from unsup_asr.formats.checked import read_json, read_tensors
+from unsup_asr.ranges import NonNegativeInt, Positive, PositiveInt
 from unsup_asr.speech.runs import merge_repeats, run_edges, run_starts
 from unsup_asr.types import Float32Array, Int32Array
 
@@ -131,13 +133,9 @@ class PhoneHMM:
     @classmethod
     def load(cls, folder: Path) -> PhoneHMM:
         """Read what `save` wrote; ValueError when it is not there."""
-        for name in ("hmm.safetensors", "hmm.json"):
-            if not (folder / name).is_file():
-                raise ValueError(
-                    f"{folder / name} does not exist; expected what PhoneHMM.save wrote"
-                )
-        tensors = load_file(folder / "hmm.safetensors")
-        states = json.loads((folder / "hmm.json").read_text("utf-8"))["states_of_phone"]
+        names = ("weight", "mean", "variance", "log_stay")
+        tensors = read_tensors(folder / "hmm.safetensors", *names)
+        states = read_json(folder / "hmm.json", "states_of_phone")["states_of_phone"]
         return cls(
             StateMap(tuple(tuple(s) for s in states)),
             DiagonalMixtures(tensors["weight"], tensors["mean"], tensors["variance"]),
@@ -158,10 +156,11 @@ class PhoneHMM:
 class HMMTraining:
     """Sizes and schedule: components double from one to `num_components`."""
 
-    num_components: int = 8
-    steps: int = 3  # of EM at each size
-    realign_steps: int = 1  # Viterbi alignments of each transcript to the model, at the last size
-    variance_floor: float = 0.01  # of the variance of all frames
+    num_components: PositiveInt = 8
+    steps: PositiveInt = 3  # of EM at each size
+    # Viterbi alignments of each transcript to the model, at the last size.
+    realign_steps: NonNegativeInt = 1
+    variance_floor: Positive = 0.01  # of the variance of all frames
     silence: list[str] = field(default_factory=lambda: ["sil", "<SIL>"])
 
     def __post_init__(self) -> None:

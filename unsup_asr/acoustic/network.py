@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from unsup_asr.formats.checked import load_weights, read_json
 from unsup_asr.types import Float32Array
 
 
@@ -121,8 +122,13 @@ def save_network(network: AcousticNetwork, folder: Path) -> None:
 
 
 def load_network(folder: Path) -> AcousticNetwork:
-    """The network that `save_network` wrote, in evaluation mode."""
-    shape = json.loads((folder / "network.json").read_text("utf-8"))
-    network = AcousticNetwork(NetworkShape(**shape))
-    network.load_state_dict(load_file(folder / "network.safetensors"))
+    """The network that `save_network` wrote, in evaluation mode; ValueError for a damaged one."""
+    path = folder / "network.json"
+    try:
+        shape = NetworkShape(**read_json(path))
+    except TypeError as error:
+        raise ValueError(f"{path}: not the shape of a network ({error})") from error
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced
+        network = AcousticNetwork(shape)
+    load_weights(network, folder / "network.safetensors")
     return network.eval()

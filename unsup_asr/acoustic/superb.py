@@ -32,6 +32,7 @@ from unsup_asr.acoustic.linear_head import (
     layer_batch,
     recognise,
 )
+from unsup_asr.ranges import Positive, PositiveInt, Seed
 from unsup_asr.scoring.metrics import count_errors
 from unsup_asr.types import ErrorCounts, Int32Array
 
@@ -64,15 +65,15 @@ class TrainedRecognizer:
 class PhonemeRecognition:
     """Size and schedule. The defaults are SUPERB's; it tunes the learning rate alone, on dev."""
 
-    steps: int = 100_000  # updates, each of `accumulation` batches
-    batch_size: int = 16
-    accumulation: int = 2
-    learning_rate: float = 1e-2
-    max_gradient_norm: float = 1.0
-    projection: int = 256
-    evaluate_every: int = 1000
+    steps: PositiveInt = 100_000  # updates, each of `accumulation` batches
+    batch_size: PositiveInt = 16
+    accumulation: PositiveInt = 2
+    learning_rate: Positive = 1e-2
+    max_gradient_norm: Positive = 1.0
+    projection: PositiveInt = 256
+    evaluate_every: PositiveInt = 1000
     normalise_layers: bool = False
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulation", "projection", "evaluate_every"):

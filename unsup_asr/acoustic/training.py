@@ -20,6 +20,16 @@ from torch.nn import functional as F
 
 from unsup_asr.acoustic.augment import stretch
 from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, padded_batch
+from unsup_asr.ranges import (
+    AtLeastOne,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveFraction,
+    PositiveInt,
+    Probability,
+    Seed,
+)
 from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
@@ -32,19 +42,20 @@ CTC_BLANK = 0  # phone i is output i + 1
 class NetworkTraining:
     """Size and schedule; the learning rate is multiplied by `decay` after each epoch."""
 
-    hidden: int = 160
-    kernel: int = 5
-    num_layers: int = 2
-    stack: int = 2
-    dropout: float = 0.2
-    epochs: int = 6
-    batch_size: int = 16
-    learning_rate: float = 2e-3
-    decay: float = 0.75
-    max_masked_frames: int = 0  # one mask of 0 to so many frames an utterance (SpecAugment)
-    noise: float = 0.0  # standard deviation of what is added to every feature
-    max_stretch: float = 1.0  # of time, either way, piece by piece; CTC only
-    seed: int = 0
+    hidden: PositiveInt = 160
+    kernel: PositiveInt = 5
+    num_layers: PositiveInt = 2
+    stack: PositiveInt = 2
+    dropout: Probability = 0.2
+    epochs: PositiveInt = 6
+    batch_size: PositiveInt = 16
+    learning_rate: Positive = 2e-3
+    decay: PositiveFraction = 0.75
+    # One mask of 0 to so many frames an utterance (SpecAugment).
+    max_masked_frames: NonNegativeInt = 0
+    noise: NonNegative = 0.0  # standard deviation of what is added to every feature
+    max_stretch: AtLeastOne = 1.0  # of time, either way, piece by piece; CTC only
+    seed: Seed = 0
 
     def train_ctc(
         self,

@@ -27,7 +27,12 @@ def transcribe(arguments: argparse.Namespace) -> int:
     """Print what is said in each file, or write one file for each; 1 when some cannot be read."""
     audio = [Path(name) for name in arguments.audio]
     _check(arguments, audio)
-    listen = _listener(Path(arguments.model), in_words=arguments.words, channel=arguments.channel)
+    listen = _listener(
+        Path(arguments.model),
+        in_words=arguments.words,
+        channel=arguments.channel,
+        trust=arguments.trust,
+    )
     columns = ("utterance_id", "word" if arguments.words else "phone", *_TIMES)
     header = "\t".join(columns) if arguments.format == "tsv" else ""
     out = None if arguments.out is None else Path(arguments.out)
@@ -59,11 +64,13 @@ def transcribe(arguments: argparse.Namespace) -> int:
     return int(num_failed > 0)
 
 
-def _listener(folder: Path, *, in_words: bool, channel: int | None) -> Callable[[Path], _Heard]:
+def _listener(
+    folder: Path, *, in_words: bool, channel: int | None, trust: bool
+) -> Callable[[Path], _Heard]:
     """What makes words, if they are wanted, and phones of a recording."""
     if in_words:
-        return partial(load_word_model(folder).transcribe, channel=channel)
-    model = load_model(folder)
+        return partial(load_word_model(folder, trust=trust).transcribe, channel=channel)
+    model = load_model(folder, trust=trust)
     return lambda path: (None, model.transcribe(path, channel=channel))
 
 

@@ -22,6 +22,7 @@ from unsup_asr.corpora.transcribed import (
     write_references,
 )
 from unsup_asr.formats.lines import numbered_lines
+from unsup_asr.ranges import Positive, PositiveInt, Seed
 
 _COLUMNS = ("client_id", "path", "sentence")
 
@@ -36,12 +37,12 @@ class CommonVoiceCorpus:
     language: str = "de"
     locale: str | None = None
     text: str | None = None
-    max_text_lines: int | None = None
-    max_train_hours: float | None = None
-    max_dev_hours: float | None = None
+    max_text_lines: PositiveInt | None = None
+    max_train_hours: Positive | None = None
+    max_dev_hours: Positive | None = None
     skip_unreadable: bool = False
     references: bool = True  # whether results are scored
-    seed: int = 0
+    seed: Seed = 0
 
     def source_files(self) -> list[Path]:
         """What is read of the text."""

@@ -30,6 +30,7 @@ from unsup_asr.corpora.recordings import Recording, measure
 from unsup_asr.corpora.speaker_split import split_by_speaker
 from unsup_asr.corpora.text_lines import read_text
 from unsup_asr.formats.names import files_by_id, id_of, shown
+from unsup_asr.ranges import NonNegativeInt, OpenFraction, Seed
 from unsup_asr.speech.audio import AUDIO_SUFFIXES
 from unsup_asr.types import SPLITS, Transcript, Utterance
 
@@ -52,12 +53,12 @@ class FolderCorpus:
     language: str = "en-us"
     speakers: str | None = None
     speaker_pattern: str | None = None
-    channel: int | None = None
+    channel: NonNegativeInt | None = None
     references: str | None = None
     reference_kind: str = "words"  # or "phones"
-    dev_fraction: float = 0.1
-    test_fraction: float = 0.1
-    seed: int = 0
+    dev_fraction: OpenFraction = 0.1
+    test_fraction: OpenFraction = 0.1
+    seed: Seed = 0
     skip_unreadable: bool = False
     allow_unreferenced: bool = False  # such utterances are heard, and not scored
 

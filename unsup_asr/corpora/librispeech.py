@@ -24,6 +24,7 @@ from unsup_asr.corpora.transcribed import (
     write_references,
 )
 from unsup_asr.formats.lines import numbered_lines
+from unsup_asr.ranges import Positive, PositiveInt, Seed
 
 _REMEDY = "Unpack the subset's archive again"
 
@@ -42,13 +43,13 @@ class LibriSpeechCorpus:
     train_subset: str = "train-clean-100"
     dev_subset: str = "dev-clean"
     test_subset: str = "test-clean"
-    max_text_lines: int | None = None
-    max_train_hours: float | None = None
-    max_dev_hours: float | None = None
+    max_text_lines: PositiveInt | None = None
+    max_train_hours: Positive | None = None
+    max_dev_hours: Positive | None = None
     skip_unreadable: bool = False
     references: bool = True  # whether results are scored
     language: str = "en-us"
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         if (self.text is None) == (not self.text_subsets):

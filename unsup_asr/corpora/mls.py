@@ -24,6 +24,7 @@ from unsup_asr.corpora.transcribed import (
     write_references,
 )
 from unsup_asr.formats.lines import numbered_lines, read_lines
+from unsup_asr.ranges import Positive, PositiveInt, Seed
 
 _REMEDY = "Unpack the archive again"
 _AUDIO = (".flac", ".opus")
@@ -42,12 +43,12 @@ class MlsCorpus:
     text: str
     language: str = "de"
     train_handles: str | None = None
-    max_text_lines: int | None = None
-    max_train_hours: float | None = None
-    max_dev_hours: float | None = None
+    max_text_lines: PositiveInt | None = None
+    max_train_hours: Positive | None = None
+    max_dev_hours: Positive | None = None
     skip_unreadable: bool = False
     references: bool = True  # whether results are scored
-    seed: int = 0
+    seed: Seed = 0
 
     def source_files(self) -> list[Path]:
         """What is read of the text."""

@@ -16,6 +16,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.signal
 
+from unsup_asr.ranges import (
+    Fraction,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveInt,
+    Real,
+    SampleRate,
+    Seed,
+)
 from unsup_asr.speech.audio import resample
 from unsup_asr.speech.espeak import PITCH_RANGE, RATE_WPM_RANGE, Espeak, voice_variants
 from unsup_asr.types import Float32Array
@@ -44,20 +54,20 @@ class SpokenText:
     """
 
     language: str = "en-us"
-    num_voices: int = 200
-    sentences_a_voice: int = 40
+    num_voices: PositiveInt = 200
+    sentences_a_voice: PositiveInt = 40
     variants: list[str] = field(default_factory=lambda: list(VARIANTS))
-    min_rate_wpm: int = 80
-    max_rate_wpm: int = 180
-    min_warp: float = 0.85
-    max_warp: float = 1.5
-    min_snr_db: float = 8.0
-    max_snr_db: float = 40.0
-    max_silence_s: float = 0.5  # before the sentence, and behind it
-    hesitant_share: float = 0.6  # of sentences, said with gaps between words
-    max_word_gap: int = 14  # in 10 ms at the usual rate
-    sample_rate: int = 16000
-    seed: int = 0
+    min_rate_wpm: PositiveInt = 80
+    max_rate_wpm: PositiveInt = 180
+    min_warp: Positive = 0.85
+    max_warp: Positive = 1.5
+    min_snr_db: Real = 8.0
+    max_snr_db: Real = 40.0
+    max_silence_s: NonNegative = 0.5  # before the sentence, and behind it
+    hesitant_share: Fraction = 0.6  # of sentences, said with gaps between words
+    max_word_gap: NonNegativeInt = 14  # in 10 ms at the usual rate
+    sample_rate: SampleRate = 16000
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.variants) - voice_variants()):

@@ -20,6 +20,7 @@ from unsup_asr.corpora.sentences import frequent_words, read_sentences, sample_s
 from unsup_asr.corpora.speaker_split import SPLITS
 from unsup_asr.formats.hypotheses import write_transcripts, write_words
 from unsup_asr.formats.manifest import write_manifest
+from unsup_asr.ranges import NonNegativeInt, PositiveInt, SampleRate, Seed
 from unsup_asr.speech.audio import write_flac
 from unsup_asr.speech.espeak import Espeak, Speech
 from unsup_asr.types import Transcript, Utterance
@@ -37,24 +38,24 @@ class SyntheticCorpus:
     """Options of a synthetic corpus. A voice is the language with one variant (`en-us+f3`)."""
 
     language: str = "en-us"
-    num_train_utterances: int = 2000
-    num_dev_utterances: int = 120
-    num_test_utterances: int = 180
+    num_train_utterances: PositiveInt = 2000
+    num_dev_utterances: PositiveInt = 120
+    num_test_utterances: PositiveInt = 180
     train_variants: list[str] = field(default_factory=lambda: list(TRAIN_VARIANTS))
     dev_variants: list[str] = field(default_factory=lambda: list(DEV_VARIANTS))
     test_variants: list[str] = field(default_factory=lambda: list(TEST_VARIANTS))
-    min_rate_wpm: int = 130
-    max_rate_wpm: int = 180
-    min_pitch: int = 35
-    max_pitch: int = 65
-    min_words: int = 6
-    max_words: int = 12
-    num_text_sentences: int = 20000
-    vocabulary_size: int = 5000
+    min_rate_wpm: PositiveInt = 130
+    max_rate_wpm: PositiveInt = 180
+    min_pitch: NonNegativeInt = 35
+    max_pitch: NonNegativeInt = 65
+    min_words: PositiveInt = 6
+    max_words: PositiveInt = 12
+    num_text_sentences: PositiveInt = 20000
+    vocabulary_size: PositiveInt = 5000
     text_path: str | None = None
-    sample_rate: int = 16000
+    sample_rate: SampleRate = 16000
     references: bool = True  # whether results are scored
-    seed: int = 0
+    seed: Seed = 0
 
     def build(self, out: Path) -> None:
         """Write the corpus into `out`; the same options give the same bytes."""

@@ -33,6 +33,7 @@ from unsup_asr.corpora.timit_splits import (
     derived_split,
     listed_split,
 )
+from unsup_asr.ranges import Seed
 from unsup_asr.scoring.folds import read_fold_table
 from unsup_asr.types import Transcript, Utterance
 
@@ -55,8 +56,8 @@ class TimitCorpus:
     uid_lists: str | None = None
     fold: str | None = "timit_39"
     silence: str = "count"  # or "drop": from text and references alike
-    split_seed: int = 0  # draws the unmatched parts
-    seed: int = 0  # shuffles the text
+    split_seed: Seed = 0  # draws the unmatched parts
+    seed: Seed = 0  # shuffles the text
     language: str = "en-us"
     allow_incomplete: bool = False
     references: bool = True  # whether results are scored

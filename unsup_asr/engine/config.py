@@ -11,6 +11,9 @@ import dataclasses
 import difflib
 import importlib
 import inspect
+import re
+import sys
+import typing
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,11 +24,18 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import YAMLError, safe_load
+
+from unsup_asr import PACKAGES
+from unsup_asr.ranges import PLAIN, out_of_range
 
 RECIPES = Path("recipes")
 GROUPS = Path(__file__).resolve().parents[1] / "conf"
 CONFIG_NAME = "config.yaml"
+_WHOLE = "a whole number from 0"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_TRUST = "Allow it (--trust) only for models whose source you trust: docs/security.md"
+_FOREIGN = f"is no class of this project. {_TRUST}"
 # Modules that know names without a dot which a `_target_` may have: `names()` and `by_name(name)`.
 NAME_PROVIDERS = ("unsup_asr.upstreams.registry",)
 
@@ -92,6 +102,11 @@ def check_component(node: DictConfig, where: str) -> None:
     target = _locate(str(node["_target_"]), where)
     if isinstance(target, partial):  # a name that stands for a class with options
         target = target.func
+    if not _can_be_component(target):
+        raise RecipeError(
+            f"{where}: _target_ {str(node['_target_'])!r} is no component; expected a class of "
+            "this project or of a plug-in (contracts: unsup_asr/protocols.py)"
+        )
     options = {k: v for k, v in node.items() if k != "_target_"}
     accepted = _accepted_options(target)
     for key in options:
@@ -105,7 +120,40 @@ def check_component(node: DictConfig, where: str) -> None:
     if dataclasses.is_dataclass(target):
         for option in dataclasses.fields(target):
             if option.name in options and not _is_component(options[option.name]):
-                _check_type(target, option, options[option.name], f"{where}.{option.name}")
+                name = f"{where}.{option.name}"
+                node[option.name] = _checked(target, option, options[option.name], name)
+
+
+def check_own(node: DictConfig, where: str) -> None:
+    """ValueError for a component that is no class of this distribution or installed by its name.
+
+    What a model folder names is data of somebody's, not code: it may choose among what is here,
+    and may not have files unpickled. Nothing foreign is imported to find out.
+    """
+    for path, component in components(node):
+        name = str(component["_target_"])
+        if "." in name and name.partition(".")[0] not in PACKAGES:
+            raise ValueError(f"{where}: {path} is {name!r}, which {_FOREIGN}")
+        target = _locate(name, where)
+        found = target.func if isinstance(target, partial) else target
+        if "." in name and not (
+            inspect.isclass(found) and found.__module__.partition(".")[0] in PACKAGES
+        ):
+            raise ValueError(f"{where}: {path} is {name!r}, which {_FOREIGN}")
+        if component.get("trust_checkpoint"):
+            raise ValueError(
+                f"{where}: {path} has trust_checkpoint, which runs code of a file. {_TRUST}"
+            )
+
+
+def check_recipe_name(name: object, where: str) -> None:
+    """RecipeError for a name that could not be a folder's, or that YAML would not read as text."""
+    is_text = isinstance(name, str) and _NAME.fullmatch(name) and type(safe_load(name)) is str
+    if not is_text:
+        raise RecipeError(
+            f"{where} is {name!r}; expected letters, digits, - and _, beginning with a letter or "
+            "digit, and not a word that YAML reads as another value (null, true, 1e5)"
+        )
 
 
 def instantiate(node: DictConfig) -> Any:
@@ -193,8 +241,11 @@ def _check_known_keys(config: DictConfig, base: DictConfig, where: str) -> None:
             raise RecipeError(f"{where}: unknown key {key!r}.{hint} Known keys: {', '.join(known)}")
     if absent := [key for key in known if key not in config]:
         raise RecipeError(f"{where}: {', '.join(absent)} taken away; every recipe has {known}")
-    if type(config.seed) is not int or config.seed < 0:
-        raise RecipeError(f"{where}: seed is {config.seed!r}; expected a whole number from 0")
+    check_recipe_name(config.recipe, f"{where}: recipe")
+    for key, annotation in PLAIN.items():
+        expected = out_of_range(value := OmegaConf.select(config, key), annotation)
+        if expected is not None or (key == "seed" and type(value) is not int):
+            raise RecipeError(f"{where}: {key} is {value!r}; expected {expected or _WHOLE}")
 
 
 def _is_component(value: object) -> bool:
@@ -222,6 +273,12 @@ def _locate(target: str, where: str) -> Any:
         ) from error
 
 
+def _can_be_component(target: Any) -> bool:
+    """Nothing of Python's own, such as `os.system`, is called because a recipe names it."""
+    package = (getattr(target, "__module__", "") or "").partition(".")[0]
+    return callable(target) and package not in sys.stdlib_module_names
+
+
 def _accepted_options(target: Any) -> list[str] | None:
     """Names of its options; None when it takes any."""
     if dataclasses.is_dataclass(target):
@@ -232,20 +289,25 @@ def _accepted_options(target: Any) -> list[str] | None:
     return [p.name for p in parameters]
 
 
-def _check_type(target: Any, option: dataclasses.Field[Any], value: object, where: str) -> None:
-    """Let OmegaConf convert the value to the field's annotation, alone in a class of its own."""
+def _checked(target: Any, option: dataclasses.Field[Any], value: Any, where: str) -> Any:
+    """The value as the field's type; OmegaConf converts it, alone in a class of its own."""
     annotations = (inspect.get_annotations(base, eval_str=True) for base in target.__mro__)
     expected = next(found[option.name] for found in annotations if option.name in found)
     probe = dataclasses.make_dataclass("_Probe", [("value", expected)])
     try:
         schema = OmegaConf.structured(probe)
     except OmegaConfBaseException:
-        return  # an annotation that OmegaConf has no rule for
+        return value  # an annotation that OmegaConf has no rule for
     try:
-        OmegaConf.merge(schema, {"value": value})
+        converted = OmegaConf.merge(schema, {"value": value}).value
     except OmegaConfBaseException as error:
-        name = getattr(expected, "__name__", str(expected))
+        plain_type = typing.get_type_hints(probe)["value"]  # without its range
+        name = getattr(plain_type, "__name__", str(plain_type))
         raise RecipeError(f"{where} is {value!r}; expected {name}") from error
+    found = OmegaConf.to_container(value) if OmegaConf.is_config(value) else converted
+    if (wanted := out_of_range(found, expected)) is not None:
+        raise RecipeError(f"{where} is {found!r}; expected {wanted}")
+    return value if OmegaConf.is_config(value) else converted
 
 
 def _first_lines(error: Exception) -> str:

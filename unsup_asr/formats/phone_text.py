@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from unsup_asr.formats.checked import read_json
 from unsup_asr.types import Int32Array
 
 _WORD_EDGE = "|"
@@ -39,8 +39,11 @@ def read_phone_sentences(path: Path) -> list[list[Phones]]:
 
 
 def read_inventory(path: Path) -> list[str]:
-    """Phones in the order of their ids."""
-    return list(json.loads(path.read_text("utf-8"))["phones"])
+    """Phones in the order of their ids; ValueError for a damaged file."""
+    phones = read_json(path, "phones")["phones"]
+    if not isinstance(phones, list) or not all(isinstance(phone, str) for phone in phones):
+        raise ValueError(f"{path}: phones are {phones!r}; expected a list of names")
+    return phones
 
 
 def flat_phones(sentence: Sequence[Phones]) -> list[str]:

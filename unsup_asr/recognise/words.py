@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from unsup_asr.engine.config import instantiate
 from unsup_asr.protocols import WordDecoder
-from unsup_asr.recognise.phones import with_files
+from unsup_asr.recognise.description import made
 from unsup_asr.recognise.timing import timed
 from unsup_asr.types import Float32Array, FrameTiming, Hypothesis, Int32Array, WordHypothesis
 
@@ -59,16 +57,7 @@ def recognise_words(
     return found
 
 
-def word_decoder(options: Mapping[str, Any], folder: Path) -> WordDecoder:
+def word_decoder(options: Mapping[str, Any] | DictConfig, folder: Path) -> WordDecoder:
     """The decoder with these options; `folder` holds the files that they name."""
-    return instantiate(with_files(OmegaConf.create(dict(options)), lambda name: folder / name))
-
-
-def load_word_decoder(folder: Path) -> WordDecoder:
-    """The decoder that stage `words` described; ValueError when a file is missing."""
-    if not (folder / DECODER).is_file():
-        raise ValueError(
-            f"{folder}: no {DECODER}; words need the folder that stage `words` writes, such as "
-            "exp/<recipe>/latest/words"
-        )
-    return word_decoder(json.loads((folder / DECODER).read_text("utf-8")), folder)
+    described = OmegaConf.create({"decoder": dict(options)})
+    return made(described, "decoder", WordDecoder, folder / DECODER, files_in=folder)

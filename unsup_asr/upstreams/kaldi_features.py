@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torchaudio.compliance import kaldi
 
 from unsup_asr.protocols import UpstreamOutput
+from unsup_asr.ranges import NonNegative, Positive, PositiveInt, Real, SampleRate
 from unsup_asr.types import Seconds
 
 _INT16_SCALE = 32768.0
@@ -26,12 +27,12 @@ _INT16_SCALE = 32768.0
 class _KaldiFeatures:
     """Framing common to both kinds: whole windows only, the first one from sample 0."""
 
-    sample_rate: int = 16000
-    frame_shift_ms: float = 10.0
-    frame_length_ms: float = 25.0
-    low_hz: float = 20.0
-    high_hz: float = 0.0  # 0: half of the sample rate
-    num_mel_bins: int = 40
+    sample_rate: SampleRate = 16000
+    frame_shift_ms: Positive = 10.0
+    frame_length_ms: Positive = 25.0
+    low_hz: NonNegative = 20.0
+    high_hz: Real = 0.0  # 0: half of the sample rate
+    num_mel_bins: PositiveInt = 40
     frame_shift_samples: int = field(init=False)
     num_layers: int = field(init=False, default=1)
     dim: int = field(init=False)
@@ -85,8 +86,8 @@ class _KaldiFeatures:
 class KaldiMFCC(_KaldiFeatures):
     """Mel-frequency cepstral coefficients, the zeroth included (B, T, num_ceps)."""
 
-    num_ceps: int = 13
-    num_mel_bins: int = 23
+    num_ceps: PositiveInt = 13
+    num_mel_bins: PositiveInt = 23
 
     def _num_dims(self) -> int:
         if not 0 < self.num_ceps <= self.num_mel_bins:
@@ -114,7 +115,7 @@ class KaldiMFCC(_KaldiFeatures):
 class KaldiFbank(_KaldiFeatures):
     """Logarithms of mel filter bank energies (B, T, num_mel_bins)."""
 
-    num_mel_bins: int = 40
+    num_mel_bins: PositiveInt = 40
 
     def _num_dims(self) -> int:
         return self.num_mel_bins

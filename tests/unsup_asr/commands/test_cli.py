@@ -336,8 +336,9 @@ def test_validate_finds_bad_data_of_each_kind(capsys: Printed) -> None:
 
 
 def test_validate_builds_components_to_find_values_out_of_range(capsys: Printed) -> None:
-    assert cli.main(["validate", "mine", "language_model.estimator.order=-1"]) == 1
-    assert "BAD  options: language_model.estimator: " in capsys.readouterr().out
+    wrong = "text.front_end={_target_: lm.front_end.EspeakFrontEnd, min_words: 3, max_words: 2}"
+    assert cli.main(["validate", "mine", wrong]) == 1
+    assert "BAD  options: text.front_end: min_words is 3" in capsys.readouterr().out
 
 
 def test_list_names_recipes_upstreams_and_choices(capsys: Printed) -> None:
@@ -531,8 +532,8 @@ class SaysOneWord:
 def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Arguments that name a model and two recordings of half a second."""
     module = types.ModuleType("unsup_asr.transcribe")
-    module.load_model = lambda folder: KnowsOneWord()  # type: ignore[attr-defined]
-    module.load_word_model = lambda folder: SaysOneWord()  # type: ignore[attr-defined]
+    module.load_model = lambda folder, trust: KnowsOneWord()  # type: ignore[attr-defined]
+    module.load_word_model = lambda folder, trust: SaysOneWord()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "unsup_asr.transcribe", module)
     sys.modules.pop("unsup_asr.commands.transcribe", None)
     Path("model").mkdir()

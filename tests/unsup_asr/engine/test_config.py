@@ -88,7 +88,7 @@ def test_an_upstream_is_named_by_its_short_name() -> None:
     [
         ("sead: 1\n", r"unknown key 'sead'. Did you mean 'seed'\?"),
         ("seed: many\n", "seed is 'many'; expected a whole number"),
-        ("seed: -1\n", "seed is -1; expected a whole number from 0"),
+        ("seed: -1\n", "seed is -1; expected 0 or more and at most 4294967295"),
         ("realign: {num_round: 2}\n", r"realign.num_round is unknown. Did you mean 'num_rounds'\?"),
         ("realign: {num_rounds: 2.5}\n", "realign.num_rounds is 2.5; expected int, such as"),
         ("runtime: {num_thread: 2}\n", r"runtime.num_thread is unknown. Did you mean"),

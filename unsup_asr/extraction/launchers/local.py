@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unsup_asr.extraction.worker import run_worker
+from unsup_asr.ranges import PositiveInt
 
 _POLL_S = 0.2
 
@@ -29,8 +30,8 @@ class ThisProcess:
 class LocalProcesses:
     """`num_workers` processes, each with `num_threads` threads; each loads the upstream."""
 
-    num_workers: int = 2
-    num_threads: int = 1
+    num_workers: PositiveInt = 2
+    num_threads: PositiveInt = 1
 
     def __post_init__(self) -> None:
         if self.num_workers < 1 or self.num_threads < 1:

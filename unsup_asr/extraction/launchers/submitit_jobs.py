@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unsup_asr.extraction.worker import run_worker
+from unsup_asr.ranges import NonNegativeInt, Positive, PositiveInt
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +22,12 @@ class SubmititJobs:
     """
 
     cluster: str = "slurm"  # or "local": processes of this machine, for trying it out
-    num_jobs: int = 8
-    timeout_minutes: int = 240
-    cpus_per_task: int = 4
-    gpus_per_node: int = 1
-    mem_gb: int = 16
-    poll_seconds: float = 10.0
+    num_jobs: PositiveInt = 8
+    timeout_minutes: PositiveInt = 240
+    cpus_per_task: PositiveInt = 4
+    gpus_per_node: NonNegativeInt = 1
+    mem_gb: PositiveInt = 16
+    poll_seconds: Positive = 10.0
     parameters: dict[str, str | int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
