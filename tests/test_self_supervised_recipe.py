@@ -125,6 +125,9 @@ def test_the_model_hears_new_audio_through_the_same_layer(
     decoded = next(line for line in hypotheses if line.startswith(utterance.id)).split("\t")
     capsys.readouterr()
     command = ["transcribe", str(latest / "model"), utterance.audio, "--format", "json"]
+    assert main(command) == 1  # the upstream is not this project's
+    assert "--trust" in capsys.readouterr().err
+    command.append("--trust")
     assert main(command) == 0
     heard = json.loads(capsys.readouterr().out)
     assert [row["phone"] for row in heard["phones"]] == decoded[1].split()
@@ -135,7 +138,7 @@ def test_the_model_hears_new_audio_through_the_same_layer(
     (tmp_path / "other.txt").write_text("3.0")
     described["features"]["upstream"]["weights"] = str(tmp_path / "other.txt")
     (model / "model.json").write_text(json.dumps(described), "utf-8")
-    assert main(["transcribe", str(model), utterance.audio]) == 0
+    assert main(["transcribe", str(model), utterance.audio, "--trust"]) == 0
     assert "has other weights" in caplog.text
 
 
