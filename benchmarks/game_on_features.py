@@ -101,7 +101,7 @@ class Corpus:
         self.text = [phone_ids(flat_phones(s), self.inventory) for s in sentences]
         self.references = {
             t.utterance_id: t.phones
-            for t in read_transcripts(run / "corpus" / "references" / "dev.tsv")
+            for t in read_transcripts(run / "references" / "references" / "dev.tsv")
         }
         edges = {s: self._edges(s, oracle=oracle) for s in ("train", "dev")}
         frames = {s: RaggedArray.open(run / "features" / "cluster" / s) for s in edges}
@@ -143,7 +143,7 @@ class Corpus:
         timing = read_timing(self.run / "features" / "timing.json")
         kept = RaggedArray.open(self.run / "features" / "kept" / split)
         out = {}
-        for reference in read_transcripts(self.run / "corpus" / "references" / f"{split}.tsv"):
+        for reference in read_transcripts(self.run / "references" / "references" / f"{split}.tsv"):
             if reference.utterance_id not in kept:
                 continue
             frames = np.array(kept[reference.utterance_id])

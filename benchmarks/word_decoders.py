@@ -43,7 +43,7 @@ class Run:
         self.symbols = [BLANK, *read_inventory(latest / "text" / "inventory.json")]
         features = RaggedArray.open(latest / "features" / "acoustic" / split)
         self.posteriors = log_posteriors(load_network(latest / "words"), features)
-        references = read_words(latest / "corpus" / "references" / f"{split}.words.tsv")
+        references = read_words(latest / "references" / "references" / f"{split}.words.tsv")
         self.references = {i: references[i] for i in self.posteriors}
 
 

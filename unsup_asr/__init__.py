@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from unsup_asr.report.rows import ErrorRow as ErrorRow
     from unsup_asr.report.rows import score as score
-    from unsup_asr.report.terminal import load_results as load_results
+    from unsup_asr.report.run import load_results as load_results
     from unsup_asr.transcribe import load_model as load_model
     from unsup_asr.transcribe import load_word_model as load_word_model
     from unsup_asr.types import Hypothesis as Hypothesis
@@ -25,7 +25,7 @@ _HOME = {
     "Hypothesis": "unsup_asr.types",
     "WordHypothesis": "unsup_asr.types",
     "load_model": "unsup_asr.transcribe",
-    "load_results": "unsup_asr.report.terminal",
+    "load_results": "unsup_asr.report.run",
     "load_word_model": "unsup_asr.transcribe",
     "score": "unsup_asr.report.rows",
 }

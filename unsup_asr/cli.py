@@ -111,7 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--utterances", action="store_true", help="also each utterance's counts")
 
     compare = verb("compare", "scoring:compare", "Show several results side by side")
-    compare.add_argument("paths", metavar="PATH", nargs="+", help="exp/<recipe> or a results.json")
+    what = "exp/<recipe>, one of exp/<recipe>/runs, or a results.json"
+    compare.add_argument("paths", metavar="PATH", nargs="+", help=what)
     compare.add_argument(
         "--show-apart",
         action="store_true",

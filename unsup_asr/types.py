@@ -160,4 +160,3 @@ class RunRecord:
     command: str
     commit: str
     date: str
-    began_s: float  # since 1970

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from unsup_asr.commands import UsageError
 from unsup_asr.engine.config import RecipeError, load_recipe
-from unsup_asr.engine.record import keep_record, record_of
+from unsup_asr.engine.runs import record_of
 from unsup_asr.engine.stages import Stage, UnknownStageError, run_stages
 from unsup_asr.engine.status import status as stage_status
 from unsup_asr.formats.names import shown
@@ -25,21 +25,20 @@ def run(arguments: argparse.Namespace) -> int:
     config = recipe_of(arguments)
     set_threads(config.runtime.num_threads)
     root = Path(arguments.exp) / config.recipe
-    record = record_of(arguments.recipe, arguments.overrides)
+    record = record_of(arguments.recipe, arguments.overrides, until=arguments.until)
     stages = graph_of(config)
     try:
-        folders = run_stages(
+        run_stages(
             stages,
             config,
             root,
             until=arguments.until,
             force=arguments.force,
+            record=record,
             announce=partial(print, flush=True),
         )
     except UnknownStageError as error:
         raise UsageError(str(error)) from error
-    if arguments.until is None:
-        keep_record(root, list(folders.values())[-1], record)
     return 0
 
 

@@ -10,17 +10,16 @@ from omegaconf import OmegaConf
 
 from unsup_asr.commands import UsageError
 from unsup_asr.engine.config import CONFIG_NAME, RecipeError, recipe_folder
-from unsup_asr.engine.record import read_record_of_run
+from unsup_asr.engine.runs import read_run
 from unsup_asr.formats.hypotheses import read_hypotheses, read_transcripts
 from unsup_asr.formats.names import shown
 from unsup_asr.report.compare import compare as compared
 from unsup_asr.report.compare import compare_apart
 from unsup_asr.report.markdown import results_markdown
 from unsup_asr.report.results import Results, row_from_counts
+from unsup_asr.report.run import load_assets, load_results, run_folder
 from unsup_asr.report.terminal import (
     aligned,
-    load_assets,
-    load_results,
     report_json,
     table_cells,
     terminal_table,
@@ -59,7 +58,10 @@ def compare(arguments: argparse.Namespace) -> int:
     """Print results side by side."""
     paths = [Path(path) for path in arguments.paths]
     if missing := [path for path in paths if not path.exists()]:
-        raise UsageError(f"{missing[0]} does not exist; expected exp/<recipe> or a results.json")
+        raise UsageError(
+            f"{missing[0]} does not exist; expected exp/<recipe>, one of "
+            "exp/<recipe>/runs, or a results.json"
+        )
     show = compare_apart if arguments.show_apart else compared
     print(show(paths, published=arguments.published))
     return 0
@@ -79,24 +81,25 @@ def report(arguments: argparse.Namespace) -> int:
             f"one recipe at a time (found {' '.join(arguments.recipes)}); several with --results"
         )
     folder = _experiment(arguments.recipes[0], exp)
-    results = load_results(folder)
+    run = run_folder(folder)
+    results = load_results(run)
     if arguments.json:
         print(json.dumps(report_json(results), ensure_ascii=False, indent=1))
         return 0
     from unsup_asr.report.html import write_html  # draws: imports matplotlib
 
     print(terminal_table(results))
-    write_html(results, load_assets(folder), folder / "report.html")
+    write_html(results, load_assets(run), folder / "report.html")
     print(f"\n{folder / 'report.html'}")
     return 0
 
 
 def _run_of(root: Path) -> tuple[Results, RunRecord | None] | None:
-    """The latest results of an experiment and what made them; None before its first run."""
-    evaluate = root / "latest" / "evaluate"
-    if not (evaluate / "results.json").is_file():
+    """The results of an experiment's latest run and what made them; None where there are none."""
+    run = run_folder(root)
+    if not (run / "evaluate" / "results.json").is_file():
         return None
-    return load_results(root), read_record_of_run(root, evaluate.resolve().name)
+    return load_results(run), read_run(run)
 
 
 def _experiment(recipe: str, exp: Path) -> Path:

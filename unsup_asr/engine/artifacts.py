@@ -131,20 +131,6 @@ def publish(partial: Path, final: Path, record: Mapping[str, object]) -> None:
     partial.rename(final)
     _sync_folder(final.parent)
     shutil.rmtree(replaced, ignore_errors=True)
-    link_latest(final)
-
-
-def link_latest(final: Path) -> None:
-    """Make `latest/<stage>`, a relative link, name this folder."""
-    latest = final.parent.parent / "latest" / final.parent.name
-    target = Path("..") / final.parent.name / final.name
-    if latest.is_symlink() and latest.readlink() == target:
-        return
-    latest.parent.mkdir(parents=True, exist_ok=True)
-    link = latest.with_name(f".{latest.name}.{os.getpid()}.tmp")
-    link.unlink(missing_ok=True)
-    link.symlink_to(target)
-    link.replace(latest)
 
 
 def _outputs(folder: Path) -> Mapping[str, Mapping[str, object]]:

@@ -14,7 +14,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -29,12 +29,13 @@ from unsup_asr.engine.artifacts import (
     check_contents,
     check_sizes,
     describe_outputs,
-    link_latest,
     publish,
     read_record,
 )
 from unsup_asr.engine.keys import MISSING_FILE, stage_keys, visible_config
 from unsup_asr.engine.record import logged_to, peak_rss_mb, versions
+from unsup_asr.engine.runs import keep_run
+from unsup_asr.types import RunRecord
 
 log = logging.getLogger(__name__)
 
@@ -101,13 +102,16 @@ def run_stages(
     *,
     until: str | None = None,
     force: Sequence[str] = (),
+    record: RunRecord | None = None,
     announce: Callable[[str], None] = log.info,
 ) -> dict[str, Path]:
     """Run what is not done yet, under `root` (exp/<recipe>); the folder of each stage by name.
 
     `force` names stages to run again though they are done; so does all that was made from them.
-    Finished stages are checked by size, and by sha256 before a stage reads them. UnknownStageError
-    for an unknown name; StageFailedError with the cause when a stage fails.
+    Finished stages are checked by size, and by sha256 before a stage reads them. At its end the run
+    becomes the latest of `root`, with its `record`, along with whatever else of the same config was
+    done before. UnknownStageError for an unknown name; StageFailedError with the cause when a stage
+    fails.
     """
     _check_seals(stages)
     wanted = _wanted(stages, until, force)
@@ -123,7 +127,6 @@ def run_stages(
         title = f"[{position}/{len(wanted)}] {stage.name}"
         identities = {name: _identity(folders[name]) for name in stage.inputs}
         if stage.name not in force and _is_done(final, identities):
-            link_latest(final)
             announce(f"{title}: done before")
             continue
         _check_external_files(stage, material)
@@ -143,8 +146,9 @@ def run_stages(
                 _run_one(stage, config, final, folders, made_from, nonce=nonce)
         trusted.add(stage.name)
         announce(f"{title}: {time.monotonic() - started:.1f} s")
-    if until is None:
-        _forget_other_stages(root, [stage.name for stage in stages])
+    done = _done(stages, described, root)
+    with _storage_reported(wanted[-1].name, root):
+        keep_run(root, done, record)
     return folders
 
 
@@ -183,6 +187,21 @@ def _is_done(final: Path, identities: Mapping[str, str]) -> bool:
             return False
         check_sizes(final)
     return True
+
+
+def _done(
+    stages: Sequence[Stage], described: Mapping[str, Mapping[str, object]], root: Path
+) -> dict[str, Path]:
+    """Folders of all stages of the graph that are done, those that a run did not need too."""
+    done: dict[str, Path] = {}
+    for stage in stages:
+        final = root / stage.name / str(described[stage.name]["key"])
+        if done.keys() >= set(stage.inputs):
+            identities = {name: _identity(done[name]) for name in stage.inputs}
+            with suppress(StageFailedError):  # damaged: named by whatever run needs it
+                if _is_done(final, identities):
+                    done[stage.name] = final
+    return done
 
 
 def _identity(folder: Path) -> str:
@@ -317,10 +336,3 @@ def _space_hint(folder: Path) -> str:
     if free > _ALMOST_FULL_BYTES:
         return ""
     return f". The disk of {folder} has only {free / 2**20:.0f} MiB left: free space"
-
-
-def _forget_other_stages(root: Path, names: Sequence[str]) -> None:
-    """Remove links in `latest` to stages that the graph no longer has: reports read all links."""
-    for link in (root / "latest").glob("*"):
-        if link.is_symlink() and link.name not in names:
-            link.unlink()

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from unsup_asr.engine.artifacts import DamagedArtifactError, check_sizes, read_record
 from unsup_asr.engine.keys import MISSING_FILE, stage_keys
+from unsup_asr.engine.runs import LATEST
 from unsup_asr.engine.stages import Stage
 
 
@@ -56,7 +57,7 @@ def _state(
             if waiting:
                 return "stale", f"input {waiting[0]} is to be made first"
             return "stale", "; ".join(f"input {name} was made again" for name in again)
-        latest = read_record(root / "latest" / str(material["stage"]))
+        latest = read_record(root / LATEST / str(material["stage"]))
     except DamagedArtifactError as error:
         return "damaged", str(error)
     if final.with_name(f"{final.name}.partial").exists():

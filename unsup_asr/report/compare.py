@@ -13,7 +13,8 @@ from pathlib import Path
 
 from unsup_asr.report.published import published_of
 from unsup_asr.report.results import SUPERVISED_ROWS, Results
-from unsup_asr.report.terminal import aligned, load_results
+from unsup_asr.report.run import load_results
+from unsup_asr.report.terminal import aligned
 
 _UNKNOWN = ""  # what results of older versions do not say
 

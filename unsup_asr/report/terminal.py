@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import replace
-from pathlib import Path
 
-from unsup_asr.report.assets import Assets
 from unsup_asr.report.results import FINAL_ROW, SUPERB_ROW, SUPERVISED_ROW, Results, Row
 from unsup_asr.report.tables import iteration_cells
 
@@ -15,41 +11,6 @@ SUPERB_NOTE = (
     "supervised: the network of self-training, on references. SUPERB recipe: a linear CTC head on "
     "frozen features, at this corpus and its phones, so not a SUPERB number"
 )
-
-
-def load_results(exp_recipe_dir: str | Path) -> Results:
-    """The latest results of a recipe, with wall times and peak memory of its latest stages."""
-    exp_recipe_dir = Path(exp_recipe_dir)
-    path = exp_recipe_dir / "latest" / "evaluate" / "results.json"
-    if not path.is_file():
-        raise ValueError(
-            f"{path}: no results yet; expected the output of the `evaluate` stage. "
-            f"Run `unsup-asr run {exp_recipe_dir.name}` to its end first."
-        )
-    results = Results.read(path)
-    stages = sorted(
-        (exp_recipe_dir / "latest").glob("*/stage.json"), key=lambda p: p.stat().st_mtime_ns
-    )
-    wall_by_stage: dict[str, float] = {}
-    peaks: list[float] = []
-    for stage_path in stages:
-        wall_s, peak_rss_mb = _stage_cost(stage_path)
-        wall_by_stage[stage_path.parent.name] = wall_s
-        peaks.append(peak_rss_mb)
-    if not stages:
-        return results
-    return replace(results, wall_by_stage=wall_by_stage, peak_rss_mb=max(peaks))
-
-
-def load_assets(exp_recipe_dir: Path) -> Assets:
-    """What the latest report's pictures are drawn from."""
-    folder = exp_recipe_dir / "latest" / "evaluate"
-    if not (folder / "assets.json").is_file():
-        raise ValueError(
-            f"{folder}: no assets.json; expected the output of the `evaluate` stage. "
-            f"Run `unsup-asr run {exp_recipe_dir.name}` to its end first."
-        )
-    return Assets.read(folder)
 
 
 def report_json(results: Results) -> dict[str, object]:
@@ -198,15 +159,3 @@ def _system_lines(rows: dict[str, Row]) -> list[str]:
 
 def _finite_or_none(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
-
-
-def _stage_cost(path: Path) -> tuple[float, float]:
-    """Wall seconds and peak memory in MB of one finished stage."""
-    try:
-        data = json.loads(path.read_text("utf-8"))
-        return float(data["wall_s"]), float(data["peak_rss_mb"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path}: damaged ({error!r}); expected JSON with numbers wall_s and peak_rss_mb. "
-            f"Remove {path.parent} and run again."
-        ) from error

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 import unsup_asr.commands.run
 from unsup_asr import cli
-from unsup_asr.engine.record import keep_record, read_record_of_run
+from unsup_asr.engine.runs import keep_run, read_run
 from unsup_asr.engine.stages import Stage, StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses, write_transcripts
 from unsup_asr.formats.names import stem_id
@@ -431,21 +431,19 @@ def test_report_before_the_run_says_to_run(capsys: Printed) -> None:
     assert "no recipe named 'none_such'" in capsys.readouterr().err
 
 
-def finish_evaluate(recipe: str) -> Path:
-    """The folder of `evaluate` as a run leaves it: a link with a key, and its record."""
-    latest = Path("exp") / recipe / "latest" / "evaluate"
-    key = latest.parents[1] / "evaluate" / "0123456789ab"
+def finish_run(recipe: str, record: RunRecord) -> None:
+    """Let results be those of a run that has ended."""
+    root = Path("exp") / recipe
+    key = root / "evaluate" / "0123456789ab"
     key.parent.mkdir()
-    latest.rename(key)
-    latest.symlink_to(Path("..") / "evaluate" / key.name)
-    (key / "stage.json").write_text('{"wall_s": 5, "peak_rss_mb": 100}')
-    return key
+    (root / "latest" / "evaluate").rename(key)
+    (key / "stage.json").write_text('{"wall_s": 5, "peak_rss_mb": 100, "identity": "x"}')
+    keep_run(root, {"evaluate": key}, record)
 
 
 def test_report_writes_results_md_with_the_command_of_each_run(capsys: Printed) -> None:
     write_results("mine", seed=2)
-    record = RunRecord("unsup-asr run mine", "abc+", "2026-01-02", 0.0)
-    keep_record(Path("exp/mine"), finish_evaluate("mine"), record)
+    finish_run("mine", RunRecord("unsup-asr run mine", "abc+", "2026-01-02"))
     argv = ["report", "mine", "other", "--results", "recipes/mine/RESULTS.md"]
     assert cli.main(argv) == 0
     assert capsys.readouterr().out == "recipes/mine/RESULTS.md\n"
@@ -465,9 +463,8 @@ def test_report_of_several_recipes_needs_a_file(capsys: Printed) -> None:
 
 
 def test_a_run_keeps_its_command_until_another_run_makes_new_results() -> None:
-    def command(stage: str = "double") -> str | None:
-        key = Path("exp/mine/latest", stage).resolve().name
-        record = read_record_of_run(Path("exp/mine"), key)
+    def command() -> str | None:
+        record = read_run(Path("exp/mine/latest"))
         return record.command if record else None
 
     cli.main(["run", "mine", "seed=1"])
@@ -477,14 +474,21 @@ def test_a_run_keeps_its_command_until_another_run_makes_new_results() -> None:
     cli.main(["run", "mine", "seed=1", "runtime.num_threads=2", "--force", "double"])
     assert command() == "unsup-asr run mine seed=1 runtime.num_threads=2"
     cli.main(["run", "mine", "seed=3", "--until", "count"])
-    assert command("count") is None
+    assert command() == "unsup-asr run mine seed=3 --until count"
+    cli.main(["run", "mine", "seed=1", "--until", "count"])  # all of it done before
+    assert command() == "unsup-asr run mine seed=1 runtime.num_threads=2"
 
 
-def test_a_damaged_record_of_runs_is_named(capsys: Printed) -> None:
+def test_a_damaged_record_of_a_run_is_named() -> None:
     cli.main(["run", "mine"])
-    Path("exp/mine/runs.json").write_text("{")
-    assert cli.main(["run", "mine", "seed=1"]) == 1
-    assert "exp/mine/runs.json: damaged" in capsys.readouterr().err
+    for damage in ("{", "[1]", '{"command": "x", "date": "y"}', '{"stages": 3, "more": 1}'):
+        manifest = Path("exp/mine/latest/run.json").resolve()
+        manifest.write_text(damage)
+        with pytest.raises(ValueError, match=f"{manifest.name}: .*remove it, and run again"):
+            read_run(Path("exp/mine/latest"))
+    manifest.unlink()
+    assert cli.main(["run", "mine"]) == 0
+    assert read_run(Path("exp/mine/latest")) is not None
 
 
 def test_report_needs_no_paths_of_the_data(capsys: Printed) -> None:

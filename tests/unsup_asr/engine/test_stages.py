@@ -111,21 +111,6 @@ def test_a_seed_or_a_version_is_part_of_the_key(tmp_path: Path) -> None:
     assert run_stages(newer, config(), tmp_path)["text"] != first["text"]
 
 
-def test_latest_follows_the_last_run_even_when_it_had_nothing_to_do(tmp_path: Path) -> None:
-    first = run_stages(graph([]), config(seed=0), tmp_path)
-    run_stages(graph([]), config(seed=1), tmp_path)
-    run_stages(graph([]), config(seed=0), tmp_path)
-    link = tmp_path / "latest" / "join"
-    assert link.resolve() == first["join"].resolve()
-    assert not link.readlink().is_absolute()
-
-
-def test_latest_forgets_stages_that_the_graph_no_longer_has(tmp_path: Path) -> None:
-    run_stages(graph([]), config(), tmp_path)
-    run_stages(graph([])[:2], config(), tmp_path)
-    assert sorted(p.name for p in (tmp_path / "latest").iterdir()) == ["speech", "text"]
-
-
 def test_until_runs_only_what_leads_there(tmp_path: Path) -> None:
     ran: list[str] = []
     run_stages(graph(ran), config(), tmp_path, until="text")

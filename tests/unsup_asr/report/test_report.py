@@ -12,8 +12,9 @@ import pytest
 from unsup_asr.report.assets import Assets, CurveSet, spectrogram_example
 from unsup_asr.report.html import write_html
 from unsup_asr.report.results import SUPERB_ROW, Results, SampleTranscript, row_from_counts
+from unsup_asr.report.run import load_assets, load_results
 from unsup_asr.report.tables import Iteration, LayerWeights, MemberResult, PopulationResult
-from unsup_asr.report.terminal import load_assets, load_results, report_json, terminal_table
+from unsup_asr.report.terminal import report_json, terminal_table
 from unsup_asr.report.words import TunedWeights, word_results, word_row
 from unsup_asr.scoring.boundaries import BoundaryScores
 from unsup_asr.scoring.metrics import confusions
@@ -114,10 +115,13 @@ def assets() -> Assets:
 
 @pytest.fixture
 def experiment(tmp_path: Path, results: Results, assets: Assets) -> Callable[[], Path]:
-    """A function that lays out exp/toy/latest/<stage> as a finished run leaves it."""
+    """A function that lays out exp/toy as a finished run leaves it."""
 
     def build() -> Path:
         folder = tmp_path / "exp" / "toy"
+        run = folder / "runs" / "012345678901"
+        run.mkdir(parents=True)
+        (folder / "latest").symlink_to(Path("runs", run.name))
         for age, (stage, wall_s, peak) in enumerate(
             [("features", 3.0, 100.0), ("corpus", 2.0, 300.5), ("evaluate", 1.25, 200.0)]
         ):
@@ -126,8 +130,7 @@ def experiment(tmp_path: Path, results: Results, assets: Assets) -> Callable[[],
             record = payload / "stage.json"
             record.write_text(json.dumps({"wall_s": wall_s, "peak_rss_mb": peak, "more": 1}))
             os.utime(record, (1000 + age, 1000 + age))
-            (folder / "latest").mkdir(exist_ok=True)
-            (folder / "latest" / stage).symlink_to(payload)
+            (run / stage).symlink_to(payload)
         results.write(folder / "latest" / "evaluate" / "results.json")
         assets.write(folder / "latest" / "evaluate")
         return folder
@@ -252,8 +255,23 @@ def test_loaded_results_sum_wall_times_and_take_the_largest_memory(experiment):
 def test_a_run_without_results_says_what_to_run(tmp_path):
     with pytest.raises(ValueError, match=r"results\.json: no results yet.*unsup-asr run toy"):
         load_results(tmp_path / "toy")
-    with pytest.raises(ValueError, match=r"no assets\.json.*unsup-asr run toy"):
+    with pytest.raises(ValueError, match=r"assets\.json: no results yet.*unsup-asr run toy"):
         load_assets(tmp_path / "toy")
+
+
+def test_stages_that_do_not_belong_together_are_not_reported(experiment):
+    folder = experiment()
+
+    def record(stage: str, **facts: object) -> None:
+        path = folder / "latest" / stage / "stage.json"
+        path.write_text(json.dumps({"wall_s": 1, "peak_rss_mb": 1, **facts}))
+
+    record("features", identity="now")
+    record("evaluate", input_identities={"features": "now", "gone": "x"})
+    assert load_results(folder).wall_s == 4
+    record("features", identity="made again")
+    with pytest.raises(ValueError, match=r"features was made again after evaluate.*-asr run toy"):
+        load_results(folder)
 
 
 def test_a_damaged_stage_record_is_named(experiment):
