@@ -110,9 +110,13 @@ class LexiconViterbi:
         tree: LexiconTree,
         scores: Mapping[str, Float32Array],
         *,
+        num_threads: int = 1,
         progress: Callable[[], None] = lambda: None,
     ) -> dict[str, Alignment]:
-        """The best alignment of each utterance; `scores` (T, V) are scaled log likelihoods."""
+        """The best alignment of each utterance; `scores` (T, V) are scaled log likelihoods.
+
+        `num_threads` batches are searched at a time, which changes no result.
+        """
         ids = sorted(scores, key=lambda i: -len(scores[i]))
         batches = [ids[k : k + self.batch_size] for k in range(0, len(ids), self.batch_size)]
 
@@ -122,7 +126,7 @@ class LexiconViterbi:
 
         found: dict[str, Alignment] = {}
         with ThreadPoolExecutor(
-            torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)
+            num_threads, initializer=torch.set_num_threads, initargs=(1,)
         ) as pool:
             for of_batch in pool.map(decode, batches):
                 found.update(of_batch)

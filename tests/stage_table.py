@@ -54,6 +54,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
         "text.front_end.min_phone_count=5",
         "superb=phoneme_recognition",
         "runtime.num_threads=1",
+        "runtime.sum_threads=2",
     ),
     "recordings": (
         "corpus.references=other.tsv",

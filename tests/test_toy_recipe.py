@@ -56,6 +56,16 @@ def test_every_stage_is_done_and_a_second_run_does_nothing(exp, capsys):
     assert all("done before" in line for line in lines)
 
 
+def test_results_do_not_depend_on_the_number_of_threads(exp, tmp_path):
+    several = [*SMALL, "runtime.num_threads=3"]
+    command = ["run", "toy", "--exp", str(tmp_path), "--until"]
+    assert main([*command, "self_training_1", *several]) == 0
+    for stage in (tmp_path / "toy" / "latest").glob("*/stage.json"):
+        other = exp / "toy" / "latest" / stage.parent.name / stage.name
+        outputs = [json.loads(path.read_text("utf-8"))["outputs"] for path in (stage, other)]
+        assert outputs[0] == outputs[1], stage.parent.name
+
+
 def test_the_report_holds_what_is_asked_for(exp, capsys):
     assert main(["report", "toy", "--exp", str(exp), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

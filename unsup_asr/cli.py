@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     # Threads that wait without spinning: on a shared machine spinning made runs 5 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # numpy's sums round the same on every number of cores; read when numpy is first imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # the terminal may know fewer characters than we
             stream.reconfigure(errors="backslashreplace")

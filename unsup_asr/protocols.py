@@ -247,9 +247,13 @@ class Aligner(Protocol):
         tree: Any,
         scores: Mapping[str, Float32Array],
         *,
+        num_threads: int = ...,
         progress: Callable[[], None] = ...,
     ) -> Mapping[str, FrameAlignment]:
-        """The best alignment of each utterance; `scores` (T, V) are scaled log likelihoods."""
+        """The best alignment of each utterance; `scores` (T, V) are scaled log likelihoods.
+
+        The number of threads changes no result.
+        """
         ...
 
 

@@ -68,6 +68,7 @@ Percentile: TypeAlias = Annotated[float, Range(0, 100)]
 PLAIN: dict[str, Any] = {
     "seed": Seed,
     "runtime.num_threads": Annotated[int, Range(0, 512)],
+    "runtime.sum_threads": Annotated[int, Range(1, 512)],
     "features.boundary_weight": NonNegative,
     "features.delta_weights": list[NonNegative],
     "features.layer": NonNegativeInt,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from unsup_asr.pipeline import build_graph
 def run(arguments: argparse.Namespace) -> int:
     """Run a recipe, one line a stage."""
     config = recipe_of(arguments)
-    set_threads(config.runtime.num_threads)
+    set_threads(config.runtime.sum_threads)
     root = Path(arguments.exp) / config.recipe
     record = record_of(arguments.recipe, arguments.overrides, until=arguments.until)
     stages = graph_of(config)
@@ -35,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
             until=arguments.until,
             force=arguments.force,
             record=record,
+            arithmetic=arithmetic(),
             announce=partial(print, flush=True),
         )
     except UnknownStageError as error:
@@ -68,8 +68,18 @@ def graph_of(config: DictConfig) -> list[Stage]:
         raise UsageError(str(error)) from error
 
 
-def set_threads(num_threads: int) -> None:
-    """Threads of torch and faiss; 0 for all the cores that this process may use."""
-    count = num_threads or len(os.sched_getaffinity(0))
-    torch.set_num_threads(count)
-    faiss.omp_set_num_threads(count)
+def set_threads(sum_threads: int) -> None:
+    """Threads that share one sum, in torch and faiss."""
+    faiss.omp_set_num_threads(sum_threads)
+    torch.set_num_threads(sum_threads)
+
+
+def arithmetic() -> dict[str, str]:
+    """What decides how sums are rounded: other values give results that are not bit-identical."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {
+        "sum_threads": str(torch.get_num_threads()),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "gpu": gpu,
+        "float32_matmul": torch.get_float32_matmul_precision(),
+    }

@@ -82,6 +82,12 @@ def visible_config(
     return visible
 
 
+def runtime_options(config: DictConfig, keys: Sequence[str]) -> dict[str, object]:
+    """`runtime`, and those of the keys that name one in a group: what is recorded and in no key."""
+    named = (RUNTIME, *(key for key in keys if key.endswith(f".{RUNTIME}")))
+    return {key: plain(config, key) for key in named if OmegaConf.select(config, key) is not None}
+
+
 def plain(config: DictConfig, key: str, *, hidden: Sequence[str] = ()) -> object:
     """One subtree as dicts, lists and values; `key` may name one inside a group, `group.key`.
 

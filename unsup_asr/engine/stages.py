@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import logging
+import os
 import shutil
 import time
 import uuid
@@ -32,7 +33,7 @@ from unsup_asr.engine.artifacts import (
     publish,
     read_record,
 )
-from unsup_asr.engine.keys import MISSING_FILE, stage_keys, visible_config
+from unsup_asr.engine.keys import MISSING_FILE, runtime_options, stage_keys, visible_config
 from unsup_asr.engine.record import logged_to, peak_rss_mb, versions
 from unsup_asr.engine.runs import keep_run
 from unsup_asr.types import RunRecord
@@ -81,6 +82,11 @@ class StageContext:
     seed: int
     artifacts: dict[str, Artifact]
 
+    @property
+    def num_threads(self) -> int:
+        """How many utterances to work on at a time: it changes no result."""
+        return self.config.runtime.num_threads or len(os.sched_getaffinity(0))
+
     def input(self, name: str) -> Artifact:
         """The payload of an input stage."""
         assert name in self.artifacts, f"stage {self.stage} has not declared its input {name}"
@@ -103,17 +109,20 @@ def run_stages(
     until: str | None = None,
     force: Sequence[str] = (),
     record: RunRecord | None = None,
+    arithmetic: Mapping[str, str] | None = None,
     announce: Callable[[str], None] = log.info,
 ) -> dict[str, Path]:
     """Run what is not done yet, under `root` (exp/<recipe>); the folder of each stage by name.
 
     `force` names stages to run again though they are done; so does all that was made from them.
-    Finished stages are checked by size, and by sha256 before a stage reads them. At its end the run
+    Finished stages are checked by size, and by sha256 before a stage reads them. `arithmetic`, how
+    this process rounds, is recorded; a run that goes on from another is told so. At its end the run
     becomes the latest of `root`, with its `record`, along with whatever else of the same config was
     done before. UnknownStageError for an unknown name; StageFailedError with the cause when a stage
     fails.
     """
     _check_seals(stages)
+    rounding = _Rounding(arithmetic or {})
     wanted = _wanted(stages, until, force)
     described = stage_keys(stages, config, root)
     folders: dict[str, Path] = {}
@@ -142,6 +151,8 @@ def run_stages(
             if stage.name in force or not _is_done(final, identities):
                 # else another process finished it just before the lock
                 made_from = {**material, "input_identities": identities}
+                made_from |= {"arithmetic": rounding.now}
+                rounding.compare(stage, folders)
                 nonce = uuid.uuid4().hex if stage.name in force else ""
                 _run_one(stage, config, final, folders, made_from, nonce=nonce)
         trusted.add(stage.name)
@@ -150,6 +161,28 @@ def run_stages(
     with _storage_reported(wanted[-1].name, root):
         keep_run(root, done, record)
     return folders
+
+
+class _Rounding:
+    """How this process rounds, beside how the stages that it goes on from were made."""
+
+    def __init__(self, now: Mapping[str, str]) -> None:
+        self.now = dict(now)
+        self._told: set[str] = set()
+
+    def compare(self, stage: Stage, folders: Mapping[str, Path]) -> None:
+        """Warn, once for each difference, that bits may depend on where a run went on."""
+        for name in stage.inputs:
+            before = (read_record(folders[name]) or {}).get("arithmetic")
+            for what, value in (before if isinstance(before, dict) else {}).items():
+                now = self.now.get(what)
+                if now not in (None, value) and what not in self._told:
+                    self._told.add(what)
+                    log.warning(
+                        "stage %s goes on from %s, made with %s %s; this run has %s: its figures "
+                        "may differ, by rounding, from those of a run in one piece",
+                        *(stage.name, name, what, value, now),
+                    )
 
 
 def stages_that_see_references(stages: Sequence[Stage]) -> set[str]:
@@ -278,6 +311,7 @@ def _run_one(
         "wall_s": round(time.monotonic() - started, 3),
         "peak_rss_mb": peak_rss_mb(),
         "versions": versions(),
+        "runtime": runtime_options(config, stage.config_keys),
         "reads_references": stage.reads_references,
         "outputs": outputs,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +51,11 @@ def run_features(context: StageContext) -> None:
             RaggedWriter(context.out / "kept" / split, dtype="int32") as kept,
         ):
             for utterance_id, static_TD, edges_TD, kept_T in _extracted(
-                utterances, (acoustic, boundary), silence, f"features {split}"
+                utterances,
+                (acoustic, boundary),
+                silence,
+                num_threads=context.num_threads,
+                title=f"features {split}",
             ):
                 with_deltas.append(utterance_id, add_deltas(static_TD, (1.0, 1.0, 1.0)))
                 edges.append(utterance_id, edges_TD)
@@ -84,6 +87,8 @@ def _extracted(
     utterances: Sequence[Utterance],
     upstreams: tuple[Upstream, Upstream],
     silence: Silence,
+    *,
+    num_threads: int,
     title: str,
 ) -> Iterator[tuple[str, Float32Array, Float32Array, Int32Array]]:
     """Id, trimmed frames of both upstreams and their original indices, of what is long enough."""
@@ -95,7 +100,6 @@ def _extracted(
         except ValueError as error:
             raise ValueError(f"utterance {utterance.id} ({utterance.audio}): {error}") from error
 
-    num_threads = os.cpu_count() or 1
     with one_torch_thread(), ThreadPoolExecutor(num_threads) as pool:
         extracted = map_ahead(pool, extract, utterances, ahead=4 * num_threads)
         for utterance, found in zip(progress(utterances, title), extracted, strict=True):

@@ -88,13 +88,14 @@ class _Recogniser:
     tree: object
     stack: int  # frames whose scores are summed for the search
     stage: str
+    num_threads: int
 
     @classmethod
     def of(cls, context: StageContext, inventory: list[str]) -> _Recogniser:
         options = context.config.realign
         aligner: Aligner = instantiate(options.aligner)
         tree = lexicon_tree(context, aligner, inventory)
-        return cls(aligner, tree, options.stack, context.stage)
+        return cls(aligner, tree, options.stack, context.stage, context.num_threads)
 
     def hear(self, model: PhoneHMM, features: Mapping[str, Float32Array], split: str) -> _Heard:
         scores = model.phone_scores(features)
@@ -103,7 +104,9 @@ class _Recogniser:
             for i, score_TV in scores.items()
         }
         title = f"{self.stage} decode {split}"
-        found = align_words(self.aligner, self.tree, stacked, title=title)
+        found = align_words(
+            self.aligner, self.tree, stacked, num_threads=self.num_threads, title=title
+        )
         starts = _aligned(model, features, found, self.stack)
         best = [
             np.add.reduceat(scores[i], starts[i], axis=0).argmax(axis=1).astype(np.int32)

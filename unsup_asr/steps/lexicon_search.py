@@ -20,9 +20,14 @@ def lexicon_tree(context: StageContext, aligner: Aligner, inventory: list[str]) 
 
 
 def align_words(
-    aligner: Aligner, tree: object, scores: Mapping[str, Float32Array], *, title: str
+    aligner: Aligner,
+    tree: object,
+    scores: Mapping[str, Float32Array],
+    *,
+    num_threads: int,
+    title: str,
 ) -> Mapping[str, FrameAlignment]:
     """The best word sequence of each utterance's scores (T, V), under a progress bar."""
     num_batches = math.ceil(len(scores) / aligner.batch_size)
     with progress_bar(num_batches, title) as tick:
-        return aligner.decode(tree, scores, progress=tick)
+        return aligner.decode(tree, scores, num_threads=num_threads, progress=tick)

@@ -53,7 +53,13 @@ def run_realign(context: StageContext, *, labels_from: str) -> None:
         frames = open_split(context, "features", "acoustic", split)
         posteriors = log_posteriors(network, frames)
         scores = {i: p - options.prior_scale * log_prior_V for i, p in posteriors.items()}
-        alignments = align_words(aligner, tree, scores, title=f"{context.stage} align {split}")
+        alignments = align_words(
+            aligner,
+            tree,
+            scores,
+            num_threads=context.num_threads,
+            title=f"{context.stage} align {split}",
+        )
         if split == "train":
             with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
                 for utterance_id, found in alignments.items():

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-import torch
-
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.lines import read_lines
@@ -51,7 +49,7 @@ def run_spoken_text(context: StageContext) -> None:
     with (
         RaggedWriter(context.out / "acoustic" / "train") as features,
         RaggedWriter(context.out / "phones" / "train", dtype="int32") as targets,
-        ThreadPoolExecutor(torch.get_num_threads()) as pool,
+        ThreadPoolExecutor(context.num_threads) as pool,
         one_torch_thread(),
         progress_bar(num_voices, "speak the text") as tick,
     ):

@@ -7,7 +7,6 @@ is what networks train on (the layer with the training frames' mean and deviatio
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -121,14 +120,14 @@ def _write_kept(context: StageContext, split: str, layer: ShardedArray, upstream
 
     utterances = read_manifest(context.input("corpus").file(f"{split}.jsonl"))
     extracted = [utterance for utterance in utterances if utterance.id in layer]
-    scratch, num_threads = context.out / "scratch", os.cpu_count() or 1
+    scratch = context.out / "scratch"
     with (
         RaggedWriter(context.out / "kept" / split, dtype="int32") as kept,
         RaggedWriter(scratch) as edges,
         one_torch_thread(),
-        ThreadPoolExecutor(num_threads) as pool,
+        ThreadPoolExecutor(context.num_threads) as pool,
     ):
-        found = map_ahead(pool, read, extracted, ahead=4 * num_threads)
+        found = map_ahead(pool, read, extracted, ahead=4 * context.num_threads)
         for utterance, (kept_T, edges_TD) in zip(
             progress(extracted, f"silence {split}"), found, strict=True
         ):

@@ -12,9 +12,11 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 import soundfile
+import torch
 from omegaconf import DictConfig
 
 import unsup_asr.commands.run
@@ -232,16 +234,36 @@ def test_interrupted_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert capsys.readouterr().err == ("unsup-asr run: interrupted; the same command goes on\n")
 
 
-def test_threads_are_those_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    import faiss
-    import torch
-
+def test_sums_are_shared_by_as_many_threads_as_the_recipe_says_on_every_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     monkeypatch.setattr(faiss, "omp_set_num_threads", asked.append)
-    cli.main(["run", "mine", "runtime.num_threads=2"])
     cli.main(["run", "mine", "runtime.num_threads=0"])
-    assert asked == [2, 2, *[len(os.sched_getaffinity(0))] * 2]
+    cli.main(["run", "mine", "runtime.num_threads=2"])
+    cli.main(["run", "mine", "runtime.sum_threads=3"])
+    assert asked == [1, 1, 1, 1, 3, 3]
+
+
+def test_what_rounds_otherwise_is_in_the_record_and_told_when_a_run_goes_on(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.main(["run", "mine", "runtime.num_threads=2", "--until", "count"])
+    record = json.loads(Path("exp/mine/latest/count/stage.json").read_text())
+    assert record["runtime"] == {"runtime": {"num_threads": 2, "sum_threads": 1}}
+    assert record["arithmetic"]["sum_threads"] == "1"
+    assert {"instructions", "gpu", "float32_matmul"} < set(record["arithmetic"])
+    cli.main(["run", "mine", "runtime.num_threads=1"])
+    assert capsys.readouterr().err == ""
+    cli.main(["run", "mine", "runtime.sum_threads=2"])
+    assert capsys.readouterr().err == ""  # nothing to do
+    cli.main(["run", "mine", "runtime.sum_threads=2", "--force", "double"])
+    message = capsys.readouterr().err
+    assert "double goes on from count, made with sum_threads 1; this run has 2" in message
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS")
+    cli.main(["run", "mine", "--force", "double"])
+    assert "this run has ABACUS" in capsys.readouterr().err
 
 
 # validate, new-recipe, list

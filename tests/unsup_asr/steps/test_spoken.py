@@ -60,6 +60,7 @@ def test_every_sentence_has_its_own_phones_above_ten_thousand(
         out=tmp_path,
         config=OmegaConf.create(config),
         artifacts={},
+        num_threads=2,
         input=lambda stage: SimpleNamespace(file=lambda name: tmp_path / stage / name),
     )
     run_spoken_text(context)  # type: ignore[arg-type]
