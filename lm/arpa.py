@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unsup_asr.formats.lines import numbered_lines
+from unsup_asr.formats.whole import whole
 from unsup_asr.types import Int32Array
 
 _ROWS_A_CHUNK = 1 << 18
@@ -43,9 +44,8 @@ class ArpaModel:
 
 
 def write_arpa(path: Path, model: ArpaModel) -> None:
-    """Write the model, to a neighbouring file first, so that `path` is whole or absent."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="\n") as out:
+    """Write the model, whole or not at all."""
+    with whole(path) as scratch, scratch.open("w", encoding="utf-8", newline="\n") as out:
         out.write("\\data\\\n")
         for order, values in enumerate(model.orders, 1):
             out.write(f"ngram {order}={len(values.words)}\n")
@@ -54,7 +54,6 @@ def write_arpa(path: Path, model: ArpaModel) -> None:
             for lines in _lines(model, order):
                 out.write(lines)
         out.write("\n\\end\\\n")
-    partial.replace(path)
 
 
 def read_arpa(path: Path) -> ArpaModel:

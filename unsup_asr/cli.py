@@ -1,4 +1,5 @@
-"""The command line: `unsup-asr VERB`. Exit code 0: done, 1: found bad, 2: wrong usage.
+"""The command line: `unsup-asr VERB`. Exit code 0: done, 1: found bad, 2: wrong usage, 128 and the
+number of the signal that ended it (130: Ctrl-C, 143: SIGTERM).
 
 Nothing heavy is imported here: every verb names the function that does it, imported when called.
 """
@@ -12,15 +13,19 @@ import io
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 
 from unsup_asr import PACKAGES
 from unsup_asr.commands import UsageError
 from unsup_asr.formats.names import shown_in_lines
 
-DONE, FOUND_BAD, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FOUND_BAD, WRONG_USAGE = 0, 1, 2
+_ENDING = (signal.SIGTERM, signal.SIGHUP)  # as SLURM and a closed terminal send them
 
 _OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*", re.DOTALL)
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -37,8 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # the terminal may know fewer characters than we
             stream.reconfigure(errors="backslashreplace")
     arguments = _parse(argv)
-    with _logged_to_stderr(verbose=arguments.verbose):
+    with _logged_to_stderr(verbose=arguments.verbose), _signals_raised():
         return _run(arguments)
+
+
+class _Ended(KeyboardInterrupt):
+    """Another signal than Ctrl-C's asks to end: all is left behind as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -48,8 +61,12 @@ def _run(arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
     except UsageError as error:
         return _complain(arguments.verb, str(error), WRONG_USAGE)
+    except _Ended as ended:
+        message = f"ended by {ended}; the same command goes on"
+        return _complain(arguments.verb, message, 128 + ended.number)
     except KeyboardInterrupt:
-        return _complain(arguments.verb, "interrupted; the same command goes on", INTERRUPTED)
+        message = "interrupted; the same command goes on"
+        return _complain(arguments.verb, message, 128 + signal.SIGINT)
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -251,6 +268,27 @@ def _logged_to_stderr(*, verbose: bool) -> Iterator[None]:
         logging.getLogger().removeHandler(handler)
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def _signals_raised() -> Iterator[None]:
+    """Let signals that end a process raise, so that its children and its log end well too."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise _Ended(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    # what is ignored (as nohup has it) or handled by whoever called us stays so
+    taken = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _storage_message(error: OSError) -> str:

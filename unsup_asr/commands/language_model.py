@@ -17,6 +17,7 @@ from unsup_asr.formats.hypotheses import read_transcripts
 from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.names import files_by_id
 from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.formats.whole import whole
 from unsup_asr.report.terminal import aligned
 from unsup_asr.scoring.metrics import per_utterance
 from unsup_asr.types import ErrorCounts, Float32Array, Hypothesis, Transcript
@@ -32,9 +33,8 @@ def estimate(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{out.parent} is not a folder; make it, or give another --out")
     if out.is_dir():
         raise UsageError(f"{out} is a folder; --out names the file to write")
-    partial = out.with_name(out.name + ".partial")
-    estimator.estimate_to(partial, _sentences(Path(arguments.text)))
-    partial.replace(out)
+    with whole(out) as scratch:
+        estimator.estimate_to(scratch, _sentences(Path(arguments.text)))
     print(f"{out}: order {arguments.order}, {out.stat().st_size / 1e6:.1f} MB")
     return 0
 

@@ -13,6 +13,7 @@ from unsup_asr.engine.config import CONFIG_NAME, RecipeError, recipe_folder
 from unsup_asr.engine.runs import read_run
 from unsup_asr.formats.hypotheses import read_hypotheses, read_transcripts
 from unsup_asr.formats.names import shown
+from unsup_asr.formats.whole import write_whole
 from unsup_asr.report.compare import compare as compared
 from unsup_asr.report.compare import compare_apart
 from unsup_asr.report.markdown import results_markdown
@@ -73,7 +74,7 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.results:
         path = Path(arguments.results)
         runs = {name: _run_of(exp / name) for name in arguments.recipes}
-        path.write_text(results_markdown(runs), "utf-8")
+        write_whole(path, results_markdown(runs))
         print(path)
         return 0
     if len(arguments.recipes) > 1:

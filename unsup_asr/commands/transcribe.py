@@ -13,6 +13,7 @@ from pathlib import Path
 from unsup_asr.commands import UsageError
 from unsup_asr.formats.names import shown, shown_in_lines, stem_id
 from unsup_asr.formats.textgrid import textgrid
+from unsup_asr.formats.whole import write_whole
 from unsup_asr.progress import progress
 from unsup_asr.speech.audio import check_audio
 from unsup_asr.transcribe import load_model, load_word_model
@@ -54,11 +55,7 @@ def transcribe(arguments: argparse.Namespace) -> int:
             print(name + text, end="\n" if name or text else "", flush=True)
         else:
             target = out / (path.stem + _SUFFIXES[arguments.format])
-            unfinished = target.with_name(target.name + ".partial")
-            unfinished.write_text(
-                f"{header}\n{text}\n".lstrip("\n"), "utf-8", errors="backslashreplace"
-            )
-            unfinished.replace(target)
+            write_whole(target, f"{header}\n{text}\n".lstrip("\n"))
     if out is not None:
         print(f"{len(audio) - num_failed} of {len(audio)} files transcribed into {out}")
     return int(num_failed > 0)

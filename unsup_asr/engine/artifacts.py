@@ -19,6 +19,7 @@ from unsup_asr.formats.digests import digest_files
 REFERENCES = "references"
 RECORD = "stage.json"
 LOG = "log.txt"
+BEGUN = "begun.json"  # what a try at the stage was begun from
 
 
 class ReferencesSealedError(RuntimeError):
@@ -64,7 +65,7 @@ class Artifact:
 
 def describe_outputs(folder: Path) -> dict[str, dict[str, object]]:
     """Size and sha256 of every payload file, by path relative to the folder."""
-    skipped = {folder / RECORD, folder / f"{RECORD}.tmp", folder / LOG}
+    skipped = {folder / name for name in (RECORD, f"{RECORD}.tmp", LOG, BEGUN)}
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in skipped)
     return {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": digest}
@@ -124,13 +125,23 @@ def publish(partial: Path, final: Path, record: Mapping[str, object]) -> None:
         os.fsync(stream.fileno())
     scratch.rename(partial / RECORD)
     sync_tree(partial)
-    replaced = final.with_name(f"{final.name}.replaced")
+    replaced = _replaced(final)
     shutil.rmtree(replaced, ignore_errors=True)
     if final.exists():  # made again, or without its record no artifact
         final.rename(replaced)
     partial.rename(final)
     _sync_folder(final.parent)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def restore(final: Path) -> None:
+    """Put back what a `publish` that was killed between its two renames had put aside."""
+    if _replaced(final).exists() and not final.exists():
+        _replaced(final).rename(final)
+
+
+def _replaced(final: Path) -> Path:
+    return final.with_name(f"{final.name}.replaced")
 
 
 def _outputs(folder: Path) -> Mapping[str, Mapping[str, object]]:

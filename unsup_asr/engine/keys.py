@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from unsup_asr.engine.config import instantiate
 from unsup_asr.formats.digests import digest_files
 from unsup_asr.formats.folders import list_folder
+from unsup_asr.formats.whole import write_whole
 
 if TYPE_CHECKING:
     from unsup_asr.engine.stages import Stage
@@ -156,11 +157,9 @@ class DigestCache:
         """Keep what was learned; a folder that cannot be written costs only time."""
         if not self._changed:
             return
-        scratch = self._path.with_name(f"{self._path.name}.tmp")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_text(json.dumps(self._known), "utf-8")
-            scratch.replace(self._path)
+            write_whole(self._path, json.dumps(self._known))
         except OSError as error:
             log.warning("digests of the user's files are not remembered: %s", error)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from unsup_asr.engine.artifacts import read_record
+from unsup_asr.formats.whole import write_whole
 from unsup_asr.types import RunRecord
 
 RUNS = "runs"
@@ -50,10 +51,7 @@ def keep_run(root: Path, made: Mapping[str, Path], record: RunRecord | None) -> 
             _link(run / name, Path("..", "..", folder.parent.name, folder.name))
         if _read(run).get("stages") != stages:
             manifest = {**(asdict(record) if record else {}), "stages": stages}
-            text = json.dumps(manifest, indent=1, ensure_ascii=False)
-            partial = run / f"{MANIFEST}.partial"
-            partial.write_text(text, "utf-8", errors="backslashreplace")  # as in stage.json
-            partial.replace(run / MANIFEST)
+            write_whole(run / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
         _link(root / LATEST, Path(RUNS, run.name))
     return run
 

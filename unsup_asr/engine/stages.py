@@ -32,8 +32,10 @@ from unsup_asr.engine.artifacts import (
     describe_outputs,
     publish,
     read_record,
+    restore,
 )
 from unsup_asr.engine.keys import MISSING_FILE, runtime_options, stage_keys, visible_config
+from unsup_asr.engine.partial import Beginning, begin, partial_folder
 from unsup_asr.engine.record import logged_to, peak_rss_mb, versions
 from unsup_asr.engine.runs import keep_run
 from unsup_asr.types import RunRecord
@@ -146,15 +148,14 @@ def run_stages(
                 trusted.add(name)
         started = time.monotonic()
         with _storage_reported(stage.name, root), _locked(stage.name, final):
-            if stage.name in force:
-                shutil.rmtree(_partial(final), ignore_errors=True)
-            if stage.name in force or not _is_done(final, identities):
+            restore(final)
+            forced = stage.name in force
+            if forced or not _is_done(final, identities):
                 # else another process finished it just before the lock
-                made_from = {**material, "input_identities": identities}
-                made_from |= {"arithmetic": rounding.now}
-                rounding.compare(stage, folders)
-                nonce = uuid.uuid4().hex if stage.name in force else ""
-                _run_one(stage, config, final, folders, made_from, nonce=nonce)
+                now = Beginning(identities, rounding.now, forced)
+                before = begin(final, now, resumable=stage.resumable)
+                rounding.compare(stage, folders, before)
+                _run_one(stage, config, final, folders, material, now)
         trusted.add(stage.name)
         announce(f"{title}: {time.monotonic() - started:.1f} s")
     done = _done(stages, described, root)
@@ -170,11 +171,11 @@ class _Rounding:
         self.now = dict(now)
         self._told: set[str] = set()
 
-    def compare(self, stage: Stage, folders: Mapping[str, Path]) -> None:
+    def compare(self, stage: Stage, folders: Mapping[str, Path], begun: Mapping[str, str]) -> None:
         """Warn, once for each difference, that bits may depend on where a run went on."""
-        for name in stage.inputs:
-            before = (read_record(folders[name]) or {}).get("arithmetic")
-            for what, value in (before if isinstance(before, dict) else {}).items():
+        made = {name: (read_record(folders[name]) or {}).get("arithmetic") for name in stage.inputs}
+        for name, before in {"its own beginning": begun, **made}.items():
+            for what, value in (before if isinstance(before, Mapping) else {}).items():
                 now = self.now.get(what)
                 if now not in (None, value) and what not in self._told:
                     self._told.add(what)
@@ -268,14 +269,10 @@ def _run_one(
     final: Path,
     folders: Mapping[str, Path],
     material: Mapping[str, object],
-    *,
-    nonce: str,
+    begun: Beginning,
 ) -> None:
-    """Run a stage in its partial folder and publish it; a nonce makes its identity a new one."""
-    partial = _partial(final)
-    if partial.exists() and not stage.resumable:
-        shutil.rmtree(partial)
-    partial.mkdir(exist_ok=True)
+    """Run a stage in its partial folder and publish it; one that is forced is a new one."""
+    partial = partial_folder(final)
     context = StageContext(
         stage=stage.name,
         out=partial,
@@ -291,6 +288,9 @@ def _run_one(
         log.info("stage %s, key %s", stage.name, final.name)
         try:
             stage.run(context)
+        except KeyboardInterrupt as error:
+            log.info("ended by %s", str(error) or "Ctrl-C")
+            raise
         except OSError:
             log.exception("failed")
             raise
@@ -304,9 +304,12 @@ def _run_one(
                 f"(traceback in {partial / LOG})"
             ) from error
     outputs = describe_outputs(partial)
-    identity = json.dumps([outputs, material["input_identities"], nonce], sort_keys=True)
+    nonce = uuid.uuid4().hex if begun.forced else ""
+    identity = json.dumps([outputs, begun.input_identities, nonce], sort_keys=True)
     record = {
         **material,
+        "input_identities": begun.input_identities,
+        "arithmetic": begun.arithmetic,
         "identity": hashlib.sha256(identity.encode()).hexdigest()[:16],
         "wall_s": round(time.monotonic() - started, 3),
         "peak_rss_mb": peak_rss_mb(),
@@ -316,10 +319,6 @@ def _run_one(
         "outputs": outputs,
     }
     publish(partial, final, record)
-
-
-def _partial(final: Path) -> Path:
-    return final.with_name(f"{final.name}.partial")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from unsup_asr.engine.artifacts import DamagedArtifactError, check_sizes, read_record
 from unsup_asr.engine.keys import MISSING_FILE, stage_keys
+from unsup_asr.engine.partial import partial_folder
 from unsup_asr.engine.runs import LATEST
 from unsup_asr.engine.stages import Stage
 
@@ -60,7 +61,7 @@ def _state(
         latest = read_record(root / LATEST / str(material["stage"]))
     except DamagedArtifactError as error:
         return "damaged", str(error)
-    if final.with_name(f"{final.name}.partial").exists():
+    if partial_folder(final).exists():
         return "partial", "was begun and not finished"
     if latest is None:
         return "missing", "has not run"

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from unsup_asr.formats.whole import write_whole
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Launcher
 from unsup_asr.types import Seconds, Utterance
@@ -64,9 +65,7 @@ class Extraction:
 
     def write(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
-        scratch = path.with_name(f"{path.name}.tmp")
-        scratch.write_text(json.dumps(asdict(self)), "utf-8")
-        scratch.replace(path)
+        write_whole(path, json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, path: Path) -> Extraction:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from unsup_asr.formats.whole import write_whole
 from unsup_asr.report import plots
 from unsup_asr.report.assets import Assets, CurveSet, SpectrogramExample
 from unsup_asr.report.results import SUPERB_ROW, Results, SampleTranscript
@@ -53,9 +54,7 @@ def write_html(results: Results, assets: Assets, path: Path) -> None:
         f"<title>{escape(headline(results))}</title>\n<style>{_STYLE}</style>\n</head>\n"
         f"<body>\n{body}\n</body>\n</html>\n"
     )
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
+    write_whole(path, text)
 
 
 def _sections(results: Results, assets: Assets) -> Iterable[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unsup_asr.formats.whole import write_whole
 from unsup_asr.report.rows import ErrorRow, error_row
 from unsup_asr.report.tables import Iteration, LayerWeights, PopulationResult
 from unsup_asr.report.words import WordResults
@@ -164,9 +165,7 @@ class Results:
     def write(self, path: Path) -> None:
         """Write `path` as JSON, whole or not at all."""
         text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(text + "\n", "utf-8")
-        partial.replace(path)
+        write_whole(path, text + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Results:

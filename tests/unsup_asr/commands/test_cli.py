@@ -6,8 +6,10 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,6 +234,30 @@ def test_interrupted_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr(unsup_asr.commands.run, "run", interrupted)
     assert cli.main(["run", "mine"]) == 130
     assert capsys.readouterr().err == ("unsup-asr run: interrupted; the same command goes on\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_a_run_is_told_and_the_run_goes_on(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    def killed(context: StageContext) -> None:
+        checkpoint = context.out / "checkpoint"
+        if checkpoint.exists():
+            return
+        checkpoint.write_text("half")
+        os.kill(os.getpid(), number)
+        time.sleep(10)
+
+    stages = [Stage("count", killed, resumable=True)]
+    monkeypatch.setattr(unsup_asr.commands.run, "build_graph", lambda _: stages)
+    assert cli.main(["run", "mine"]) == 128 + number
+    assert capsys.readouterr().err == (
+        f"unsup-asr run: ended by {number.name}; the same command goes on\n"
+    )
+    (log,) = Path("exp/mine/count").glob("*.partial/log.txt")
+    assert f"ended by {number.name}" in log.read_text()
+    assert cli.main(["run", "mine"]) == 0
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 def test_sums_are_shared_by_as_many_threads_as_the_recipe_says_on_every_machine(

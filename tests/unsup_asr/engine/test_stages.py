@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,76 @@ def test_a_forced_stage_runs_again_and_so_does_all_that_was_made_from_it(tmp_pat
     run_stages(graph(ran), config(), tmp_path)
     assert ran == ["text", "join"]
     assert {state for state, _ in states(ran, config(), tmp_path).values()} == {"done"}
+
+
+def stopping(made: list[str], stop: list[bool]) -> Callable[[StageContext], None]:
+    """A resumable stage in two steps, that ends after the first while `stop` says so."""
+
+    def run(context: StageContext) -> None:
+        for step in ("a", "b"):
+            if not (context.out / step).exists():
+                source = context.input("source").file("value").read_text()
+                (context.out / step).write_text(source)
+                made.append(f"{step}{source}")
+            if stop[0]:
+                raise KeyboardInterrupt
+
+    return run
+
+
+def test_a_resumable_stage_goes_on_only_from_the_inputs_it_was_begun_with(tmp_path: Path) -> None:
+    given, made, stop = ["1"], [], [True]
+
+    def source(context: StageContext) -> None:
+        (context.out / "value").write_text(given[0])
+
+    slow = Stage("slow", stopping(made, stop), ("source",), resumable=True)
+    stages = [Stage("source", source), slow]
+
+    def again(*force: str) -> None:
+        made.clear()
+        with suppress(KeyboardInterrupt):
+            run_stages(stages, config(), tmp_path, force=force)
+
+    again()
+    assert made == ["a1"]
+    given[0] = "2"
+    again("source")
+    assert made == ["a2"]
+    stop[0] = False
+    again()
+    assert made == ["b2"]
+    stop[0] = True
+    again("slow")
+    assert made == ["a2"]
+    stop[0] = False
+    again("slow")  # the same command goes on
+    assert made == ["b2"]
+    again("slow")
+    assert made == ["a2", "b2"]
+
+
+def test_what_was_killed_while_it_replaced_a_result_has_the_old_one(tmp_path: Path) -> None:
+    ran: list[str] = []
+    join = run_stages(graph(ran), config(), tmp_path)["join"]
+    join.rename(join.with_name(f"{join.name}.replaced"))
+    join.with_name(f"{join.name}.partial").mkdir()
+    ran.clear()
+    run_stages(graph(ran), config(), tmp_path)
+    assert ran == []
+    assert (join / "stage.json").exists()
+
+
+def test_a_forced_stage_that_fails_leaves_the_old_result(tmp_path: Path) -> None:
+    def fail(_: StageContext) -> None:
+        raise ValueError("no")
+
+    join = run_stages(graph([]), config(), tmp_path)["join"]
+    failing = [*graph([])[:2], Stage("join", fail, ("speech", "text"))]
+    with pytest.raises(StageFailedError):
+        run_stages(failing, config(), tmp_path, force=["join"])
+    assert states([], config(), tmp_path)["join"] == ("done", "")
+    assert (join / "value.txt").exists()
 
 
 def test_a_stage_sees_its_own_config_and_no_other(tmp_path: Path) -> None:
