@@ -16,6 +16,13 @@ MATCHED = ["units_2", "matching_2", *REALIGNED]
 CHOSEN = ["choice", "realign_1", *MATCHED]
 LM_ROWS = ["matching_lm", "gan_lm", "matching_2_lm"]
 
+# What reads the text of TIMIT, which is phones: no words.
+TIMIT_TEXT = [
+    *("text", "language_model", "segments", "units", "matching", "gan", "choice", "realign_1"),
+    *("units_2", "matching_2", "realign_2", "self_training_1", "self_training_2", "model"),
+    *("diagnosis", *LM_ROWS, "supervised", *SCORED),
+]
+
 EXPECTED: dict[tuple[str, str], list[str]] = {
     ("demo", "realign.num_rounds=3"): ["realign_3", *ROUNDS, *SCORED],
     ("demo", "realign.num_rounds=0"): [*ROUNDS, *SCORED],
@@ -96,6 +103,29 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
     ("a layer of an upstream", "features.projection.num_components=8"): [
         *("features", "segments", "units", "matching", "gan", *CHOSEN),
         *(*LM_ROWS, "supervised", "supervised_words", *SCORED),
+    ],
+    ("wav2vec-U", "features.layers=all"): [
+        *("representations", "features", "segments", "units", "matching", "gan", *CHOSEN),
+        *(*LM_ROWS, "supervised", "supervised_words", *SCORED),
+    ],
+    ("wav2vec-U", "features.silence.keep_frames=3"): [
+        *("features", "segments", "units", "matching", "gan", *CHOSEN),
+        *(*LM_ROWS, "supervised", "supervised_words", *SCORED),
+    ],
+    ("wav2vec-U", "segmentation.segmenter.kmeans.num_clusters=64"): [
+        *("segments", "units", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
+    ],
+    ("wav2vec-U", "segmentation.adjacent_pooling=null"): [
+        *("segments", "units", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
+    ],
+    ("wav2vec-U", "gan.population.num_seeds=2"): [
+        *("gan", *CHOSEN, "gan_lm", "matching_2_lm", *SCORED)
+    ],
+    ("TIMIT", "corpus.references=false"): [],
+    ("TIMIT", "corpus.setup=unmatched"): [*("corpus", "features", "references", *TIMIT_TEXT)],
+    ("TIMIT", "text.front_end.min_phone_count=2"): TIMIT_TEXT,
+    ("TIMIT", "realign.num_rounds=3"): [
+        *("realign_3", "self_training_1", "self_training_2", "model", "diagnosis", *SCORED)
     ],
 }
 

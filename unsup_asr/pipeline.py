@@ -9,7 +9,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from unsup_asr.engine.config import RecipeError, instantiate
-from unsup_asr.engine.stages import DigestAll, Stage
+from unsup_asr.engine.stages import Stage
+from unsup_asr.protocols import Digests
 from unsup_asr.recognise.phones import decoder_files
 from unsup_asr.steps.adversarial import run_gan
 from unsup_asr.steps.corpus import run_corpus, run_references
@@ -40,7 +41,6 @@ _UPSTREAM_FEATURES = tuple(
 _SEGMENTS = tuple(
     f"segmentation.{name}" for name in ("segmenter", "segments_per_phone", "adjacent_pooling")
 )
-_UNITS = tuple(f"segmentation.{name}" for name in ("pooling", "adjacent_pooling", "clusterer"))
 _UNITS = tuple(f"segmentation.{name}" for name in ("pooling", "adjacent_pooling", "clusterer"))
 _GAME = ("gan.start", "gan.frames", "gan.trainer", "gan.population", "gan.auxiliary_clusterer")
 _SPOKEN = ("features", "text", "language_model")
@@ -418,10 +418,10 @@ def _user_files(config: DictConfig) -> list[Path]:
     return [Path(name) for name in names if name]
 
 
-def _user_digests(config: DictConfig, digest: DigestAll) -> Mapping[str, str]:
+def _user_digests(config: DictConfig, digests: Digests) -> Mapping[str, str]:
     """Of files of which only a part decides that: such as a table with transcripts in it."""
     corpus = instantiate(config.corpus)
-    return corpus.source_digests(digest) if hasattr(corpus, "source_digests") else {}
+    return corpus.source_digests(digests) if hasattr(corpus, "source_digests") else {}
 
 
 def _reference_file(config: DictConfig) -> list[Path]:
@@ -430,10 +430,10 @@ def _reference_file(config: DictConfig) -> list[Path]:
     return files if len(files) == 1 else []
 
 
-def _reference_digests(config: DictConfig, digest: DigestAll) -> Mapping[str, str]:
+def _reference_digests(config: DictConfig, digests: Digests) -> Mapping[str, str]:
     """Transcripts that lie beside the recordings, all together."""
     files = _reference_files(config)
-    return {"transcripts": digest(files)} if len(files) > 1 else {}
+    return {"transcripts": digests.digest_all(files)} if len(files) > 1 else {}
 
 
 def _reference_files(config: DictConfig) -> list[Path]:

@@ -233,6 +233,18 @@ class FrameAlignment(Protocol):
     def phones(self) -> Int32Array: ...  # noqa: D102
 
 
+class Digests(Protocol):
+    """What the contents of a user's files are known by, kept from run to run."""
+
+    def digest_all(self, files: Sequence[Path]) -> str:
+        """One digest of the contents of files, in their order, whatever they are called."""
+        ...
+
+    def remembered(self, of: Sequence[str], make: Callable[[], str]) -> str:
+        """What `make` gives for things with the digests `of`; made once."""
+        ...
+
+
 class Aligner(Protocol):
     """Frame scores to the best phone sequence that text allows, with its alignment."""
 

@@ -6,22 +6,25 @@ sentences of `validated.tsv` that nobody says in the three splits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from unsup_asr.corpora.languages import common_voice_locale
+from unsup_asr.corpora.layout import digest_of
 from unsup_asr.corpora.recordings import Recording
 from unsup_asr.corpora.speaker_split import SPLITS
-from unsup_asr.corpora.text_lines import read_text
+from unsup_asr.corpora.text_lines import UnsaidLines, read_text
 from unsup_asr.corpora.transcribed import (
     Limits,
     Transcribed,
-    digests_of,
+    digest_of_recordings,
+    digest_of_said_text,
     write_corpus,
     write_references,
 )
 from unsup_asr.formats.lines import numbered_lines
+from unsup_asr.protocols import Digests
 from unsup_asr.ranges import Positive, PositiveInt, Seed
 
 _COLUMNS = ("client_id", "path", "sentence")
@@ -46,12 +49,20 @@ class CommonVoiceCorpus:
 
     def source_files(self) -> list[Path]:
         """What is read of the text."""
-        return [Path(self.text) if self.text else self._folder() / "validated.tsv"]
+        return [Path(self.text)] if self.text else []
 
-    def source_digests(self, digest: Callable[[Sequence[Path]], str]) -> dict[str, str]:
-        """Of recordings and transcripts what decides manifests and text."""
-        del digest
-        return digests_of(self._splits())
+    def source_digests(self, digests: Digests) -> dict[str, str]:
+        """Of recordings and transcripts what decides manifests and text.
+
+        Where the text is the release's own sentences that nobody says, those.
+        """
+        splits, files = self._splits(), self.source_files()
+        if files:
+            text = {"text that is said": digest_of_said_text(splits, files, self._text, digests)}
+        else:
+            unsaid = UnsaidLines(self._text(), _said(splits))
+            text = {"text": digest_of(unsaid), "lines that are said": str(unsaid.num_said)}
+        return {"recordings": digest_of_recordings(splits), **text}
 
     def reference_files(self) -> list[Path]:
         """What was said."""
@@ -63,7 +74,7 @@ class CommonVoiceCorpus:
         write_corpus(
             out,
             self._splits(),
-            read_text(Path(self.text)) if self.text else _validated(folder),
+            self._text(),
             limits=Limits(
                 train_hours=self.max_train_hours,
                 dev_hours=self.max_dev_hours,
@@ -77,6 +88,9 @@ class CommonVoiceCorpus:
     def build_references(self, out: Path, corpus: Path) -> None:
         """Write what was said in the utterances of the manifests in `corpus`."""
         write_references(out, corpus, self._splits())
+
+    def _text(self) -> Iterable[str]:
+        return read_text(Path(self.text)) if self.text else _validated(self._folder())
 
     def _splits(self) -> dict[str, Transcribed]:
         folder = self._folder()
@@ -100,12 +114,14 @@ class CommonVoiceCorpus:
         )
 
 
-def _validated(folder: Path) -> Iterator[str]:
-    """Each sentence of the release once."""
-    rows = _rows(folder / "validated.tsv")
-    return iter(
-        dict.fromkeys(row["sentence"].strip() for _, row in rows if row["sentence"].strip())
-    )
+def _validated(folder: Path) -> list[str]:
+    """Each sentence of the release once, in an order that says nothing of who said it."""
+    sentences = {row["sentence"].strip() for _, row in _rows(folder / "validated.tsv")}
+    return sorted(sentences - {""})
+
+
+def _said(splits: Mapping[str, Transcribed]) -> Iterator[str]:
+    return (sentence for split in splits.values() for sentence in split.sentences.values())
 
 
 def _read_split(folder: Path, split: str, clips: Set[str]) -> Transcribed:

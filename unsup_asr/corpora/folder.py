@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -30,6 +30,7 @@ from unsup_asr.corpora.recordings import Recording, measure
 from unsup_asr.corpora.speaker_split import split_by_speaker
 from unsup_asr.corpora.text_lines import read_text
 from unsup_asr.formats.names import files_by_id, id_of, shown
+from unsup_asr.protocols import Digests
 from unsup_asr.ranges import NonNegativeInt, OpenFraction, Seed
 from unsup_asr.speech.audio import AUDIO_SUFFIXES
 from unsup_asr.types import SPLITS, Transcript, Utterance
@@ -126,9 +127,9 @@ class FolderCorpus:
         """What is heard and read."""
         return [Path(self.audio), Path(self.text)]
 
-    def source_digests(self, digest: Callable[[Sequence[Path]], str]) -> dict[str, str]:
+    def source_digests(self, digests: Digests) -> dict[str, str]:
         """Of the table of speakers what it says of them, whatever else stands in it."""
-        del digest
+        del digests
         if self.speakers is None:
             return {}
         table = read_speakers(Path(self.speakers))

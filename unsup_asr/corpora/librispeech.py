@@ -7,7 +7,7 @@ transcripts of other subsets; never those of the speech.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,12 +18,14 @@ from unsup_asr.corpora.text_lines import read_text
 from unsup_asr.corpora.transcribed import (
     Limits,
     Transcribed,
-    digests_of,
+    digest_of_recordings,
+    digest_of_said_text,
     pair,
     write_corpus,
     write_references,
 )
 from unsup_asr.formats.lines import numbered_lines
+from unsup_asr.protocols import Digests
 from unsup_asr.ranges import Positive, PositiveInt, Seed
 
 _REMEDY = "Unpack the subset's archive again"
@@ -72,10 +74,13 @@ class LibriSpeechCorpus:
             return [Path(self.text)]
         return [p for name in self.text_subsets for p in _transcript_files(Path(self.root), name)]
 
-    def source_digests(self, digest: Callable[[Sequence[Path]], str]) -> dict[str, str]:
+    def source_digests(self, digests: Digests) -> dict[str, str]:
         """Of recordings and transcripts what decides manifests and text."""
-        del digest
-        return digests_of(self._splits())
+        splits, text = self._splits(), self.source_files()
+        return {
+            "recordings": digest_of_recordings(splits),
+            "text that is said": digest_of_said_text(splits, text, self._text, digests),
+        }
 
     def reference_files(self) -> list[Path]:
         """What was said."""
@@ -87,7 +92,7 @@ class LibriSpeechCorpus:
         write_corpus(
             out,
             self._splits(),
-            read_text(Path(self.text)) if self.text else self._other_transcripts(),
+            self._text(),
             limits=Limits(
                 train_hours=self.max_train_hours,
                 dev_hours=self.max_dev_hours,
@@ -110,7 +115,10 @@ class LibriSpeechCorpus:
         names = (self.train_subset, self.dev_subset, self.test_subset)
         return dict(zip(SPLITS, names, strict=True))
 
-    def _other_transcripts(self) -> Iterator[str]:
+    def _text(self) -> Iterator[str]:
+        if self.text:
+            yield from read_text(Path(self.text))
+            return
         for subset in self.text_subsets:
             for _, sentence in _sentences(Path(self.root), subset):
                 yield sentence

@@ -6,7 +6,7 @@ Each split has `transcripts.txt` (`<id><TAB><sentence>`), `segments.txt` and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,14 @@ from unsup_asr.corpora.text_lines import read_text
 from unsup_asr.corpora.transcribed import (
     Limits,
     Transcribed,
-    digests_of,
+    digest_of_recordings,
+    digest_of_said_text,
     pair,
     write_corpus,
     write_references,
 )
 from unsup_asr.formats.lines import numbered_lines, read_lines
+from unsup_asr.protocols import Digests
 from unsup_asr.ranges import Positive, PositiveInt, Seed
 
 _REMEDY = "Unpack the archive again"
@@ -54,10 +56,13 @@ class MlsCorpus:
         """What is read of the text."""
         return [Path(self.text)]
 
-    def source_digests(self, digest: Callable[[Sequence[Path]], str]) -> dict[str, str]:
+    def source_digests(self, digests: Digests) -> dict[str, str]:
         """Of recordings and transcripts what decides manifests and text."""
-        del digest
-        return digests_of(self._splits())
+        splits, text = self._splits(), self.source_files()
+        return {
+            "recordings": digest_of_recordings(splits),
+            "text that is said": digest_of_said_text(splits, text, self._text, digests),
+        }
 
     def reference_files(self) -> list[Path]:
         """What was said."""
@@ -68,7 +73,7 @@ class MlsCorpus:
         write_corpus(
             out,
             self._splits(),
-            read_text(Path(self.text)),
+            self._text(),
             limits=Limits(
                 train_hours=self.max_train_hours,
                 dev_hours=self.max_dev_hours,
@@ -82,6 +87,9 @@ class MlsCorpus:
     def build_references(self, out: Path, corpus: Path) -> None:
         """Write what was said in the utterances of the manifests in `corpus`."""
         write_references(out, corpus, self._splits())
+
+    def _text(self) -> Iterator[str]:
+        return read_text(Path(self.text))
 
     def _splits(self) -> dict[str, Transcribed]:
         folder = self._folder()

@@ -8,7 +8,7 @@ shuffled, as in Baevski et al. 2021.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from unsup_asr.corpora.timit_splits import (
     derived_split,
     listed_split,
 )
+from unsup_asr.protocols import Digests
 from unsup_asr.ranges import Seed
 from unsup_asr.scoring.folds import read_fold_table
 from unsup_asr.types import Transcript, Utterance
@@ -81,14 +82,16 @@ class TimitCorpus:
         lists = UID_LISTS.values() if self.uid_lists else ()
         return [Path(str(self.uid_lists)) / name for name in lists]
 
-    def source_digests(self, digest: Callable[[Sequence[Path]], str]) -> dict[str, str]:
+    def source_digests(self, digests: Digests) -> dict[str, str]:
         """The recordings, and of the transcripts the lines of the text."""
         split = self._split()
         heard = {"train": split.train, "dev": split.dev, "test": split.test}
         names = (f"{name}\t{u.id}" for name, utterances in heard.items() for u in utterances)
         return {
             "recordings": digest_of(names),
-            "audio": digest([u.audio for utterances in heard.values() for u in utterances]),
+            "audio": digests.digest_all(
+                [u.audio for utterances in heard.values() for u in utterances]
+            ),
             "text": digest_of(self._text_lines(split)),
         }
 

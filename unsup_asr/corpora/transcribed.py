@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from unsup_asr.corpora.layout import (
 from unsup_asr.corpora.recordings import Recording, measure
 from unsup_asr.corpora.speaker_split import SPLITS
 from unsup_asr.corpora.text_lines import UnsaidLines, at_most, letters
+from unsup_asr.protocols import Digests
 
 log = logging.getLogger(__name__)
 
@@ -126,14 +127,30 @@ def _size(path: Path) -> int | None:
     return path.stat().st_size if path.exists() else None  # reading it says what is wrong
 
 
-def digests_of(splits: Mapping[str, Transcribed]) -> dict[str, str]:
-    """What of the recordings and sentences decides manifests and text: names, speakers and sizes of
-    files, and the sentences as a set.
-    """
+def digest_of_recordings(splits: Mapping[str, Transcribed]) -> str:
+    """What of the recordings decides manifests: names, speakers and sizes of files."""
     recordings = (
         f"{split}\t{r.utterance_id}\t{r.path.name}\t{r.speaker}\t{_size(r.path)}"
         for split in SPLITS
         for r in splits[split].recordings
     )
+    return digest_of(recordings)
+
+
+def digest_of_said_text(
+    splits: Mapping[str, Transcribed],
+    files: Sequence[Path],
+    lines: Callable[[], Iterable[str]],
+    digests: Digests,
+) -> str:
+    """Which lines of the text are said: they alone, not all that is said, decide what is left.
+
+    `lines` gives the text, which is in `files`.
+    """
+    if not all(path.is_file() for path in files):
+        return "missing"  # whoever reads the text says so
     said = {letters(sentence) for of in splits.values() for sentence in of.sentences.values()}
-    return {"recordings": digest_of(recordings), "sentences said": digest_of(sorted(said))}
+    return digests.remembered(
+        (digests.digest_all(files), digest_of(sorted(said))),
+        lambda: digest_of(sorted({letters(line) for line in lines()} & said)),
+    )

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,7 @@ def stage_keys(
             "inputs": {name: described[name]["key"] for name in stage.inputs},
             "external": {
                 **{str(path): cache.digest(path) for path in stage.external_files(config)},
-                **stage.external_digests(config, cache.digest_all),
+                **stage.external_digests(config, cache),
             },
         }
         if found := {key: fingerprints.of(config, key) for key in stage.upstreams}:
@@ -152,6 +152,14 @@ class DigestCache:
     def digest_all(self, files: Sequence[Path]) -> str:
         """One digest of the contents of files, in their order, whatever they are called."""
         return hashlib.sha256("\n".join(self._digests(files)).encode()).hexdigest()
+
+    def remembered(self, of: Sequence[str], make: Callable[[], str]) -> str:
+        """What `make` gives for things with the digests `of`; made once, however long it takes."""
+        name = " ".join(["of", *of])
+        if name not in self._known:
+            self._known[name] = [make()]
+            self._changed = True
+        return str(self._known[name][-1])
 
     def save(self) -> None:
         """Keep what was learned; a folder that cannot be written costs only time."""

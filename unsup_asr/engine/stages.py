@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
@@ -34,15 +33,19 @@ from unsup_asr.engine.artifacts import (
     read_record,
     restore,
 )
-from unsup_asr.engine.keys import MISSING_FILE, runtime_options, stage_keys, visible_config
+from unsup_asr.engine.keys import (
+    MISSING_FILE,
+    DigestCache,
+    runtime_options,
+    stage_keys,
+    visible_config,
+)
 from unsup_asr.engine.partial import Beginning, begin, partial_folder
 from unsup_asr.engine.record import logged_to, peak_rss_mb, versions
 from unsup_asr.engine.runs import keep_run
 from unsup_asr.types import RunRecord
 
 log = logging.getLogger(__name__)
-
-DigestAll: TypeAlias = Callable[[Sequence[Path]], str]
 
 _ALMOST_FULL_BYTES = 64 * 2**20
 
@@ -54,8 +57,7 @@ class Stage:
     `config_keys` are the config subtrees that it reads: a group, or `group.key`; options in
     `hidden` it neither sees nor depends on. `upstreams` are those, of the form `group.key`, that
     describe an upstream: its fingerprint enters the key. So do the contents of `external_files`,
-    and what `external_digests` says of files of which only a part counts; it is given a function
-    that digests the contents of files.
+    and what `external_digests` says of files of which only a part counts.
     """
 
     name: str
@@ -68,8 +70,8 @@ class Stage:
     stands_for: Mapping[str, str] = field(default_factory=dict)  # input, by the name it is read as
     hidden: tuple[str, ...] = ()
     external_files: Callable[[DictConfig], Sequence[Path]] = field(default=lambda _: ())
-    external_digests: Callable[[DictConfig, DigestAll], Mapping[str, str]] = field(
-        default=lambda _config, _digest: {}
+    external_digests: Callable[[DictConfig, DigestCache], Mapping[str, str]] = field(
+        default=lambda _config, _digests: {}
     )
     upstreams: tuple[str, ...] = ()
 
