@@ -31,7 +31,8 @@ from gan.trainer import AdversarialTrainer, play
 from lm.perplexity import PerplexityScorer
 from segmentation.kmeans import KMeans
 from segmentation.pooling import MiddlePooling
-from unsup_asr.engine.config import GROUPS, instantiate
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.recipe_files import GROUPS
 from unsup_asr.formats.hypotheses import read_transcripts
 from unsup_asr.formats.phone_text import (
     flat_phones,

@@ -28,7 +28,8 @@ from lm.ngram import NgramEstimator
 from lm.perplexity import PerplexityScorer
 from lm.phonemize import EspeakPhonemizer
 from unsup_asr.corpora.sentences import frequent_words, sample_sentences
-from unsup_asr.engine.config import GROUPS, instantiate
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.recipe_files import GROUPS
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.scoring.criterion import weighted_perplexity
 from unsup_asr.speech.runs import merge_repeats

@@ -23,7 +23,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unsup_asr.ranges import Fraction, NonNegative, Positive, PositiveInt, Seed
+from unsup_asr.ranges import (
+    Fraction,
+    NonNegative,
+    NonNegatives,
+    Positive,
+    PositiveInt,
+    Positives,
+    Seed,
+)
 from unsup_asr.types import Float32Array, Int32Array
 
 
@@ -53,8 +61,8 @@ class SkipBigramMatching:
     finalists: PositiveInt = 6
     final_iterations: PositiveInt = 300
     learning_rate: Positive = 0.1
-    init_scales: list[Positive] = field(default_factory=lambda: [0.1, 0.3, 1.0])
-    kernel_starts: list[NonNegative] = field(default_factory=lambda: [0.6, 0.8])
+    init_scales: Positives = field(default_factory=lambda: [0.1, 0.3, 1.0])
+    kernel_starts: NonNegatives = field(default_factory=lambda: [0.6, 0.8])
     kernel_end: NonNegative = 0.6  # of smoothing over clusters, in nearest-neighbour distances
     anneal_fraction: Fraction = 0.7
     decay_fraction: Fraction = 0.6  # the learning rate falls linearly to 0 after this part

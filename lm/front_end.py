@@ -23,6 +23,7 @@ from lm.phonemize import EspeakPhonemizer
 from lm.phonemized import PhonemizeTally
 from lm.word_division import Phones
 from unsup_asr.formats.phone_text import phone_sentence_line
+from unsup_asr.ranges import NonNegativeInt, PositiveInt
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +43,10 @@ class EspeakFrontEnd:
 
     language: str = "en-us"
     fold: dict[str, str] | None = None
-    min_phone_count: int = 20
+    min_phone_count: NonNegativeInt = 20
     rare: str = "merge"
-    min_words: int = 1
-    max_words: int = 200
+    min_words: PositiveInt = 1
+    max_words: PositiveInt = 200
     digits: str = "speak"
     drop_duplicates: bool = False
     other_languages: list[str] = field(default_factory=list)

@@ -26,7 +26,7 @@ from lm.ngram_counts import (
     count_ngrams,
     encode_sentences,
 )
-from unsup_asr.ranges import NonNegativeInt, Positive, PositiveInt
+from unsup_asr.ranges import NonNegativeInt, PositiveInt, Positives
 from unsup_asr.types import BoolArray, Int32Array, Int64Array
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class NgramEstimator:
 
     order: PositiveInt = 4
     prune: list[NonNegativeInt] = field(default_factory=lambda: [0])
-    discount_fallback: list[Positive] = field(default_factory=lambda: [0.5, 1.0, 1.5])
+    discount_fallback: Positives = field(default_factory=lambda: [0.5, 1.0, 1.5])
 
     def __post_init__(self) -> None:
         if not 1 <= self.order <= MAX_ORDER:

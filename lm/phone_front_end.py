@@ -19,6 +19,7 @@ from lm.inventory import PhoneInventory, count_inventory
 from lm.lexicon import Lexicon
 from lm.word_division import Phones
 from unsup_asr.formats.phone_text import write_phone_sentences
+from unsup_asr.ranges import NonNegativeInt
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class PhoneFrontEnd:
     """
 
     fold: dict[str, str] = field(default_factory=dict)
-    min_phone_count: int = 1
+    min_phone_count: NonNegativeInt = 1
     rare: str = "keep"
 
     def prepare(self, text: Path, out: Path) -> None:

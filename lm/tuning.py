@@ -22,7 +22,7 @@ from rapidfuzz.distance import Levenshtein
 from lm.beam import BeamDecoder
 from lm.greedy import decode_greedy_ctc, decode_greedy_runs
 from lm.score import load
-from unsup_asr.ranges import NonNegative, Positive, Real
+from unsup_asr.ranges import NonNegative, NonNegatives, Positive, Reals
 from unsup_asr.types import Float32Array
 
 Phones = tuple[str, ...]
@@ -44,8 +44,8 @@ class Candidate:
 class LabelFreeTuning:
     """The grid, and the two floors; `text_perplexity` is that of text the model has not seen."""
 
-    lm_weights: list[NonNegative] = field(default_factory=lambda: [0.1, 0.2, 0.3, 0.5, 0.7, 1.0])
-    insertion_scores: list[Real] = field(default_factory=lambda: [-0.5, 0.0, 0.5, 1.0, 2.0])
+    lm_weights: NonNegatives = field(default_factory=lambda: [0.1, 0.2, 0.3, 0.5, 0.7, 1.0])
+    insertion_scores: Reals = field(default_factory=lambda: [-0.5, 0.0, 0.5, 1.0, 2.0])
     min_distance: NonNegative = 0.2
     text_perplexity: Positive = 1.0
 

@@ -23,7 +23,7 @@ from rapidfuzz.distance import Levenshtein
 from lm.greedy import decode_greedy_ctc, decode_greedy_runs
 from lm.score import load
 from lm.words import WordDecoder
-from unsup_asr.ranges import NonNegative, PositiveInt, Real
+from unsup_asr.ranges import NonNegatives, PositiveInt, Reals
 from unsup_asr.types import Float32Array
 
 logger = logging.getLogger(__name__)
@@ -53,8 +53,8 @@ class WordCandidate:
 class LabelFreeWordTuning:
     """The grid, and how many utterances are decoded with each pair of it."""
 
-    lm_weights: list[NonNegative] = field(default_factory=lambda: [0.1, 0.3, 0.5, 1.0])
-    word_scores: list[Real] = field(default_factory=lambda: [-1.0, 0.0, 1.0])
+    lm_weights: NonNegatives = field(default_factory=lambda: [0.1, 0.3, 0.5, 1.0])
+    word_scores: Reals = field(default_factory=lambda: [-1.0, 0.0, 1.0])
     num_utterances: PositiveInt = 60
 
     def __post_init__(self) -> None:

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from tests.unsup_asr.fake_timit import write_timit
-from unsup_asr.engine.config import load_recipe
 from unsup_asr.engine.keys import stage_keys
+from unsup_asr.engine.recipe import load_recipe
 from unsup_asr.pipeline import build_graph
 
 ROOT = Path(__file__).resolve().parents[1]

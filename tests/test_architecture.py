@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from unsup_asr import PACKAGES
-from unsup_asr.engine.config import load_recipe
 from unsup_asr.engine.keys import stage_keys
+from unsup_asr.engine.recipe import load_recipe
 from unsup_asr.engine.stages import Stage, StageContext, stages_that_see_references
 from unsup_asr.pipeline import SUPERVISED, build_graph
 

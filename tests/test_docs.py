@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 import unsup_asr
 from unsup_asr.cli import main
-from unsup_asr.engine.config import GROUPS, list_recipes, load_recipe
+from unsup_asr.engine.recipe import load_recipe
+from unsup_asr.engine.recipe_files import GROUPS, list_recipes
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from tests.contracts.upstream import UpstreamContract
 from unsup_asr.engine.config import check_component, instantiate
+from unsup_asr.engine.overrides import Place
 from unsup_asr.protocols import Upstream
 from unsup_asr.upstreams.registry import names as upstream_names
 
@@ -57,7 +58,7 @@ def test_the_example_passes_the_contract_suite_with_the_command_of_the_page(proj
 def test_the_recipes_of_the_page_are_right(project: Path) -> None:
     nodes = [OmegaConf.create(block).features.upstream for block in blocks("yaml")]
     for node in nodes:
-        check_component(node, "features.upstream")
+        check_component(node, Place("docs", "features.upstream"))
     save_file({"filters": torch.ones(4, 512)}, project / "filters.safetensors")
     mine = instantiate(next(node for node in nodes if "my_upstream" in node["_target_"]))
     assert isinstance(mine, Upstream)

@@ -7,19 +7,54 @@ import importlib
 import inspect
 import math
 import typing
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.cli import main
-from unsup_asr.engine.config import GROUPS, RecipeError, check_component, load_recipe
-from unsup_asr.ranges import PLAIN, Fraction, PositiveInt, Range, Real, Seed, out_of_range
+from unsup_asr.engine.config import check_component
+from unsup_asr.engine.overrides import Place
+from unsup_asr.engine.recipe import STAND_INS, load_recipe
+from unsup_asr.engine.recipe_files import GROUPS, RecipeError
+from unsup_asr.ranges import (
+    PLAIN,
+    Device,
+    Filled,
+    Fraction,
+    PositiveInt,
+    Positives,
+    Range,
+    Real,
+    Seed,
+    expected,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
-# Numbers of any size mean something: identifiers, places, and what a library reads itself.
-FREE = {"parameters", "min_phone_count", "min_words", "max_words"}
+DELTAS = "features.delta_weights"
+FREE = {"parameters"}  # what another program reads itself
+# Decibels and log scores, and kaldi's frequencies counted from the highest.
+MAY_BE_NEGATIVE = {
+    *("high_hz", "insertion_score", "max_snr_db", "min_snr_db", "silence_score"),
+    *("vary", "word_score", "word_scores"),
+}
+# Zero turns something off, or is a number like others; of anything else there must be some.
+MAY_BE_ZERO = {
+    *("anchor", "anneal_fraction", "auxiliary", "beta1", "beta2", "context", "decay_fraction"),
+    *("discriminator_learning_rate", "discriminator_weight_decay", "diversity", "dropout"),
+    *("floor_margin_db", "floor_percentile", "generator_batch_norm", "generator_dropout"),
+    *("generator_hidden", "generator_init_scale", "generator_learning_rate", "gradient_penalty"),
+    *("hesitant_share", "high_hz", "insertion_score", "keep_frames", "kernel_end"),
+    *("kernel_starts", "lm_scale", "lm_weight", "lm_weights", "low_hz", "max_divergence"),
+    *("max_masked_frames", "max_pitch", "max_points_per_centroid", "max_run_frames"),
+    *("max_silence_difference", "max_silence_s", "max_snr_db", "max_word_gap"),
+    *("min_member_disagreement", "min_phone_count", "min_pitch", "min_range_db", "min_snr_db"),
+    *("min_usage", "noise", "num_auxiliary_classes", "percentile", "prune", "realign_steps"),
+    *("seed", "silence_score", "smoothness", "split_seed", "threshold_db", "warm_up_updates"),
+    *("vary", "word_score", "word_scores"),
+}
 
 
 def named_components() -> dict[str, Any]:
@@ -63,8 +98,17 @@ def numbers_of(target: Any) -> list[tuple[str, Any]]:
     return [(n, a) for n, a in annotations if {int, float} & set(_leaves(a)) and n not in FREE]
 
 
+def within(annotation: Any, number: object) -> object:
+    """The number as a value of the annotation: itself, or in a list or a table of one."""
+    text = str(annotation)
+    for kind, made in (("Mapping", {"x": number}), ("list", [number])):
+        if kind in text.split("Range")[0]:
+            return {"x": [number]} if kind == "Mapping" and "Sequence" in text else made
+    return number
+
+
 def _leaves(annotation: Any) -> list[Any]:
-    inner = [a for a in typing.get_args(annotation) if not isinstance(a, Range)]
+    inner = [a for a in typing.get_args(annotation) if not isinstance(a, Range | Filled)]
     return [leaf for a in inner for leaf in _leaves(a)] if inner else [annotation]
 
 
@@ -77,17 +121,27 @@ def test_components_with_numbers_are_found() -> None:
 def test_every_number_has_a_range_and_what_is_out_of_it_is_refused_by_name(target: str) -> None:
     for name, annotation in numbers_of(COMPONENTS[target]):
         assert "Range(" in str(annotation), f"{target}.{name} has no range"
-        many = isinstance(typing.get_origin(annotation), type) and typing.get_origin(
-            annotation
-        ) in (list,)
-        for value in (math.nan, math.inf, -math.inf, -1, 0, 2, 10**12):
-            given: Any = [value] if many else value
-            wrong = out_of_range(given, annotation)
-            if "Mapping" in str(annotation) or (wrong is None and math.isfinite(value)):
-                continue
-            node = OmegaConf.create({"_target_": target, name: given})
+        wrong: list[object] = [math.nan, math.inf, -math.inf, True, "several"]
+        wrong += [] if name in MAY_BE_NEGATIVE else [-1]
+        wrong += [] if name in MAY_BE_ZERO else [0]
+        for value in wrong:
+            node = OmegaConf.create({"_target_": target, name: within(annotation, value)})
             with pytest.raises(RecipeError, match=rf"here\.{name} is .*; expected"):
-                check_component(node, "here")
+                check_component(node, Place("", "here"))
+
+
+@pytest.mark.parametrize("path", sorted(GROUPS.glob("**/*.yaml")), ids=lambda p: p.stem)
+def test_every_number_outside_components_has_a_range(path: Path) -> None:
+    group = "" if path.parent == GROUPS else path.parent.name
+
+    def numbers(node: object, key: str) -> Iterator[str]:
+        if isinstance(node, dict) and "_target_" not in node and key not in STAND_INS:
+            for name, child in node.items():
+                yield from numbers(child, f"{key}.{name}" if key else str(name))
+        elif type(node) in (int, float) or (isinstance(node, list) and type(node[0]) is float):
+            yield key
+
+    assert set(numbers(OmegaConf.to_container(OmegaConf.load(path)), group)) <= set(PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -100,26 +154,60 @@ def test_every_number_has_a_range_and_what_is_out_of_it_is_refused_by_name(targe
         (list[Fraction], [[0.5], []], [[0.5, 2.0]]),
         (Fraction | None, [None, 1.0], [2.0]),
         (float, [3.0], [math.nan]),
-        (dict[str, Fraction], [{"a": 1.0}], [{"a": 1.5}]),
+        (dict[str, Fraction], [{"a": 1.0}], [{"a": 1.5}, {1: 1.0}, [0.5]]),
+        (dict[str, str], [{"a": "b"}, {}], [{"a": 1}, {"a": None}, "a"]),
+        (list[str], [["a"]], [[True], ["a", 1.0], "a"]),
+        (str | None, ["a", None], [1, False, ["a"]]),
+        (Positives, [[1.0, 2]], [[], [0], 1.0]),
+        (Literal["a", "b"], ["a"], ["c", None]),
+        (Device, ["cpu", "auto", "cuda:1"], ["gpu", "cuda:", 0]),
+        (PLAIN["features.layers"], ["all", 0, [1, 2]], ["some", -1, [], [-1], 1.5]),
+        (bool, [True], [1, "true", None]),
+        (int, [10**400], [True, 1.0, "1"]),
+        (float, [1], [10**400, True, "1"]),
+        (Path, [{"_target_": "x"}], [1, "x", None]),
     ],
 )
 def test_ranges_are_checked_at_any_depth(annotation: Any, inside: list, outside: list) -> None:
-    assert [out_of_range(value, annotation) for value in inside] == [None] * len(inside)
-    assert all(out_of_range(value, annotation) for value in outside)
+    assert [expected(value, annotation) for value in inside] == [None] * len(inside)
+    assert all(expected(value, annotation) for value in outside)
 
 
-@pytest.mark.parametrize("key", sorted(set(PLAIN) - {"features.layer", "realign.stack"}))
-@pytest.mark.parametrize("value", ["-1", "nan"])
+@pytest.mark.parametrize("key", sorted(set(PLAIN) - {"language"}))
+@pytest.mark.parametrize("value", ["-1", "nan", "{a: 1}"])
 def test_plain_options_have_ranges_too(key: str, value: str) -> None:
     given = [f"{key}=[1.0,{value},1.0]" if "weights" in key else f"{key}={value}"]
-    if key.startswith("features.runtime."):
+    if key.startswith("features.") and key not in ("features.boundary_weight", DELTAS):
         given = ["features=wav2vecu", *given]
-    if key.endswith("num_iterations"):
+    if key.startswith("superb."):
+        given = ["superb=phoneme_recognition", *given]
+    if key in ("realign.num_iterations", "realign.prior_scale", "realign.stack"):
         given = ["realign=hmm", *given]
     if key.startswith("start."):
         given = ["start=spoken_text", *given]
     with pytest.raises(RecipeError, match=key.replace(".", r"\.")):
         load_recipe(str(ROOT / "recipes" / "demo"), given)
+
+
+@pytest.mark.parametrize("key", ["segmentation.segmenter", "gan.trainer", "realign.num_rounds"])
+@pytest.mark.parametrize("form", ["{}=null", "~{}"])
+def test_what_a_stage_needs_cannot_be_null_or_taken_away(key: str, form: str) -> None:
+    with pytest.raises(RecipeError, match=rf"^the command line: {key} is (None|taken away)"):
+        load_recipe(str(ROOT / "recipes" / "demo"), [form.format(key)])
+
+
+@pytest.mark.parametrize(
+    ("option", "key"),
+    [
+        ("self_training.first_round.epochs=0", "self_training.first_round.epochs"),
+        ("self_training.first_round.noise=nan", "self_training.first_round.noise"),
+        ("self_training.first_round.epoch=1", "self_training.first_round.epoch"),
+        ("gan.population.vary={gradient_penalty: [-1]}", "gan.population.vary.gradient_penalty"),
+    ],
+)
+def test_options_that_stand_in_for_others_have_their_ranges(option: str, key: str) -> None:
+    with pytest.raises(RecipeError, match=rf"{key} is"):
+        load_recipe(str(ROOT / "recipes" / "demo"), [option])
 
 
 @pytest.mark.parametrize(
@@ -129,6 +217,10 @@ def test_plain_options_have_ranges_too(key: str, value: str) -> None:
         "self_training.training.epochs=-1",
         "self_training.training.dropout=2",
         "self_training.training.stack=0",
+        "corpus.train_variants=[1]",
+        "start.road=sideways",
+        "realign.num_rounds=null",
+        "language=null",
         "gan.trainer.generator_learning_rate=nan",
         "gan.trainer.gradient_penalty=inf",
         "segmentation.clusterer.num_clusters=0",

@@ -11,7 +11,7 @@ import pytest
 
 from tests.unsup_asr.fake_corpora import write_common_voice, write_librispeech, write_mls
 from unsup_asr.cli import main
-from unsup_asr.engine.config import load_recipe
+from unsup_asr.engine.recipe import load_recipe
 from unsup_asr.pipeline import build_graph
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,8 +14,9 @@ import soundfile
 
 from tests.unsup_asr.fake_corpora import write_common_voice, write_librispeech, write_mls
 from tests.unsup_asr.fake_timit import write_timit
-from unsup_asr.engine.config import instantiate, load_recipe
+from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.keys import stage_keys
+from unsup_asr.engine.recipe import load_recipe
 from unsup_asr.engine.stages import run_stages, stages_that_see_references
 from unsup_asr.pipeline import build_graph
 from unsup_asr.types import SPLITS

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from unsup_asr.engine.config import RecipeError, instantiate
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.recipe_files import RecipeError
 from unsup_asr.engine.stages import Stage
 from unsup_asr.protocols import Digests
 from unsup_asr.recognise.phones import decoder_files

@@ -8,12 +8,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
+import sys
 import types
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,10 @@ class Range:
     is_high_open: bool = False
 
     def has(self, value: float) -> bool:
-        """Whether the value is one of them."""
+        """Whether the number is one of them."""
         above = value > self.low if self.is_low_open else value >= self.low
         below = value < self.high if self.is_high_open else value <= self.high
-        return math.isfinite(value) and above and below
+        return abs(value) < math.inf and above and below
 
     def __str__(self) -> str:
         limits = []
@@ -50,6 +53,33 @@ def _said(limit: float) -> str:
     return str(int(limit)) if limit == int(limit) else str(limit)
 
 
+@dataclass(frozen=True)
+class Text:
+    """Text that a regular expression matches as a whole; `said` is what it matches, in words."""
+
+    pattern: str
+    said: str
+
+    def has(self, value: str) -> bool:
+        """Whether the text is one of them."""
+        return re.fullmatch(self.pattern, value) is not None
+
+    def __str__(self) -> str:
+        return self.said
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Lists with something in them."""
+
+    def has(self, value: Collection[object]) -> bool:
+        """Whether the list is one of them."""
+        return len(value) > 0
+
+    def __str__(self) -> str:
+        return "one or more"
+
+
 PositiveInt: TypeAlias = Annotated[int, Range(1)]
 NonNegativeInt: TypeAlias = Annotated[int, Range(0)]
 Seed: TypeAlias = Annotated[int, Range(0, 2**32 - 1)]
@@ -63,21 +93,34 @@ PositiveFraction: TypeAlias = Annotated[float, Range(0, 1, is_low_open=True)]
 OpenFraction: TypeAlias = Annotated[float, Range(0, 1, is_low_open=True, is_high_open=True)]
 Probability: TypeAlias = Annotated[float, Range(0, 1, is_high_open=True)]
 Percentile: TypeAlias = Annotated[float, Range(0, 100)]
+Device: TypeAlias = Annotated[str, Text(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda or cuda:0")]
+
+Positives: TypeAlias = Annotated[list[Positive], Filled()]
+NonNegatives: TypeAlias = Annotated[list[NonNegative], Filled()]
+Reals: TypeAlias = Annotated[list[Real], Filled()]
+
+_Layers: TypeAlias = NonNegativeInt | Annotated[list[NonNegativeInt], Filled()] | Literal["all"]
+_Rate: TypeAlias = Positive | None
 
 # Of options that belong to no component.
 PLAIN: dict[str, Any] = {
+    "language": str,
     "seed": Seed,
     "runtime.num_threads": Annotated[int, Range(0, 512)],
     "runtime.sum_threads": Annotated[int, Range(1, 512)],
     "features.boundary_weight": NonNegative,
-    "features.delta_weights": list[NonNegative],
+    "features.delta_weights": NonNegatives,
     "features.layer": NonNegativeInt,
+    "features.layers": _Layers,
     "features.runtime.batch_seconds": Positive,
     "features.runtime.shard_minutes": Positive,
     "features.runtime.attempts": PositiveInt,
+    "features.runtime.device": Device,
     "language_model.posterior_floor": Positive,
     "segmentation.posterior_weight": NonNegative,
-    "segmentation.segments_per_phone": Positive,
+    "segmentation.segments_per_phone": _Rate,
+    "start.road": Literal["matching", "spoken_text"],
+    "superb.runtime.device": Device,
     "realign.num_iterations": NonNegativeInt,
     "realign.num_rounds": NonNegativeInt,
     "realign.prior_scale": NonNegative,
@@ -87,26 +130,69 @@ PLAIN: dict[str, Any] = {
 }
 
 
-def out_of_range(value: object, annotation: Any) -> str | None:
-    """What was expected where a value, or one inside it, is out of range; None where it is not."""
-    if value is None or isinstance(value, bool | str):
-        return None
-    origin = typing.get_origin(annotation)
+def expected(value: object, annotation: Any) -> str | None:
+    """What an option should be, where a value, or one inside it, is not that; None where it is.
+
+    Text must be text: what YAML reads as a number or truth (1e5, no) was named otherwise.
+    """
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
-        ranges = [extra for extra in annotation.__metadata__ if isinstance(extra, Range)]
-        if isinstance(value, int | float):
-            return next((str(r) for r in ranges if not r.has(value)), None)
-        return out_of_range(value, typing.get_args(annotation)[0])
+        rules = [
+            rule for rule in annotation.__metadata__ if isinstance(rule, Range | Text | Filled)
+        ]
+        broken = (str(rule) for rule in rules if not rule.has(value))  # pyright: ignore
+        return expected(value, inner[0]) or next(broken, None)
     if origin in (typing.Union, types.UnionType):
-        found = [out_of_range(value, option) for option in typing.get_args(annotation)]
-        return next((wrong for wrong in found if wrong), None)
-    if isinstance(value, int | float):
-        return None if math.isfinite(value) else str(Range())
-    inner = typing.get_args(annotation)[-1:] or (Any,)
-    inside: Collection[object] = ()
+        found = [expected(value, option) for option in inner]
+        return None if None in found else found[0]
+    if origin is Literal:
+        return None if value in inner else f"one of {', '.join(map(str, inner))}"
+    if annotation in _SIMPLE:
+        words, is_one = _SIMPLE[annotation]
+        return None if is_one(value) else words
+    kind = origin or annotation
+    if not inspect.isclass(kind):
+        return None
+    if issubclass(kind, Mapping):
+        return _expected_inside(value, Mapping, "a table", inner or (Any, Any))
+    if issubclass(kind, Collection):
+        return _expected_inside(value, list, "a list", inner or (Any,))
+    is_component = isinstance(value, Mapping) and "_target_" in value
+    return None if is_component else "a component (a table with _target_)"
+
+
+def as_annotated(value: Any, annotation: Any) -> Any:
+    """The value itself, as a real number where a whole one was given for it: 1 and 1.0 are one."""
+    inner = typing.get_args(annotation)
+    if typing.get_origin(annotation) in (Annotated, typing.Union, types.UnionType):
+        return as_annotated(value, inner[0])
+    return float(value) if annotation is float and type(value) is int else value
+
+
+def _is_real(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # pyright: ignore
+
+
+# Annotations that stand for themselves: what they are called, and what is one.
+_SIMPLE: dict[Any, tuple[str, Callable[[object], bool]]] = {
+    Any: (str(Range()), lambda value: type(value) is not float or math.isfinite(value)),
+    object: (str(Range()), lambda value: type(value) is not float or math.isfinite(value)),
+    types.NoneType: ("null", lambda value: value is None),
+    bool: ("true or false", lambda value: type(value) is bool),
+    int: ("a whole number", lambda value: type(value) is int),
+    float: (str(Range()), _is_real),
+    str: ("text (in quotes)", lambda value: isinstance(value, str)),
+}
+
+
+def _expected_inside(value: object, kind: type, words: str, inner: tuple[Any, ...]) -> str | None:
+    """As `expected`, of a list or a table and what is in it."""
+    rows: list[tuple[object, ...]] = []
     if isinstance(value, Mapping):
-        inside = list(value.values())
+        rows = list(value.items())
     elif isinstance(value, Collection):
-        inside = value
-    found = [out_of_range(part, inner[0]) for part in inside]
+        rows = [(part,) for part in value]
+    if not isinstance(value, kind):
+        return words
+    found = [expected(part, each) for row in rows for part, each in zip(row, inner, strict=False)]
     return next((wrong for wrong in found if wrong), None)

@@ -6,7 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from gan.options import new_players
-from unsup_asr.engine.config import GROUPS, instantiate
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.recipe_files import GROUPS
 
 FEATURES_SD = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
 TABLE_KV = np.full((3, 5), 0.2, dtype=np.float32)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
+import os
+import shutil
 from pathlib import Path
 
 from unsup_asr.commands import UsageError
-from unsup_asr.engine.config import CONFIG_NAME, GROUPS, RECIPES, list_recipes, load_recipe
+from unsup_asr.engine.recipe import load_recipe
+from unsup_asr.engine.recipe_files import (
+    CONFIG_NAME,
+    GROUPS,
+    RECIPES,
+    RecipeError,
+    check_recipe_name,
+    list_recipes,
+)
+from unsup_asr.formats.names import shown
 from unsup_asr.report.markdown import results_markdown
 from unsup_asr.speech.espeak import languages
 from unsup_asr.upstreams.registry import describe_upstream
@@ -45,7 +55,7 @@ cd "$(dirname "$0")/../.."
 _README = """\
 # {name}
 
-Audio in `{audio}`, text in `{text}`, language `{language}`.
+Audio in `{audio_shown}`, text in `{text_shown}`, language `{language}`.
 {scoring}
 
     recipes/{name}/run.sh
@@ -83,31 +93,38 @@ def new_recipe(arguments: argparse.Namespace) -> int:
     }
     values = {
         "name": name,
-        "scoring": f"Scored with `{given['references']}`."
+        "audio_shown": shown(str(given["audio"])),
+        "text_shown": shown(str(given["text"])),
+        "scoring": f"Scored with `{shown(str(given['references']))}`."
         if references
         else "There are no references, so nothing can be scored.",
         **given,
         **{f"{key}_yaml": _yaml(value) for key, value in given.items()},
     }
-    folder.mkdir(parents=True)
-    (folder / CONFIG_NAME).write_text(_CONFIG.format(**values), "utf-8")
-    (folder / "run.sh").write_text(_RUN.format(**values), "utf-8")
-    (folder / "run.sh").chmod(0o755)
-    (folder / "README.md").write_text(_README.format(**values), "utf-8")
-    (folder / "RESULTS.md").write_text(results_markdown({name: None}), "utf-8")
-    load_recipe(str(folder))
+    scratch = RECIPES / f".{name}.{os.getpid()}"
+    scratch.mkdir()
+    try:
+        (scratch / CONFIG_NAME).write_text(_CONFIG.format(**values), "utf-8")
+        (scratch / "run.sh").write_text(_RUN.format(**values), "utf-8")
+        (scratch / "run.sh").chmod(0o755)
+        (scratch / "README.md").write_text(_README.format(**values), "utf-8")
+        (scratch / "RESULTS.md").write_text(results_markdown({name: None}), "utf-8")
+        load_recipe(str(scratch))
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     print(f"{folder}/ written. Next: unsup-asr validate {name}, then {folder}/run.sh")
     return 0
 
 
 def _check(arguments: argparse.Namespace, folder: Path) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", arguments.name):
-        raise UsageError(
-            f"a recipe cannot be named {arguments.name!r}; use letters, digits, '-', '_' and '.'"
-        )
+    try:
+        check_recipe_name(arguments.name, "NAME")
+    except RecipeError as error:
+        raise UsageError(str(error)) from error
     if not RECIPES.is_dir():
         raise UsageError(f"there is no folder {RECIPES.resolve()}; run from the repository")
-    if folder.exists():
+    if os.path.lexists(folder):
         raise UsageError(f"{folder} exists; choose another name, or remove it")
     if not Path(arguments.audio).is_dir():
         raise UsageError(f"--audio {arguments.audio}: no such folder")
@@ -131,7 +148,8 @@ def _yaml(text: str | None) -> str:
     """A value as YAML, quoted, so that no string reads as something else ('no' is Norwegian)."""
     if text is None:
         return "null"
-    return json.dumps(text, ensure_ascii=False)
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
 
 
 def _first_comment(path: Path) -> str:

@@ -11,7 +11,8 @@ import torch
 from omegaconf import DictConfig
 
 from unsup_asr.commands import UsageError
-from unsup_asr.engine.config import RecipeError, load_recipe
+from unsup_asr.engine.recipe import load_recipe
+from unsup_asr.engine.recipe_files import RecipeError
 from unsup_asr.engine.runs import record_of
 from unsup_asr.engine.stages import Stage, UnknownStageError, run_stages
 from unsup_asr.engine.status import status as stage_status

@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from unsup_asr.commands import UsageError
-from unsup_asr.engine.config import CONFIG_NAME, RecipeError, recipe_folder
+from unsup_asr.engine.recipe_files import CONFIG_NAME, RecipeError, recipe_folder
 from unsup_asr.engine.runs import read_run
 from unsup_asr.formats.hypotheses import read_hypotheses, read_transcripts
 from unsup_asr.formats.names import shown

@@ -31,7 +31,7 @@ from unsup_asr.corpora.speaker_split import split_by_speaker
 from unsup_asr.corpora.text_lines import read_text
 from unsup_asr.formats.names import files_by_id, id_of, shown
 from unsup_asr.protocols import Digests
-from unsup_asr.ranges import NonNegativeInt, OpenFraction, Seed
+from unsup_asr.ranges import OpenFraction, PositiveInt, Seed
 from unsup_asr.speech.audio import AUDIO_SUFFIXES
 from unsup_asr.types import SPLITS, Transcript, Utterance
 
@@ -54,7 +54,7 @@ class FolderCorpus:
     language: str = "en-us"
     speakers: str | None = None
     speaker_pattern: str | None = None
-    channel: NonNegativeInt | None = None
+    channel: PositiveInt | None = None
     references: str | None = None
     reference_kind: str = "words"  # or "phones"
     dev_fraction: OpenFraction = 0.1

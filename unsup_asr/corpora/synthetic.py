@@ -57,9 +57,29 @@ class SyntheticCorpus:
     references: bool = True  # whether results are scored
     seed: Seed = 0
 
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            if self._num_utterances(split) < 1:
+                raise ValueError(
+                    f"num_{split}_utterances is {self._num_utterances(split)}; expected at least 1"
+                )
+            if not self._variants(split):
+                raise ValueError(f"{split}_variants is empty; expected at least one voice variant")
+        shared = set(self.train_variants) & {*self.dev_variants, *self.test_variants}
+        if shared:
+            raise ValueError(
+                f"voice variants {sorted(shared)} are in train_variants and in dev or test; "
+                "held-out voices must be unseen in training"
+            )
+        for name in ("rate_wpm", "pitch", "words"):
+            low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+            if not 0 <= low <= high:
+                raise ValueError(f"min_{name} is {low} and max_{name} {high}; expected min <= max")
+        if self.num_text_sentences < 1:
+            raise ValueError(f"num_text_sentences is {self.num_text_sentences}; expected >= 1")
+
     def build(self, out: Path) -> None:
         """Write the corpus into `out`; the same options give the same bytes."""
-        self._check()
         generator = np.random.default_rng(self.seed)
         spoken, text = self._sentences(generator)
         espeak = Espeak()
@@ -172,24 +192,3 @@ class SyntheticCorpus:
             "dev": self.dev_variants,
             "test": self.test_variants,
         }[split]
-
-    def _check(self) -> None:
-        for split in SPLITS:
-            if self._num_utterances(split) < 1:
-                raise ValueError(
-                    f"num_{split}_utterances is {self._num_utterances(split)}; expected at least 1"
-                )
-            if not self._variants(split):
-                raise ValueError(f"{split}_variants is empty; expected at least one voice variant")
-        shared = set(self.train_variants) & {*self.dev_variants, *self.test_variants}
-        if shared:
-            raise ValueError(
-                f"voice variants {sorted(shared)} are in train_variants and in dev or test; "
-                "held-out voices must be unseen in training"
-            )
-        for name in ("rate_wpm", "pitch", "words"):
-            low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
-            if not 0 <= low <= high:
-                raise ValueError(f"min_{name} is {low} and max_{name} {high}; expected min <= max")
-        if self.num_text_sentences < 1:
-            raise ValueError(f"num_text_sentences is {self.num_text_sentences}; expected >= 1")

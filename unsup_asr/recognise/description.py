@@ -9,6 +9,7 @@ from typing import TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.engine.config import check_component, check_own, instantiate
+from unsup_asr.engine.overrides import Place
 from unsup_asr.formats.checked import read_json
 from unsup_asr.recognise.phones import with_files
 
@@ -58,7 +59,7 @@ def made(
     if files_in is not None:
         node = with_files(node, lambda file: inside(files_in, file))
     try:
-        check_component(node, f"{path}: {name}")
+        check_component(node, Place(str(path), name))
         found = instantiate(node)
     except TypeError as error:
         raise ValueError(f"{path}: {name} cannot be made ({error})") from error

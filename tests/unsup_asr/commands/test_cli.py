@@ -336,7 +336,7 @@ def test_paths_that_yaml_or_hydra_would_read_otherwise_survive(capsys: Printed) 
     ("argv", "message"),
     [
         (["mine"], "recipes/mine exists"),
-        (["../own"], "cannot be named"),
+        (["../own"], "NAME is '../own'; expected up to 100 letters, digits"),
         (["own", "--audio", "nowhere"], "--audio nowhere: no such folder"),
         (["own", "--text", "nothing"], "--text nothing: no such file"),
         (["own", "--references", "r.tsv"], "--references r.tsv: no such file"),

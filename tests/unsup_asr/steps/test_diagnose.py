@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lm.ngram import NgramEstimator
 from unsup_asr.engine.artifacts import Artifact
-from unsup_asr.engine.config import GROUPS
+from unsup_asr.engine.recipe_files import GROUPS
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses
 from unsup_asr.formats.phone_text import write_phone_sentences
