@@ -6,6 +6,6 @@ text=$(realpath "${2:?the second argument is a text file, one sentence a line}")
 shift 2
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
-unsup-asr run folder "corpus.audio='$audio'" "corpus.text='$text'" "$@"
+unsup-asr run folder "corpus.audio=$audio" "corpus.text=$text" "$@"
 unsup-asr report folder
 unsup-asr report folder --results recipes/folder/RESULTS.md

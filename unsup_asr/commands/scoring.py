@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from unsup_asr.commands import UsageError
-from unsup_asr.engine.recipe_files import CONFIG_NAME, RecipeError, recipe_folder
+from unsup_asr.engine.recipe_files import CONFIG_NAME, RecipeError, check_recipe_name, recipe_folder
 from unsup_asr.engine.runs import read_run
 from unsup_asr.formats.hypotheses import read_hypotheses, read_transcripts
 from unsup_asr.formats.names import shown
@@ -105,10 +105,12 @@ def _run_of(root: Path) -> tuple[Results, RunRecord | None] | None:
 
 def _experiment(recipe: str, exp: Path) -> Path:
     """The recipe's folder of results; the recipe itself need not be there any more."""
-    if (exp / recipe / "latest").is_dir():
+    if Path(recipe).name == recipe and (exp / recipe / "latest").is_dir():
         return exp / recipe
     try:
-        folder = recipe_folder(recipe)
+        file = recipe_folder(recipe) / CONFIG_NAME
+        name = OmegaConf.select(OmegaConf.load(file), "recipe")
+        check_recipe_name(name, f"{file}: recipe")
     except RecipeError as error:
         raise UsageError(str(error)) from error
-    return exp / str(OmegaConf.select(OmegaConf.load(folder / CONFIG_NAME), "recipe"))
+    return exp / name

@@ -1,4 +1,4 @@
-"""`new-recipe`: any path survives, no name leads elsewhere, and what is there is whole."""
+"""Names of recipes and paths of data: any path survives, and no name leads elsewhere."""
 
 from __future__ import annotations
 
@@ -86,3 +86,15 @@ def test_a_recipe_that_could_not_be_finished_is_not_there(
     monkeypatch.setattr(recipes, "results_markdown", full)
     assert new_recipe("own", "audio") == 1
     assert list((folder / "recipes").iterdir()) == []
+
+
+def test_a_report_is_written_inside_exp_or_nowhere(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "elsewhere" / "latest").mkdir(parents=True)
+    (folder / "recipes" / "bad").mkdir()
+    (folder / "recipes" / "bad" / "config.yaml").write_text("recipe: ../elsewhere\n")
+    for name in ("../elsewhere", str(folder / "elsewhere"), "bad"):
+        assert cli.main(["report", name, "--exp", "exp"]) == 2
+        capsys.readouterr()
+    assert [path.name for path in (folder / "elsewhere").iterdir()] == ["latest"]
