@@ -7,7 +7,7 @@ text=$(realpath "${2:?the second argument is a text in that language, one senten
 shift 2
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
-options=("language=$language" "corpus.text='$text'" "$@")
+options=("language=$language" "corpus.text=$text" "$@")
 unsup-asr validate mls "${options[@]}"
 unsup-asr run mls "recipe=mls_$language" "${options[@]}"
 unsup-asr report "mls_$language"
