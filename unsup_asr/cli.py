@@ -70,6 +70,8 @@ def _run(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except MemoryError as error:
+        return _complain(arguments.verb, f"not enough memory: {error}", FOUND_BAD)
     except OSError as error:
         return _complain(arguments.verb, _storage_message(error), FOUND_BAD)
     except (ValueError, RuntimeError) as error:

@@ -12,7 +12,8 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from unsup_asr.commands import UsageError
-from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.config import check_component, instantiate
+from unsup_asr.engine.overrides import Place
 from unsup_asr.formats.hypotheses import read_transcripts
 from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.names import files_by_id
@@ -167,9 +168,9 @@ def _decoder(arguments: argparse.Namespace, **options: float) -> Any:
 
 def _component(target: str, **options: object) -> Any:
     """An object of a sibling package, which the spine does not import."""
-    return instantiate(
-        OmegaConf.create({"_target_": target, **options}, flags={"allow_objects": True})
-    )
+    node = OmegaConf.create({"_target_": target, **options}, flags={"allow_objects": True})
+    check_component(node, Place("the command line"))
+    return instantiate(node)
 
 
 def _sentences(path: Path) -> Iterator[list[str]]:

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig
 
 from unsup_asr.commands import UsageError
+from unsup_asr.engine.config import build_all
 from unsup_asr.engine.recipe import load_recipe
 from unsup_asr.engine.recipe_files import RecipeError
 from unsup_asr.engine.runs import record_of
@@ -23,6 +24,7 @@ from unsup_asr.pipeline import build_graph
 def run(arguments: argparse.Namespace) -> int:
     """Run a recipe, one line a stage."""
     config = recipe_of(arguments)
+    build_all(config)
     set_threads(config.runtime.sum_threads)
     root = Path(arguments.exp) / config.recipe
     record = record_of(arguments.recipe, arguments.overrides, until=arguments.until)

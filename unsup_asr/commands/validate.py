@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from unsup_asr.commands.run import recipe_of
 from unsup_asr.corpora.audio_files import counted
 from unsup_asr.corpora.speaker_split import LEAST_TRAIN_SHARE
-from unsup_asr.engine.config import components, instantiate
+from unsup_asr.engine.config import build_all, instantiate
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.names import shown_in_lines
 from unsup_asr.pipeline import build_graph, has_references
@@ -33,7 +33,7 @@ def validate(arguments: argparse.Namespace) -> int:
 
 
 def _checks(config: DictConfig) -> Iterator[tuple[str, Callable[[], str]]]:
-    yield "options", lambda: _build_components(config)
+    yield "options", lambda: f"{build_all(config)} components can be built"
     yield "stages", lambda: f"{len(build_graph(config))} in the graph"
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "corpus"
@@ -61,20 +61,6 @@ def _report(name: str, check: Callable[[], str]) -> int:
         print(f"BAD  {name}: {shown_in_lines(str(error))}", flush=True)
         return 1
     return 0
-
-
-def _build_components(config: DictConfig) -> str:
-    """Build what the options describe: it finds those out of range, or wrong together."""
-    count = 0
-    for path, node in components(config):
-        try:
-            instantiate(node)
-        except TypeError:
-            continue  # a stage gives the rest of its options, such as the model of an earlier stage
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-        count += 1
-    return f"{count} components can be built"
 
 
 def _read_data(config: DictConfig, out: Path) -> str:

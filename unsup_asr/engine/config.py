@@ -96,6 +96,23 @@ def instantiate(node: DictConfig) -> Any:
     return target(**options)
 
 
+def build_all(config: DictConfig) -> int:
+    """How many components can be built; ValueError for options that are wrong together.
+
+    What a stage gives the rest of its options, such as the model of an earlier one, is left to it.
+    """
+    count = 0
+    for path, node in components(config):
+        if any(_lacks_options(inner) for _, inner in components(node)):
+            continue
+        try:
+            instantiate(node)
+        except (ValueError, TypeError, ImportError) as error:
+            raise ValueError(f"{path}: {error}") from error
+        count += 1
+    return count
+
+
 def components(node: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:
     """Every node with a `_target_`, outermost first, with its full name."""
     if not isinstance(node, DictConfig):
@@ -136,6 +153,15 @@ def _can_be_component(target: Any) -> bool:
     """Nothing of Python's own, such as `os.system`, is called because a recipe names it."""
     package = (getattr(target, "__module__", "") or "").partition(".")[0]
     return callable(target) and package not in sys.stdlib_module_names
+
+
+def _lacks_options(node: DictConfig) -> bool:
+    parameters = inspect.signature(_locate(str(node["_target_"]), Place("config"))).parameters
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return any(
+        p.default is p.empty and p.kind not in several and p.name not in node
+        for p in parameters.values()
+    )
 
 
 def _accepted_options(target: Any) -> list[str] | None:

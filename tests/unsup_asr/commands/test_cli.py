@@ -383,10 +383,13 @@ def test_validate_finds_bad_data_of_each_kind(capsys: Printed) -> None:
     assert "u3.wav" in found
 
 
-def test_validate_builds_components_to_find_values_out_of_range(capsys: Printed) -> None:
+def test_validate_and_run_build_components_to_find_options_wrong_together(capsys: Printed) -> None:
     wrong = "text.front_end={_target_: lm.front_end.EspeakFrontEnd, min_words: 3, max_words: 2}"
     assert cli.main(["validate", "mine", wrong]) == 1
     assert "BAD  options: text.front_end: min_words is 3" in capsys.readouterr().out
+    assert cli.main(["run", "mine", wrong]) == 1
+    assert "text.front_end: min_words is 3" in capsys.readouterr().err
+    assert not Path("exp").exists()
 
 
 def test_list_names_recipes_upstreams_and_choices(capsys: Printed) -> None:

@@ -200,3 +200,37 @@ def test_tuning_shows_its_choice_and_the_oracles(
         line.split()[:3] for line in lines[2:]
     ]
     assert any("(oracle)" in line for line in with_oracle)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [
+        *(
+            ("decode", "--lm-weight"),
+            ("decode", "--insertion-score"),
+            ("decode", "--silence-score"),
+        ),
+        *(("tune", "--lm-weights"), ("tune", "--insertion-scores"), ("tune", "--min-distance")),
+        *(("tune", "--text-perplexity"), ("tune", "--silence-score")),
+    ],
+)
+def test_numbers_that_are_none_are_refused_by_name(
+    verb: str, option: str, value: str, tmp_path: Path, arpa: Path, phones: Path, capsys: Printed
+) -> None:
+    np.save(tmp_path / "u1.npy", log_posteriors("abc"))
+    files = [str(arpa), str(tmp_path), "--phones", str(phones)]
+    capsys.readouterr()
+    assert cli.main(["lm", verb, *files, f"{option}={value}"]) == 1
+    found = capsys.readouterr()
+    assert f"the command line: {option[2:].replace('-', '_')} is " in found.err
+    assert found.out == ""
+
+
+def test_what_does_not_fit_into_memory_is_one_line(
+    tmp_path: Path, arpa: Path, phones: Path, capsys: Printed
+) -> None:
+    np.save(tmp_path / "u1.npy", log_posteriors("abc"))
+    files = [str(arpa), str(tmp_path), "--phones", str(phones)]
+    assert cli.main(["lm", "decode", *files, "--beam", str(10**15)]) == 1
+    assert "unsup-asr lm: not enough memory: " in capsys.readouterr().err
