@@ -54,7 +54,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> DictConfig:
     folder = recipe_folder(name_or_path).resolve()
     given = [read_override(text) for text in overrides]
     chosen = {o.key: o for o in given if _chooses(o)}
-    options = [o for o in given if o not in chosen.values()]
+    options = [o for o in given if not _chooses(o)]
     place = Place(str(folder / CONFIG_NAME), given={o.key: o for o in options})
     config, choices = _composed(folder, list(chosen.values()))
     for option in options:

@@ -74,6 +74,8 @@ def test_what_was_set_last_holds_and_prefixes_of_hydra_change_nothing() -> None:
     given = ["seed=1", "+seed=2", "++seed=3", "realign={num_rounds: 4}", "realign.num_rounds=5"]
     config = load_recipe(TOY, given)
     assert (config.seed, config.corpus.seed, config.realign.num_rounds) == (3, 3, 5)
+    config = load_recipe(TOY, ["segmentation=wav2vecu", "segmentation=peaks"])
+    assert config.segmentation.segmenter._target_.endswith("MultiScalePeaks")
 
 
 def test_an_option_taken_away_has_its_default() -> None:
