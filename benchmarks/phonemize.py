@@ -14,6 +14,7 @@ import numpy as np
 from lm.front_end import EspeakFrontEnd
 from lm.normalize import TextNormalizer
 from lm.phonemize import EspeakPhonemizer
+from lm.phonemized import PhonemizeTally
 from unsup_asr.corpora.sentences import frequent_words, sample_sentences
 from unsup_asr.engine.record import peak_rss_mb
 
@@ -50,15 +51,17 @@ def in_memory(lines: list[str], language: str) -> None:
     start = time.perf_counter()
     normalized, _ = TextNormalizer(language=language).normalize_lines(lines)
     normalized_at = time.perf_counter()
-    text = EspeakPhonemizer(language=language).phonemize_text(normalized)
+    tally = PhonemizeTally()
+    num_words = sum(
+        len(line.words) for line in EspeakPhonemizer(language=language).stream(normalized, tally)
+    )
     phonemized_at = time.perf_counter()
-    num_words = sum(map(len, text.words))
     print(f"normalise  {len(lines) / (normalized_at - start):9.0f} sentences/s")
     print(
         f"phonemize  {len(lines) / (phonemized_at - normalized_at):9.0f} sentences/s  "
         f"{num_words / (phonemized_at - normalized_at):9.0f} words/s"
     )
-    print(text.counts)
+    print(tally.counts)
 
 
 if __name__ == "__main__":

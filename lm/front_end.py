@@ -1,8 +1,9 @@
 """Text to phones, for the unpaired text and for references given as words: one front end for both.
 
 `prepare` writes into its folder: `phones.txt` (one sentence a line, `|` between words), `words.txt`
-(the same lines as words), `inventory.json`, `lexicon.tsv` and `counts.json` (what was dropped, and
-why).
+(the same lines as words), `written.txt` (the same lines for a synthesizer to say: as they were
+written, empty where it could not say them at once), `inventory.json`, `lexicon.tsv` and
+`counts.json` (what was dropped, and why).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,14 +21,16 @@ from lm.inventory import PhoneInventory, choose_inventory
 from lm.lexicon import Lexicon
 from lm.normalize import DroppedLines, TextNormalizer
 from lm.phonemize import EspeakPhonemizer
-from lm.phonemized import PhonemizeTally
+from lm.phonemized import PhonemizeCounts, PhonemizeTally
+from lm.scripts import script_of_letter, scripts_of_language
 from lm.word_division import Phones
-from unsup_asr.formats.phone_text import phone_sentence_line
+from unsup_asr.formats.lines import read_lines
+from unsup_asr.formats.phone_text import phone_sentence_line, write_inventory
 from unsup_asr.ranges import NonNegativeInt, PositiveInt
 
 logger = logging.getLogger(__name__)
 
-
+MOST_FOREIGN_LETTERS = 0.05  # of references, above which they are of another language
 # Phones that espeak-ng writes apart where speakers do not keep them apart: reduced vowels.
 FOLDS = {"en": {"ᵻ": "ɪ", "ɐ": "ə"}}
 
@@ -64,7 +67,8 @@ class EspeakFrontEnd:
             self.fold = FOLDS.get(self.language.partition("-")[0], {})
 
     def prepare(self, text: Path, out: Path) -> None:
-        """Normalise and phonemize the lines of `text`; ValueError when nothing is left.
+        """Phonemize the lines of `text`; ValueError when nothing is left, or when espeak-ng says
+        most of it in another language.
 
         Lines pass one by one: memory grows with the vocabulary, not with the text.
         """
@@ -79,15 +83,21 @@ class EspeakFrontEnd:
                     phone_counts.update(phones)
                     if phones:
                         waiting.write(f"{word} {' '.join(phones)}\t")
+                waiting.write("" if line.is_in_pieces else line.text)
                 waiting.write("\n")
+            _check_language(tally.counts, self.language, text)
             inventory = choose_inventory(
                 phone_counts, min_count=self.min_phone_count, rare=self.rare
             )
             waiting.seek(0)
             num_kept = _write_sentences(waiting, inventory, out)
-        (out / "inventory.json").write_text(
-            json.dumps({"phones": list(inventory.phones)}, ensure_ascii=False, indent=1), "utf-8"
-        )
+        if not num_kept:
+            raise ValueError(
+                f"{text}: each of {dropped['kept']} sentences has a phone that is too rare and was "
+                f"dropped ({' '.join(inventory.dropped)}); lower text.front_end.min_phone_count, "
+                f"now {self.min_phone_count}, or set text.front_end.rare=merge or keep"
+            )
+        write_inventory(out / "inventory.json", inventory.phones, inventory.merged)
         self._lexicon(tally, inventory).write(out / "lexicon.tsv")
         counts_of = {
             "lines": asdict(DroppedLines(**dropped)),
@@ -112,17 +122,37 @@ class EspeakFrontEnd:
         return Lexicon.from_counts(pronunciations)
 
     def normalize_words(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Words as they stand in the text that `prepare` wrote: lower case, no punctuation."""
-        return tuple(self._normalizer.normalize_line(" ".join(words)).split())
+        """Words as they stand in the text that `prepare` wrote: lower case, no marks around."""
+        return tuple(self._normalizer.normalize_line(" ".join(words)).stored_words)
 
     def phonemize_references(self, words: Mapping[str, Sequence[str]]) -> dict[str, Phones]:
-        """Phones of each utterance's words, said in their sentence and folded as the text is."""
-        lines = [self._normalizer.normalize_line(" ".join(said)) for said in words.values()]
-        phonemized = EspeakPhonemizer(language=self.language).phonemize_sentences(lines)
+        """Phones of each utterance's words, said in their sentence and folded as the text is.
+
+        ValueError where they are not words of the language.
+        """
+        lines = [" ".join(said) for said in words.values()]
+        if not lines:
+            return {}
+        self._check_scripts(lines)
+        tally = PhonemizeTally()
+        written = (self._normalizer.normalize_line(line) for line in lines)
+        phonemized = list(EspeakPhonemizer(language=self.language).stream(written, tally))
+        _check_language(tally.counts, self.language, "references")
         return {
-            utterance_id: self.fold_phones([p for word in line for p in word])
+            utterance_id: self.fold_phones([p for word in line.phones for p in word])
             for utterance_id, line in zip(words, phonemized, strict=True)
         }
+
+    def _check_scripts(self, references: Sequence[str]) -> None:
+        own = scripts_of_language(self.language)
+        scripts = Counter(s for line in references for c in line if (s := script_of_letter(c)))
+        foreign = {script: n for script, n in scripts.items() if script not in own}
+        if sum(foreign.values()) > MOST_FOREIGN_LETTERS * scripts.total():
+            raise ValueError(
+                f"{100 * sum(foreign.values()) / scripts.total():.0f} % of the letters of the "
+                f"references are {' or '.join(foreign)}; expected {' or '.join(own)}, the script "
+                f"of language {self.language!r}. Are these the references of this corpus?"
+            )
 
     def fold_phones(self, phones: Sequence[str]) -> Phones:
         """The phones with the recipe's fold applied."""
@@ -130,28 +160,31 @@ class EspeakFrontEnd:
         return tuple(fold.get(phone, phone) for phone in phones)
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    """Lines of a text one by one; ValueError names one that is not UTF-8."""
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            try:
-                yield from line.decode("utf-8").splitlines()
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path}, line {number}: not UTF-8 ({error.reason}); convert the file"
-                ) from error
+def _check_language(counts: PhonemizeCounts, language: str, text: Path | str) -> None:
+    """ValueError where espeak-ng does not read the text as one of this language."""
+    if 2 * counts.num_foreign <= counts.num_lines:
+        return
+    remedy = "Is `language` that of the text?"
+    if "CJK" in scripts_of_language(language) and len(scripts_of_language(language)) > 1:
+        remedy = "espeak-ng cannot read Chinese characters here: write the text in kana or letters"
+    raise ValueError(
+        f"{text}: espeak-ng says {counts.num_foreign} of {counts.num_lines} lines in another "
+        f"language than {language!r}, or spells them out. {remedy}"
+    )
 
 
 def _write_sentences(waiting: Iterable[str], inventory: PhoneInventory, out: Path) -> int:
-    """`phones.txt` and `words.txt` of the sentences whose phones the inventory has; how many."""
+    """The files of the sentences whose phones the inventory has; how many there are."""
     replace = cache(lambda spoken: inventory.apply(spoken.split(" ")))
     num_kept = 0
     with (
         (out / "phones.txt").open("w", encoding="utf-8") as phones_file,
         (out / "words.txt").open("w", encoding="utf-8") as words_file,
+        (out / "written.txt").open("w", encoding="utf-8") as written_file,
     ):
         for line in waiting:
-            said = [part.split(" ", 1) for part in line.rstrip("\n").split("\t")[:-1]]
+            *parts, written = line.rstrip("\n").split("\t")
+            said = [part.split(" ", 1) for part in parts]
             replaced = [replace(phones) for _, phones in said]
             if not said or None in replaced:
                 continue
@@ -159,5 +192,6 @@ def _write_sentences(waiting: Iterable[str], inventory: PhoneInventory, out: Pat
             phones_file.write(phone_sentence_line(sentence) + "\n")
             names = [word for (word, _), phones in zip(said, replaced, strict=True) if phones]
             words_file.write(" ".join(names) + "\n")
+            written_file.write(written + "\n")
             num_kept += 1
     return num_kept

@@ -38,6 +38,15 @@ def decode_greedy_ctc(
     return _runs(log_posteriors_TV, phones, skipped=list(phones).index(blank))
 
 
+def decode_greedy(
+    log_posteriors_TV: Float32Array, phones: Sequence[str], *, blank: str | None
+) -> GreedyDecoded:
+    """As one of the above, with or without a blank."""
+    if blank is None:
+        return decode_greedy_runs(log_posteriors_TV, phones)
+    return decode_greedy_ctc(log_posteriors_TV, phones, blank=blank)
+
+
 def _runs(
     log_posteriors_TV: Float32Array, phones: Sequence[str], *, skipped: int | None
 ) -> GreedyDecoded:

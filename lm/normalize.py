@@ -1,24 +1,19 @@
-"""Lines of raw text to lines of lower-case words in one script; what is dropped is counted."""
+"""Which lines of a raw text are kept, in one script; what is dropped is counted."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 
 from lm.other_languages import OtherLanguages
 from lm.scripts import script_of_letter, scripts_of_language
+from lm.written_lines import WrittenLine, written_line
 
 logger = logging.getLogger(__name__)
 
-_APOSTROPHES = frozenset("'’ʼ‘`´")
-_JOINERS = frozenset("\u200c\u200d")  # they shape letters of Persian and Indic words
-_TATWEEL = "\u0640"
-_DOTTED_I_LANGUAGES = frozenset({"tr", "az", "tt", "kaa"})
-_CASE_OF_DOTTED_I = str.maketrans({"I": "ı", "İ": "i"})
 _DIGIT_RULES = ("speak", "drop")
 
 
@@ -47,7 +42,7 @@ class DroppedLines:
 
 @dataclass(kw_only=True)
 class TextNormalizer:
-    """Unicode NFC, lower case, punctuation to spaces; apostrophes stay inside words.
+    """Lines as espeak-ng is to say them, each with its words (`written_line`).
 
     `digits`: "speak" leaves numbers to the phonemizer, "drop" drops the line. A line with a letter
     of a script that the language is not written in is dropped; so is one whose words are
@@ -62,7 +57,6 @@ class TextNormalizer:
     other_languages: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._characters = _CharacterMap()
         self._others = (
             OtherLanguages(self.language, self.other_languages) if self.other_languages else None
         )
@@ -74,15 +68,12 @@ class TextNormalizer:
                 "expected 1 <= min_words <= max_words"
             )
 
-    def normalize_line(self, line: str) -> str:
-        """Lower-case words with single spaces between them; empty where nothing is left."""
-        if self.language.split("-")[0] in _DOTTED_I_LANGUAGES:
-            line = line.translate(_CASE_OF_DOTTED_I)
-        mapped = unicodedata.normalize("NFC", line.lower()).translate(self._characters)
-        return " ".join(word for raw in mapped.split() if (word := raw.strip("'")))
+    def normalize_line(self, line: str) -> WrittenLine:
+        """What is said of the line, and its words; no word where nothing is left."""
+        return written_line(line, self.language)
 
-    def stream(self, lines: Iterable[str], counts: Counter[str]) -> Iterator[str]:
-        """Normalised lines one by one; `counts` grows by `kept` or the reason of each drop.
+    def stream(self, lines: Iterable[str], counts: Counter[str]) -> Iterator[WrittenLine]:
+        """The kept lines one by one; `counts` grows by `kept` or the reason of each drop.
 
         Memory is flat unless `drop_duplicates`, which keeps a hash of each line.
         """
@@ -92,7 +83,8 @@ class TextNormalizer:
             normalized = self.normalize_line(line)
             reason = self._reason_to_drop(normalized, scripts)
             if reason is None and self.drop_duplicates:
-                digest = hashlib.blake2b(normalized.encode(), digest_size=8).digest()
+                words = " ".join(normalized.stored_words)
+                digest = hashlib.blake2b(words.encode(), digest_size=8).digest()
                 reason = "duplicate" if digest in seen else None
                 seen.add(digest)
             counts[reason or "kept"] += 1
@@ -101,15 +93,15 @@ class TextNormalizer:
 
     def normalize_lines(
         self, lines: Iterable[str], *, source: str = "text"
-    ) -> tuple[list[str], DroppedLines]:
-        """All normalised lines in order, and the counts; otherwise as `checked_stream`."""
+    ) -> tuple[list[WrittenLine], DroppedLines]:
+        """All kept lines in order, and the counts; otherwise as `checked_stream`."""
         counts: Counter[str] = Counter()
         kept = list(self.checked_stream(lines, counts, source=source))
         return kept, DroppedLines(**counts)
 
     def checked_stream(
         self, lines: Iterable[str], counts: Counter[str], *, source: str
-    ) -> Iterator[str]:
+    ) -> Iterator[WrittenLine]:
         """As `stream`; ValueError at the end when no line was kept. `source` names the text."""
         wrong: Counter[str] = Counter()
         yield from self.stream(_watch_scripts(lines, wrong), counts)
@@ -118,15 +110,15 @@ class TextNormalizer:
             raise ValueError(self._nothing_left(source, dropped, wrong))
         logger.info("%s: %s", source, dropped)
 
-    def _reason_to_drop(self, line: str, scripts: frozenset[str]) -> str | None:
-        if not line:
+    def _reason_to_drop(self, line: WrittenLine, scripts: frozenset[str]) -> str | None:
+        words = line.stored_words
+        if not words:
             return "empty"
-        characters = set(line)
+        characters = set(line.text)
         if any((s := script_of_letter(c)) is not None and s not in scripts for c in characters):
             return "wrong_script"
         if self.digits == "drop" and any(c.isnumeric() and not c.isalpha() for c in characters):
             return "digits"
-        words = line.split(" ")
         num_words = len(words)
         if self._others is not None and self._others.are_likelier(words):
             return "other_language"
@@ -143,24 +135,6 @@ class TextNormalizer:
                 f"{found.most_common(1)[0][0]}. Set language to that of the text"
             )
         return f"{source}: no line is left ({dropped}); expected one sentence a line"
-
-
-class _CharacterMap(dict[int, str]):
-    """What each character becomes, worked out once: itself, an apostrophe, nothing or a space."""
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        category = unicodedata.category(character)
-        if character in _APOSTROPHES:
-            mapped = "'"
-        elif character == _TATWEEL:
-            mapped = ""
-        elif category[0] in "LMN" or character in _JOINERS or category == "Co":
-            mapped = character
-        else:
-            mapped = "" if category == "Cf" else " "
-        self[code] = mapped
-        return mapped
 
 
 def _watch_scripts(lines: Iterable[str], seen: Counter[str]) -> Iterator[str]:

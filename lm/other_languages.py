@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import wordfreq
 
-# espeak-ng's codes -> wordfreq's, where the primary subtag differs
-_CODES = {"cmn": "zh", "yue": "zh", "hak": "zh"}
+from unsup_asr.corpora.languages import wordfreq_code
+
 _UNKNOWN = 1e-8  # frequency of a word that a language's list lacks; the lists end near 1e-6
 
 
@@ -33,12 +33,10 @@ def _score(log_frequencies: dict[str, float], words: Sequence[str]) -> float:
 
 @lru_cache(maxsize=16)
 def _log_frequencies(language: str) -> dict[str, float]:
-    primary = language.split("-")[0]
-    code = _CODES.get(primary, primary)
-    available = wordfreq.available_languages()
-    if code not in available:
+    code = wordfreq_code(language)
+    if code is None:
         raise ValueError(
             f"no word frequencies for language {language!r}, so lines of other languages cannot be "
-            f"told from it. There are some for: {', '.join(sorted(available))}"
+            f"told from it. There are some for: {', '.join(sorted(wordfreq.available_languages()))}"
         )
     return {word: math.log(share) for word, share in wordfreq.get_frequency_dict(code).items()}

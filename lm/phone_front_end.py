@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lm.front_end import read_lines
 from lm.inventory import PhoneInventory, count_inventory
 from lm.lexicon import Lexicon
 from lm.word_division import Phones
-from unsup_asr.formats.phone_text import write_phone_sentences
+from unsup_asr.formats.lines import numbered_lines
+from unsup_asr.formats.phone_text import write_inventory, write_phone_sentences
 from unsup_asr.ranges import NonNegativeInt
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class PhoneFrontEnd:
         """Read the lines of `text`; ValueError names one that is malformed."""
         sentences = [
             self._sentence(line, f"{text}:{number}")
-            for number, line in enumerate(read_lines(text), start=1)
+            for number, line in numbered_lines(text)
             if line.strip()
         ]
         if not sentences:
@@ -68,7 +68,10 @@ class PhoneFrontEnd:
         write_phone_sentences(out / "phones.txt", ([p for _, p in sentence] for sentence in kept))
         names = [" ".join(name for name, _ in sentence) for sentence in kept]
         (out / "words.txt").write_text("\n".join(names) + "\n", "utf-8")
-        _write_json(out / "inventory.json", {"phones": list(inventory.phones)})
+        # a word in angle brackets is not said: the silence of a text of phones
+        said = [" ".join(name for name, _ in sentence if name[0] != "<") for sentence in kept]
+        (out / "written.txt").write_text("\n".join(said) + "\n", "utf-8")
+        write_inventory(out / "inventory.json", inventory.phones, inventory.merged)
         Lexicon.from_counts(pronunciations).write(out / "lexicon.tsv")
         counts = {
             "sentences": len(sentences),

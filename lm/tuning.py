@@ -20,7 +20,7 @@ from pathlib import Path
 from rapidfuzz.distance import Levenshtein
 
 from lm.beam import BeamDecoder
-from lm.greedy import decode_greedy_ctc, decode_greedy_runs
+from lm.greedy import decode_greedy
 from lm.score import load
 from unsup_asr.ranges import NonNegative, NonNegatives, Positive, Reals
 from unsup_asr.types import Float32Array
@@ -68,9 +68,7 @@ class LabelFreeTuning:
     ) -> list[Candidate]:
         """Every pair of the grid with the decoder's other options, best criterion first."""
         unconstrained = [
-            decode_greedy_runs(scores_TV, phones).phones
-            if decoder.blank is None
-            else decode_greedy_ctc(scores_TV, phones, blank=decoder.blank).phones
+            decode_greedy(scores_TV, phones, blank=decoder.blank).phones
             for scores_TV in log_posteriors
         ]
         length = sum(map(len, unconstrained))

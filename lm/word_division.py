@@ -1,29 +1,43 @@
 """Dividing the phones of a sentence among its words, with each word's pronunciation alone as guide.
 
 espeak-ng joins frequent pairs (`of the`) and says some words as several (`1990`, `iii`), so groups
-of phones and words need not be one to one. The division never adds or loses a phone.
+of phones and words need not be one to one. The division never adds or loses a phone. It takes time
+in proportion to the line: of each number of words only the most promising divisions are kept.
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
 from rapidfuzz.distance import Levenshtein
+
+from unsup_asr.speech.phones import VOWELS
 
 Phones: TypeAlias = tuple[str, ...]
 Groups: TypeAlias = tuple[Phones, ...]
 
 MAX_WORDS_A_GROUP = 4
 DOUBTFUL_ERRORS = 0.8  # edits a phone, above which a division is a guess
-_VOWEL_LETTERS = frozenset("aeiouyɑɐɒæɛɜɝəɚɘɵɞɪʏɨʉɯɤʌɔøœɶʊᵻᵿ")
+_BEAM = 12  # divisions kept for each number of words
+_MERGED_ERRORS = 3  # edits at most, where a word without phones shares those of its neighbours
 
 
-def divide_among_words(
-    alone: Sequence[Groups], groups: Sequence[Phones]
-) -> tuple[list[Phones], bool]:
-    """Phones of each word and whether that is a guess.
+@dataclass(frozen=True)
+class Division:
+    """Phones of each word; whether that is a guess, and whether words with phones have none."""
+
+    phones: list[Phones]
+    is_doubtful: bool = False
+    has_lost_words: bool = False
+
+
+def divide_among_words(alone: Sequence[Groups], groups: Sequence[Phones]) -> Division:
+    """Divide the groups of a sentence among its words.
 
     `alone[i]`: the groups of word i said alone. What agrees at both ends is taken as it is; between
     them, dynamic programming over (words, groups): up to four words share a group, or one word
@@ -36,38 +50,89 @@ def divide_among_words(
     end = 0
     while end < shorter - start and alone[-1 - end] == (groups[-1 - end],):
         end += 1
+    if start + end == len(alone) < len(groups):  # the rest belongs to some word
+        start, end = (start - 1, end) if start else (start, end - 1)
     middle, is_doubtful = _divide_middle(
         alone[start : len(alone) - end], groups[start : len(groups) - end]
     )
-    return [*groups[:start], *middle, *groups[len(groups) - end :]], is_doubtful
+    phones = [*groups[:start], *middle, *groups[len(groups) - end :]]
+    has_lost_words = not _let_neighbours_share(alone, phones)
+    return Division(phones, is_doubtful, has_lost_words)
 
 
 def _divide_middle(alone: Sequence[Groups], groups: Sequence[Phones]) -> tuple[list[Phones], bool]:
     num_words, num_groups = len(alone), len(groups)
-    cost = {(0, 0): 0.0}
-    back: dict[tuple[int, int], tuple[int, int]] = {}
+    if not num_words or not num_groups:
+        return [()] * num_words, num_words > 0
+    wanted = [0, *itertools.accumulate(map(_num_phones, alone))]
+    spoken = [0, *itertools.accumulate(map(len, groups))]
+    # of (words, groups) taken: cost and the step that led there
+    table: list[dict[int, tuple[float, int, int]]] = [{} for _ in range(num_words + 1)]
+    table[0][0] = (0.0, 0, 0)
     for i in range(num_words):
-        for j in range(num_groups + 1):
-            here = cost.get((i, j))
-            if here is None:
-                continue
+        to_come = wanted[-1] - wanted[i] - spoken[-1]
+        # cost so far and the least that is to come
+        promise = {j: cost + abs(to_come + spoken[j]) for j, (cost, _, _) in table[i].items()}
+        for j in heapq.nsmallest(_BEAM, promise, key=promise.__getitem__):
+            here = table[i][j][0]
             for di, dj in _steps(alone[i], num_words - i, num_groups - j):
                 step = _distance(tuple(alone[i : i + di]), tuple(groups[j : j + dj]))
                 # a tie goes to the step that is one to one
                 total = here + step + 0.01 * (di + dj - 2 if dj else 1)
-                if total < cost.get((i + di, j + dj), float("inf")):
-                    cost[(i + di, j + dj)] = total
-                    back[(i + di, j + dj)] = (di, dj)
-    i, j = num_words, num_groups
-    if (i, j) not in cost:
+                if total < table[i + di].get(j + dj, (float("inf"),))[0]:
+                    table[i + di][j + dj] = (total, di, dj)
+    if num_groups not in table[-1]:
         return list(_share(tuple(alone), tuple(groups))), True
-    is_doubtful = cost[(i, j)] > DOUBTFUL_ERRORS * max(1, sum(map(len, groups)))
+    is_doubtful = table[-1][num_groups][0] > DOUBTFUL_ERRORS * max(1, spoken[-1])
     divided: list[Phones] = []
+    i, j = num_words, num_groups
     while i or j:
-        di, dj = back[(i, j)]
+        _, di, dj = table[i][j]
         i, j = i - di, j - dj
-        divided[:0] = _share(tuple(alone[i : i + di]), tuple(groups[j : j + dj]))
-    return divided, is_doubtful
+        divided.extend(reversed(_share(tuple(alone[i : i + di]), tuple(groups[j : j + dj]))))
+    return divided[::-1], is_doubtful
+
+
+def _let_neighbours_share(alone: Sequence[Groups], phones: list[Phones]) -> bool:
+    """Give words that were left without phones some of their neighbours', where these were said
+    as one (`с в` as `s f`); whether no word is without any then, but those that nobody can say.
+    """
+    found_all = True
+    for i, word in enumerate(alone):
+        if phones[i] or not _num_phones(word):
+            continue
+        around = range(max(0, i - 2), min(len(phones), i + 3))
+        shares = [share for width in (2, 3) for share in _shares(alone, phones, i, around, width)]
+        cost, first, parts = min(shares, key=lambda share: share[:2], default=(1 << 30, 0, ()))
+        if cost > _MERGED_ERRORS:
+            found_all = False
+        else:
+            phones[first : first + len(parts)] = parts
+    return found_all
+
+
+def _shares(
+    alone: Sequence[Groups], phones: Sequence[Phones], lost: int, around: range, width: int
+) -> list[tuple[int, int, list[Phones]]]:
+    """Edits, first word and parts of each way for `width` words to share what they have."""
+    found: list[tuple[int, int, list[Phones]]] = []
+    for first in range(max(around.start, lost - width + 1), lost + 1):
+        if first + width > around.stop:
+            continue
+        said = [phone for word in phones[first : first + width] for phone in word]
+        for cuts in itertools.combinations(range(1, len(said)), width - 1):
+            edges = [0, *cuts, len(said)]
+            parts = [tuple(said[a:b]) for a, b in itertools.pairwise(edges)]
+            cost = sum(
+                _distance((word,), (part,))
+                for word, part in zip(alone[first : first + width], parts, strict=True)
+            )
+            found.append((cost, first, parts))
+    return found
+
+
+def _num_phones(word: Groups) -> int:
+    return sum(map(len, word))
 
 
 def _steps(word: Groups, words_left: int, groups_left: int) -> list[tuple[int, int]]:
@@ -127,4 +192,4 @@ def _substitution(wanted: str, spoken: str) -> float:
     """A vowel for a vowel is cheap (sentences reduce words), a vowel for a consonant not."""
     if wanted == spoken:
         return 0.0
-    return 0.75 if (wanted[0] in _VOWEL_LETTERS) == (spoken[0] in _VOWEL_LETTERS) else 1.75
+    return 0.75 if (wanted[0] in VOWELS) == (spoken[0] in VOWELS) else 1.75

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rapidfuzz.distance import Levenshtein
 
-from lm.greedy import decode_greedy_ctc, decode_greedy_runs
+from lm.greedy import decode_greedy
 from lm.score import load
 from lm.words import WordDecoder
 from unsup_asr.ranges import NonNegatives, PositiveInt, Reals
@@ -74,9 +74,7 @@ class LabelFreeWordTuning:
     ) -> list[WordCandidate]:
         """Every pair of the grid, best criterion first; `phones_a_word` is the text's mean."""
         unconstrained = [
-            decode_greedy_runs(scores_TV, phones).phones
-            if decoder.blank is None
-            else decode_greedy_ctc(scores_TV, phones, blank=decoder.blank).phones
+            decode_greedy(scores_TV, phones, blank=decoder.blank).phones
             for scores_TV in log_posteriors
         ]
         length = sum(map(len, unconstrained))

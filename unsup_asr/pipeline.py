@@ -62,7 +62,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
             external_digests=_user_digests,
             version=4,
         ),
-        Stage("text", run_text, ("corpus",), ("text",), version=2),
+        Stage("text", run_text, ("corpus",), ("text",), version=3),
         Stage(
             "language_model",
             run_language_model,

@@ -298,6 +298,31 @@ class PhoneDecoder(Protocol):
         ...
 
 
+class TextFrontEnd(Protocol):
+    """Unpaired text to phones, and references to the same ones."""
+
+    def prepare(self, text: Path, out: Path) -> None:
+        """Write `phones.txt`, `words.txt`, `written.txt`, `inventory.json` (see
+        `unsup_asr.formats.phone_text`), `lexicon.tsv` and `counts.json`; ValueError when no
+        sentence is left.
+        """
+        ...
+
+    def normalize_words(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Words as `words.txt` has them."""
+        ...
+
+    def phonemize_references(
+        self, words: Mapping[str, Sequence[str]]
+    ) -> dict[str, tuple[str, ...]]:
+        """Phones of each utterance's words; ValueError where they are of another language."""
+        ...
+
+    def fold_phones(self, phones: Sequence[str]) -> tuple[str, ...]:
+        """Phones of a reference with the fold of the text; rare ones are left as they are."""
+        ...
+
+
 class DecodedWord(Protocol):
     """A word, the phones it was said with, and the frame where each phone starts."""
 

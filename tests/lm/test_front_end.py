@@ -7,7 +7,8 @@ from lm.front_end import EspeakFrontEnd
 from lm.lexicon import Lexicon
 from lm.phonemize import EspeakPhonemizer
 from lm.phonemized import PhonemizeTally
-from unsup_asr.formats.phone_text import read_phone_sentences
+from lm.written_lines import written_line
+from unsup_asr.formats.phone_text import read_merged_phones, read_phone_sentences
 
 TEXT = ["The cat sat on the mat.", "A cat and a dog sat.", "The dog is on the mat."] * 10
 
@@ -53,7 +54,8 @@ def test_a_text_passes_line_by_line(tmp_path, monkeypatch) -> None:
     tally = PhonemizeTally()
     read: list[int] = []
     lines = (read.append(i) or f"the cat number {i % 7}" for i in range(500))
-    stream = EspeakPhonemizer().stream(lines, tally)
+    written = (written_line(line, "en-us") for line in lines)
+    stream = EspeakPhonemizer().stream(written, tally)
     assert next(stream).words[:2] == ["the", "cat"]
     assert len(read) == 50
     peaks = []
@@ -86,7 +88,7 @@ def test_lines_that_the_options_drop_are_counted(tmp_path) -> None:
 
 def test_a_text_that_is_not_utf_8_is_named_with_its_line(tmp_path) -> None:
     (tmp_path / "text.txt").write_bytes(b"the cat\nthe d\xf8g\n")
-    with pytest.raises(ValueError, match=r"text\.txt, line 2: not UTF-8"):
+    with pytest.raises(ValueError, match=r"text\.txt:2: not UTF-8"):
         EspeakFrontEnd().prepare(tmp_path / "text.txt", tmp_path)
 
 
@@ -105,3 +107,42 @@ def test_references_are_folded_as_the_text_is() -> None:
     found = front_end.phonemize_references({"u1": ["A", "cat"], "u2": ["a", "dog"]})
     assert list(found) == ["u1", "u2"]
     assert found["u1"] == ("ə", "k", "æ", "t")
+
+
+def test_references_of_another_language_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"100 % of the letters of the references are CYRILLIC"):
+        EspeakFrontEnd().phonemize_references({"u1": ["привет", "мир"]})
+    with pytest.raises(ValueError, match=r"references: espeak-ng says 1 of 1 lines"):
+        EspeakFrontEnd(language="ja").phonemize_references({"u1": ["今日", "東京", "行"]})
+
+
+def test_a_text_that_espeak_spells_out_is_refused_with_a_remedy(tmp_path) -> None:
+    lines = ["今日 東京 に 行った", "毎日 新聞 を 読む", "ねこ が いる"]
+    (tmp_path / "text.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    with pytest.raises(ValueError, match=r"text\.txt: espeak-ng says 2 of 3 lines .* in kana"):
+        EspeakFrontEnd(language="ja", min_phone_count=1).prepare(tmp_path / "text.txt", tmp_path)
+
+
+def test_a_text_of_which_no_sentence_is_left_is_an_error(tmp_path) -> None:
+    lines = [*["a b"] * 3, "the cat sat on a mat with me", "thin books"]
+    (tmp_path / "text.txt").write_text("\n".join(lines[3:]) + "\n", "utf-8")
+    with pytest.raises(ValueError, match=r"each of 2 sentences has a phone that is too rare"):
+        EspeakFrontEnd(min_phone_count=3, rare="drop").prepare(tmp_path / "text.txt", tmp_path)
+    assert not (tmp_path / "inventory.json").exists()
+
+
+def test_what_stands_for_rare_phones_is_written(tmp_path) -> None:
+    lines = [*["not a toy in it"], *["a tall hawk saw a fishing ship in it"] * 9]
+    (tmp_path / "text.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    EspeakFrontEnd(min_phone_count=5).prepare(tmp_path / "text.txt", tmp_path)
+    assert read_merged_phones(tmp_path / "inventory.json")["ɔɪ"] == ("ɔ", "ɪ")
+
+
+def test_lines_are_written_for_a_synthesizer_as_they_were(tmp_path) -> None:
+    long = "The cat sat on the mat, " * 60
+    (tmp_path / "text.txt").write_text("\n".join([*TEXT, "It is $5.", long]) + "\n", "utf-8")
+    EspeakFrontEnd(min_phone_count=1, max_words=1000).prepare(tmp_path / "text.txt", tmp_path)
+    written = (tmp_path / "written.txt").read_text("utf-8").split("\n")
+    assert written[0] == "The cat sat on the mat."
+    assert written[-3:] == ["It is $5.", "", ""]  # the long one cannot be said at once
+    assert (tmp_path / "words.txt").read_text("utf-8").splitlines()[-2] == "it is $5"

@@ -5,43 +5,15 @@ import pytest
 from lm.normalize import DroppedLines, TextNormalizer
 
 
-def test_punctuation_becomes_space_and_apostrophes_stay_inside_words():
-    line = TextNormalizer().normalize_line("Hello, World—don’t 'quote' me: it's well-known!")
-    assert line == "hello world don't quote me it's well known"
-
-
-def test_decomposed_letters_are_composed():
-    assert TextNormalizer(language="fr-fr").normalize_line("E\u0301te\u0301") == "\u00e9t\u00e9"
-
-
-def test_turkish_capital_i_loses_no_dot():
-    assert TextNormalizer(language="tr").normalize_line("ISI İzmir") == "ısı izmir"
-
-
-@pytest.mark.parametrize(
-    ("language", "line", "normalized"),
-    [
-        ("de", "Straße, ÄPFEL!", "straße äpfel"),
-        ("es", "¿Qué tal, Ñandú?", "qué tal ñandú"),
-        ("sw", "Habari ya asubuhi?", "habari ya asubuhi"),
-        ("ky", "Бул жакшы китеп.", "бул жакшы китеп"),
-        ("cmn", "你好，世界。", "你好 世界"),
-        ("ar", "مرحـــبا، بالعالم!", "مرحبا بالعالم"),
-        ("he", "שָׁלוֹם עולם.", "שָׁלוֹם עולם"),
-        ("hi", "नमस्ते, दुनिया।", "नमस्ते दुनिया"),
-    ],
-)
-def test_each_script_keeps_its_letters_and_marks(language, line, normalized):
-    lines, dropped = TextNormalizer(language=language).normalize_lines([line])
-    assert lines == [normalized]
-    assert dropped.kept == 1
+def texts(lines) -> list[str]:
+    return [" ".join(line.stored_words) for line in lines]
 
 
 def test_drops_are_counted_by_reason():
     normalizer = TextNormalizer(digits="drop", min_words=2, max_words=3, drop_duplicates=True)
     text = ["two words", "", "...", "привет мир", "room 12", "one", "a b c d", "Two words!"]
     lines, dropped = normalizer.normalize_lines(text)
-    assert lines == ["two words"]
+    assert texts(lines) == ["two words"]
     assert dropped == DroppedLines(
         empty=2, wrong_script=1, digits=1, too_short=1, too_long=1, duplicate=1, kept=1
     )
@@ -61,20 +33,20 @@ def test_sentences_of_other_languages_in_the_same_script_can_be_dropped(language
     others = {"en", "de", "fr", "uk"} - {language[:2]}
     normalizer = TextNormalizer(language=language, other_languages=sorted(others))
     lines, dropped = normalizer.normalize_lines([own, foreign, "qwrtz"])
-    assert lines[0] == own
-    assert foreign not in lines
+    assert texts(lines)[0] == own
+    assert foreign not in texts(lines)
     assert dropped.other_language == 1
 
 
 def test_digits_are_left_to_the_phonemizer_by_default():
-    assert TextNormalizer().normalize_lines(["room 12"])[0] == ["room 12"]
+    assert texts(TextNormalizer().normalize_lines(["room 12"])[0]) == ["room 12"]
 
 
 def test_streaming_gives_the_same_lines_one_by_one():
     counts: Counter[str] = Counter()
     stream = TextNormalizer().stream(iter(["A b.", "", "c"]), counts)
-    assert next(stream) == "a b"
-    assert list(stream) == ["c"]
+    assert next(stream).text == "A b."
+    assert texts(stream) == ["c"]
     assert counts == {"kept": 2, "empty": 1}
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -16,12 +16,22 @@ from unsup_asr.commands.run import recipe_of
 from unsup_asr.corpora.audio_files import counted
 from unsup_asr.corpora.speaker_split import LEAST_TRAIN_SHARE
 from unsup_asr.engine.config import build_all, instantiate
+from unsup_asr.formats.hypotheses import read_words
+from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.names import shown_in_lines
+from unsup_asr.formats.phone_text import read_inventory, read_merged_phones
 from unsup_asr.pipeline import build_graph, has_references
+from unsup_asr.steps.references import REMEDY, check_known, references_in, unknown_share
 from unsup_asr.types import SPLITS, Utterance
 
 _NUM_LINES = 2000  # of the text, phonemized as a sample
+_LEAST_KNOWN_WORDS = 0.05  # of references, in the sample, below which they are hardly words
+_TOLD = {  # counts of lines that a user should know of
+    "num_switched": "with words that espeak-ng says in another language",
+    "num_mended": "said in pieces, for espeak-ng lost words of them",
+    "num_silent_lines": "without a phone",
+}
 
 
 def validate(arguments: argparse.Namespace) -> int:
@@ -41,7 +51,11 @@ def _checks(config: DictConfig) -> Iterator[tuple[str, Callable[[], str]]]:
         if _is_recorded(config):
             yield "data", lambda: _read_data(config, corpus)
             if (corpus / "text.txt").is_file():
-                yield "text", lambda: _phonemize_sample(config, corpus / "text.txt")
+                text = Path(folder) / "text"
+                text.mkdir()
+                yield "text", lambda: _phonemize_sample(config, corpus / "text.txt", text)
+                if (corpus / "references").is_dir() and (text / "inventory.json").is_file():
+                    yield "references", lambda: _compare_references(config, corpus, text)
 
 
 def _is_recorded(config: DictConfig) -> bool:
@@ -97,14 +111,52 @@ def _minutes(utterances: Sequence[Utterance]) -> float:
     return sum(u.duration_s for u in utterances) / 60
 
 
-def _phonemize_sample(config: DictConfig, text: Path) -> str:
-    """Phonemize the first lines: the text's script must be that of the language."""
-    with text.open(encoding="utf-8") as stream:
-        lines = list(islice(stream, _NUM_LINES))
-    with tempfile.TemporaryDirectory() as folder:
-        sample = Path(folder) / "text.txt"
-        sample.write_text("".join(lines), "utf-8")
-        out = Path(folder) / "out"
-        out.mkdir()
-        instantiate(config.text.front_end).prepare(sample, out)
-    return f"{len(lines)} lines phonemized"
+def _phonemize_sample(config: DictConfig, text: Path, out: Path) -> str:
+    """Phonemize the first lines: they must be of the language, and in its script."""
+    sample = out / "sample.txt"
+    num_lines = 0
+    with sample.open("w", encoding="utf-8") as stream:
+        for line in islice(read_lines(text), _NUM_LINES):
+            stream.write(line + "\n")
+            num_lines += 1
+    instantiate(config.text.front_end).prepare(sample, out)
+    counts = json.loads((out / "counts.json").read_text("utf-8"))
+    parts = [f"{num_lines} lines phonemized, {len(_known_phones(out))} phones"]
+    if dropped := sum(n for reason, n in counts.get("lines", {}).items() if reason != "kept"):
+        parts.append(f"{dropped} dropped ({_reasons(counts['lines'])})")
+    for name, told in _TOLD.items():
+        if number := counts.get("phonemized", {}).get(name):
+            parts.append(f"{number} {told}")
+    return "; ".join(parts)
+
+
+def _reasons(lines: Mapping[str, int]) -> str:
+    dropped = {why.replace("_", " "): n for why, n in lines.items() if n and why != "kept"}
+    return ", ".join(f"{n} {why}" for why, n in dropped.items())
+
+
+def _known_phones(text: Path) -> set[str]:
+    """All phones of the sample, those too that are rare in it."""
+    inventory = text / "inventory.json"
+    dropped = json.loads((text / "counts.json").read_text("utf-8"))["dropped_phones"]
+    return {*read_inventory(inventory), *read_merged_phones(inventory), *dropped}
+
+
+def _compare_references(config: DictConfig, corpus: Path, text: Path) -> str:
+    """References must be in the phones of the text, and their words those of its language."""
+    front_end = instantiate(config.text.front_end)
+    files = sorted((corpus / "references").glob("*.tsv"))
+    in_words = [path for path in files if path.name.endswith(".words.tsv")]
+    said = [w for path in in_words for words in read_words(path).values() for w in words]
+    parts: list[str] = []
+    if said:
+        written = set((text / "words.txt").read_text("utf-8").split())
+        share = sum(word in written for word in front_end.normalize_words(said)) / len(said)
+        parts.append(f"{share:.0%} of their words are in the text's sample")
+        if share < _LEAST_KNOWN_WORDS:
+            raise ValueError(f"{parts[0]} ({' '.join(said[:8])}...). {REMEDY[True]}")
+    references = [r for path in files for r in references_in(path, front_end, {})]
+    known = _known_phones(text)
+    check_known(references, known, are_words=bool(said))
+    parts.append(f"{unknown_share(references, known):.1%} of their phones are not in it")
+    return "; ".join([f"{len(references)} utterances", *parts])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import wordfreq
+
 from unsup_asr.speech.espeak import languages
 
 # Folder names of Multilingual LibriSpeech by the primary part of espeak-ng's code.
@@ -25,6 +27,8 @@ _COMMON_VOICE_LOCALES = {
     "pa": "pa-IN",
     "sv": "sv-SE",
 }
+# wordfreq's code where it is not the primary part of espeak-ng's.
+_WORDFREQ_CODES = {"cmn": "zh", "yue": "zh", "hak": "zh", "no": "nb"}
 
 
 def check_language(code: str) -> None:
@@ -49,6 +53,13 @@ def mls_name(code: str) -> str:
         offered = ", ".join(f"{primary} ({name})" for primary, name in MLS_NAMES.items())
         raise ValueError(f"MLS has no language {code!r}; it has {offered}")
     return name
+
+
+def wordfreq_code(code: str) -> str | None:
+    """The language as wordfreq names it, None where it has no list: `cmn` -> `zh`."""
+    primary = code.split("-")[0]
+    name = _WORDFREQ_CODES.get(primary, primary)
+    return name if name in wordfreq.available_languages() else None
 
 
 def common_voice_locale(code: str) -> str:

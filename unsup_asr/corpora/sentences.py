@@ -9,25 +9,22 @@ from pathlib import Path
 import numpy as np
 import wordfreq
 
+from unsup_asr.corpora.languages import wordfreq_code
 from unsup_asr.formats.lines import read_lines
 
 # wordfreq ranks spelled letters ("s", "d", "t") among frequent words; true one-letter words
 # ("a", "i", "y", "à", "o") rank above this.
 ONE_LETTER_MAX_RANK = 60
 
-# espeak-ng's code -> wordfreq's, where the primary subtag differs
-_WORDFREQ_CODES = {"cmn": "zh", "yue": "zh", "hak": "zh", "nb": "nb", "no": "nb"}
-
 
 def frequent_words(language: str, num_words: int) -> tuple[list[str], np.ndarray]:
     """The most frequent alphabetic words in the language's script, with probabilities (sum 1)."""
-    code = language.split("-")[0]
-    code = _WORDFREQ_CODES.get(code, code)
-    available = wordfreq.available_languages()
-    if code not in available:
+    code = wordfreq_code(language)
+    if code is None:
+        available = ", ".join(sorted(wordfreq.available_languages()))
         raise ValueError(
-            f"no word frequencies for language {language!r}. wordfreq has: "
-            f"{', '.join(sorted(available))}. Give sentences as text_path instead"
+            f"no word frequencies for language {language!r}. wordfreq has: {available}. "
+            "Give sentences as text_path instead"
         )
     candidates = [
         word

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from unsup_asr.formats.checked import read_json
+from unsup_asr.formats.lines import read_lines
 from unsup_asr.types import Int32Array
 
 _WORD_EDGE = "|"
@@ -26,16 +29,31 @@ def phone_sentence_line(sentence: Sequence[Phones]) -> str:
 
 
 def read_phone_sentences(path: Path) -> list[list[Phones]]:
-    """Sentences of words of phones; ValueError for an empty file."""
-    lines = path.read_text("utf-8").splitlines()
+    """Sentences of words of phones; ValueError for an empty file.
+
+    A word that occurs often is in memory once.
+    """
+    words: dict[str, Phones] = {}
+
+    def word_of(text: str) -> Phones:
+        if text not in words:
+            words[text] = tuple(map(sys.intern, text.split()))
+        return words[text]
+
     sentences = [
-        [tuple(word.split()) for word in line.split(_WORD_EDGE) if word.strip()]
-        for line in lines
+        [word_of(word) for word in line.split(_WORD_EDGE) if word.strip()]
+        for line in read_lines(path)
         if line.strip()
     ]
     if not sentences:
         raise ValueError(f"{path}: no phonemized sentence; expected one a line")
     return sentences
+
+
+def write_inventory(path: Path, phones: Sequence[str], merged: Mapping[str, Sequence[str]]) -> None:
+    """Write the phones in the order of their ids, and what stands for those that are too rare."""
+    content = {"phones": list(phones), "merged": {p: list(q) for p, q in merged.items()}}
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
 
 
 def read_inventory(path: Path) -> list[str]:
@@ -44,6 +62,14 @@ def read_inventory(path: Path) -> list[str]:
     if not isinstance(phones, list) or not all(isinstance(phone, str) for phone in phones):
         raise ValueError(f"{path}: phones are {phones!r}; expected a list of names")
     return phones
+
+
+def read_merged_phones(path: Path) -> dict[str, Phones]:
+    """What stands in the text for each phone that was too rare to keep."""
+    merged = read_json(path, "merged")["merged"]
+    if not isinstance(merged, dict) or not all(isinstance(q, list) for q in merged.values()):
+        raise ValueError(f"{path}: merged phones are {merged!r}; expected lists of phones by phone")
+    return {phone: tuple(stand_in) for phone, stand_in in merged.items()}
 
 
 def flat_phones(sentence: Sequence[Phones]) -> list[str]:

@@ -108,6 +108,7 @@ class Results:
     audio_digest: str = ""
     fold: str = ""
     silence: str = ""
+    unknown_reference_phones: float | None = None  # share of them that the text lacks
     words: WordResults | None = None  # where the run decoded words and references are words
     iterations: tuple[Iteration, ...] = ()  # where the run alternated between game and HMM
     wall_by_stage: dict[str, float]
@@ -182,6 +183,7 @@ class Results:
 def _required() -> set[str]:
     """Fields that every version has written."""
     optional = {"iterations", "layer_weights", "words", "audio_digest", "fold", "silence"}
+    optional.add("unknown_reference_phones")
     return {field.name for field in fields(Results)} - optional
 
 

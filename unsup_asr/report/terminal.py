@@ -32,6 +32,7 @@ def report_json(results: Results) -> dict[str, object]:
         "decoding": {name: row.decoding for name, row in rows.items()},
         "fold": results.fold,
         "silence": results.silence,
+        "unknown_reference_phones": results.unknown_reference_phones,
         "boundary_precision": boundaries.precision if boundaries else None,
         "boundary_recall": boundaries.recall if boundaries else None,
         "boundary_f1": boundaries.f1 if boundaries else None,
@@ -93,6 +94,8 @@ def facts(results: Results) -> list[tuple[str, str]]:
             f"{results.num_train_speakers} speakers, {results.num_phones} phones",
         )
     ]
+    if (share := results.unknown_reference_phones) is not None:
+        facts.append(("references", f"{100 * share:.1f} % of their phones are not in the text"))
     if scores := results.boundaries:
         text = f"F1 {scores.f1:.3f} (precision {scores.precision:.3f}, recall {scores.recall:.3f})"
         text += f", R-value {scores.r_value:.3f} at {1000 * scores.tolerance_s:.0f} ms"

@@ -41,7 +41,7 @@ from unsup_asr.steps.conditions import (
 from unsup_asr.steps.criterion import measured_text, read_criterion
 from unsup_asr.steps.curves import training_curves
 from unsup_asr.steps.diagnose import FOUND
-from unsup_asr.steps.references import read_references
+from unsup_asr.steps.references import read_references, unknown_share
 from unsup_asr.steps.word_scoring import score_words
 from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
 from unsup_asr.upstreams.kaldi_features import KaldiFbank
@@ -118,6 +118,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         audio_digest=audio_digest(read_manifest(context.input("corpus").file("test.jsonl"))),
         fold=phone_fold(context),
         silence=silence_policy(references),
+        unknown_reference_phones=unknown_share(references, inventory),
     )
     results.write(context.out / "results.json")
     Assets(training_curves(context, systems), _spectrogram(context, references, found_edges)).write(

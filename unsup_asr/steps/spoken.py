@@ -34,9 +34,11 @@ def run_spoken_text(context: StageContext) -> None:
     text = context.input("text")
     inventory = read_inventory(text.file("inventory.json"))
     phones = read_phone_sentences(text.file("phones.txt"))
-    lines = read_lines(text.file("words.txt"))
-    # a word in angle brackets is not said: the silence of a text of phones
-    sentences = [" ".join(w for w in line.split() if w[0] != "<") for line in lines]
+    written = list(read_lines(text.file("written.txt")))
+    can_be_said = [number for number, line in enumerate(written) if line]
+    if not can_be_said:
+        raise ValueError("no sentence of the text is short enough to be said at once; divide them")
+    sentences = [written[number] for number in can_be_said]
     spoken_text = instantiate(context.config.start.spoken_text)
     upstream = acoustic_upstream(context.config.features)
     statistics = (
@@ -63,7 +65,7 @@ def run_spoken_text(context: StageContext) -> None:
                 if static is not None:
                     utterance_id = f"spoken-{voice:04d}-{i:04d}"
                     frames[utterance_id] = static[0][0]
-                    sentence_of[utterance_id] = said.sentence
+                    sentence_of[utterance_id] = can_be_said[said.sentence]
             for utterance_id, x in of_one_speaker(frames, statistics).items():
                 sentence = phones[sentence_of[utterance_id]]
                 features.append(utterance_id, x)

@@ -383,6 +383,51 @@ def test_validate_finds_bad_data_of_each_kind(capsys: Printed) -> None:
     assert "u3.wav" in found
 
 
+def add_references(kind: str, said: str) -> list[str]:
+    rows = "".join(f"u{i}\t{said}\n" for i in range(12))
+    Path("said.tsv").write_text(f"utterance_id\t{kind}\n{rows}", "utf-8")
+    return ["corpus.references=said.tsv", f"corpus.reference_kind={kind}"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "found"),
+    [
+        ("words", "the cat sat on a mat", "ok   references: 12 utterances; 83% of their words are"),
+        ("phones", "k æ t s æ t", "ok   references: 12 utterances; 0.0% of their phones are not"),
+        ("phones", "the cat sat", "BAD  references: 100 % of the phones of the references are"),
+        ("phones", "K AE1 T", "BAD  references: 100 % of the phones of the references are"),
+        ("words", "кот сидит", "BAD  references: 100 % of the letters of the references are CY"),
+        (
+            "words",
+            "k æ t s æ t",
+            "BAD  references: 0% of their words are in the text's sample (k æ t",
+        ),
+    ],
+)
+def test_validate_compares_references_with_the_text(
+    kind: str, said: str, found: str, capsys: Printed
+) -> None:
+    cli.main(["new-recipe", "own", *own_data()])
+    code = cli.main(["validate", "own", *add_references(kind, said)])
+    printed = capsys.readouterr().out
+    assert found in printed
+    assert code == ("BAD" in printed)
+
+
+def test_validate_tells_what_espeak_makes_of_the_text(capsys: Printed) -> None:
+    text = "the cat sat on the mat\n" * 30 + "été à Paris\n12\n?\n" + "кот\n"
+    cli.main(["new-recipe", "own", *own_data(text)])
+    assert cli.main(["validate", "own"]) == 0
+    found = capsys.readouterr().out
+    assert "34 lines phonemized, " in found
+    assert "2 dropped (1 empty, 1 wrong script)" in found
+    Path("text.txt").write_text("今日 東京 に 行った\n" * 20, "utf-8")
+    assert cli.main(["validate", "own", "language=ja"]) == 1
+    assert "BAD  text: " in (found := capsys.readouterr().out)
+    assert "20 of 20 lines in another language than 'ja', or spells them out" in found
+    assert "write the text in kana" in found
+
+
 def test_validate_and_run_build_components_to_find_options_wrong_together(capsys: Printed) -> None:
     wrong = "text.front_end={_target_: lm.front_end.EspeakFrontEnd, min_words: 3, max_words: 2}"
     assert cli.main(["validate", "mine", wrong]) == 1

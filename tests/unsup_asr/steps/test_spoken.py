@@ -47,8 +47,8 @@ def test_every_sentence_has_its_own_phones_above_ten_thousand(
     text = tmp_path / "text"
     text.mkdir()
     (text / "inventory.json").write_text(json.dumps({"phones": ["a", "b"]}), "utf-8")
-    (text / "phones.txt").write_text("a\nb b\n", "utf-8")
-    (text / "words.txt").write_text("short\nlong\n", "utf-8")
+    (text / "phones.txt").write_text("a b\na\nb b\n", "utf-8")
+    (text / "written.txt").write_text("\nshort\nlong\n", "utf-8")  # one cannot be said
     config = {
         "start": {"spoken_text": {"_target_": f"{__name__}.OneVoice"}},
         "features": {
