@@ -22,7 +22,7 @@ from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.names import shown_in_lines
 from unsup_asr.formats.phone_text import read_inventory, read_merged_phones
 from unsup_asr.pipeline import build_graph, has_references
-from unsup_asr.steps.references import REMEDY, check_known, references_in, unknown_share
+from unsup_asr.steps.references import FEW_WORDS, REMEDY, check_known, references_in, unknown_share
 from unsup_asr.types import SPLITS, Utterance
 
 _NUM_LINES = 2000  # of the text, phonemized as a sample
@@ -148,15 +148,15 @@ def _compare_references(config: DictConfig, corpus: Path, text: Path) -> str:
     files = sorted((corpus / "references").glob("*.tsv"))
     in_words = [path for path in files if path.name.endswith(".words.tsv")]
     said = [w for path in in_words for words in read_words(path).values() for w in words]
+    references = [r for path in files for r in references_in(path, front_end, {})]
     parts: list[str] = []
+    written = set((text / "words.txt").read_text("utf-8").split())
     if said:
-        written = set((text / "words.txt").read_text("utf-8").split())
         share = sum(word in written for word in front_end.normalize_words(said)) / len(said)
         parts.append(f"{share:.0%} of their words are in the text's sample")
-        if share < _LEAST_KNOWN_WORDS:
+        if share < _LEAST_KNOWN_WORDS and len(written) >= FEW_WORDS:
             raise ValueError(f"{parts[0]} ({' '.join(said[:8])}...). {REMEDY[True]}")
-    references = [r for path in files for r in references_in(path, front_end, {})]
     known = _known_phones(text)
-    check_known(references, known, are_words=bool(said))
+    check_known(references, known, num_words=len(written), are_words=bool(said))
     parts.append(f"{unknown_share(references, known):.1%} of their phones are not in it")
     return "; ".join([f"{len(references)} utterances", *parts])

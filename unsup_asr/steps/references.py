@@ -16,6 +16,7 @@ import numpy as np
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import read_transcripts, read_words
+from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.phone_text import (
     Phones,
     phone_ids,
@@ -27,7 +28,10 @@ from unsup_asr.types import Int32Array, Transcript
 
 log = logging.getLogger(__name__)
 
-MOST_UNKNOWN = 0.05  # of the phones of references, above which they are taken for something else
+# Share of the references' phones, above which they are taken for something else, and the same
+# where the text has so few distinct words that it lacks phones of its own language.
+MOST_UNKNOWN, MOST_UNKNOWN_OF_FEW = 0.05, 0.5
+FEW_WORDS = 100
 
 REMEDY = {
     True: "Are they words of the text's language? If they are phones, say so "
@@ -50,7 +54,12 @@ def read_references(context: StageContext, split: str) -> list[Transcript]:
         instantiate(context.config.text.front_end),
         read_merged_phones(inventory),
     )
-    check_known(references, read_inventory(inventory), are_words=kind.endswith(".words.tsv"))
+    check_known(
+        references,
+        read_inventory(inventory),
+        num_words=sum(1 for _ in read_lines(context.input("text").file("lexicon.tsv"))),
+        are_words=kind.endswith(".words.tsv"),
+    )
     return references
 
 
@@ -78,21 +87,22 @@ def unknown_share(references: Sequence[Transcript], known: Collection[str]) -> f
 
 
 def check_known(
-    references: Sequence[Transcript], known: Collection[str], *, are_words: bool
+    references: Sequence[Transcript], known: Collection[str], *, num_words: int, are_words: bool
 ) -> None:
     """ValueError where so many phones are unknown to the text that these are no references.
 
-    `are_words`: they were given as words.
+    `num_words`: distinct ones of the text; `are_words`: the references were given as words.
     """
     share = unknown_share(references, known)
-    if share <= MOST_UNKNOWN:
+    most = MOST_UNKNOWN if num_words >= FEW_WORDS else MOST_UNKNOWN_OF_FEW
+    if share <= most:
         return
     counts = Counter(phone for reference in references for phone in reference.phones)
     strange = [phone for phone, _ in counts.most_common() if phone not in known]
     raise ValueError(
         f"{100 * share:.0f} % of the phones of the references are none of the text's, such as "
         f"{' '.join(strange[:8])} (the text has {' '.join(sorted(known))}); expected at most "
-        f"{100 * MOST_UNKNOWN:.0f} %. {REMEDY[are_words]}"
+        f"{100 * most:.0f} %. {REMEDY[are_words]}"
     )
 
 
