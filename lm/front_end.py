@@ -94,8 +94,9 @@ class EspeakFrontEnd:
         if not num_kept:
             raise ValueError(
                 f"{text}: each of {dropped['kept']} sentences has a phone that is too rare and was "
-                f"dropped ({' '.join(inventory.dropped)}); lower text.front_end.min_phone_count, "
-                f"now {self.min_phone_count}, or set text.front_end.rare=merge or keep"
+                f"dropped ({' '.join(inventory.dropped)}); give more text, lower "
+                f"text.front_end.min_phone_count, now {self.min_phone_count}, or set "
+                "text.front_end.rare=keep"
             )
         write_inventory(out / "inventory.json", inventory.phones, inventory.merged)
         self._lexicon(tally, inventory).write(out / "lexicon.tsv")

@@ -401,7 +401,7 @@ def add_references(kind: str, said: str) -> list[str]:
         (
             "words",
             "k æ t s æ t",
-            "BAD  references: 1% of their words are in the text's sample (k æ",
+            "If they are phones, say so (corpus.reference_kind=phones)",
         ),
     ],
 )
@@ -418,6 +418,7 @@ def test_validate_compares_references_with_the_text(
 def test_validate_knows_phones_that_are_given_as_words(capsys: Printed) -> None:
     words = frequent_words("en-us", 200)[0]
     text = "\n".join(" ".join(words[i::20]) for i in range(20)) + "\n"
+    text *= 20
     cli.main(["new-recipe", "own", *own_data(text)])
     assert cli.main(["validate", "own", *add_references("words", "HH AH0 L OW1")]) == 1
     found = capsys.readouterr().out
