@@ -108,7 +108,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
             partial(run_model, candidates=tuple(rounds)),
             (*rounds, *learned_from),
             ("features", "self_training.decoder"),
-            version=2,
+            version=3,
         )
     )
     words: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
         decoding = ("words.decoder", "words.tuning")
         stages.append(Stage("lexicon", run_lexicon, ("text",), ("words.estimator",)))
         inputs = ("model", "features", "text", "lexicon")
-        stages.append(Stage("words", run_words, inputs, decoding, version=2))
+        stages.append(Stage("words", run_words, inputs, decoding, version=3))
     stages.append(_diagnosis(stages, rounds))
     systems = [stage.name for stage in stages if stage.name.startswith(_SYSTEMS)]
     with_lm = [_decoded_segments(stage) for stage in stages if stage.name.startswith(_OF_SEGMENTS)]

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from unsup_asr.acoustic.network import AcousticNetwork, load_network, log_posteriors
+from unsup_asr.formats.finished import check_digests, check_written
 from unsup_asr.formats.names import shown, stem_id
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.protocols import PhoneDecoder, Silence, Upstream, WordDecoder
-from unsup_asr.recognise.description import made, read_description
+from unsup_asr.recognise.description import digests_of, made, read_description
 from unsup_asr.recognise.features import (
     STATISTICS,
     of_one_speaker,
@@ -109,9 +110,9 @@ class WordModel:
 
 def load_word_model(folder: str | Path, *, trust: bool = False) -> WordModel:
     """The model in a folder (`exp/<recipe>/latest/words`); otherwise as `load_model`."""
+    model = load_model(folder, trust=trust)
     described = read_description(Path(folder) / WORDS_FOLDER / DECODER, trust=trust)
-    decoder = word_decoder(described, Path(folder) / WORDS_FOLDER)
-    return WordModel(load_model(folder, trust=trust), decoder)
+    return WordModel(model, word_decoder(described, Path(folder) / WORDS_FOLDER))
 
 
 def load_model(folder: str | Path, *, trust: bool = False) -> Model:
@@ -122,6 +123,7 @@ def load_model(folder: str | Path, *, trust: bool = False) -> Model:
     or damaged, or names something else.
     """
     folder = Path(folder)
+    check_written(folder)
     missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
         raise ValueError(
@@ -130,6 +132,7 @@ def load_model(folder: str | Path, *, trust: bool = False) -> Model:
         )
     path = folder / "model.json"
     options = read_description(path, "features", "upstream", "decoder", trust=trust)
+    check_digests(folder, digests_of(options, path))
     upstream = made(options, "features.upstream", Upstream, path)
     if "layer" in options.features:
         upstream = ChosenLayer(upstream, options.features.layer)

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from unsup_asr.commands import UsageError
 from unsup_asr.engine.config import check_component, instantiate
 from unsup_asr.engine.overrides import Place
+from unsup_asr.formats.finished import check_written
 from unsup_asr.formats.hypotheses import read_transcripts
 from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.names import files_by_id
@@ -28,6 +29,7 @@ _LARGEST_LOG = 1e-3  # of a log posterior: 0 but for rounding
 
 def estimate(arguments: argparse.Namespace) -> int:
     """Write an ARPA file: interpolated modified Kneser-Ney, as lmplz --discount_fallback gives."""
+    _check_inputs(arguments)
     estimator = _component("lm.ngram.NgramEstimator", order=arguments.order, prune=arguments.prune)
     out = Path(arguments.out)
     if not out.parent.is_dir():
@@ -40,8 +42,16 @@ def estimate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check_inputs(arguments: argparse.Namespace) -> None:
+    """Files that a stage wrote must be what it wrote."""
+    for name in ("text", "model", "phones", "posteriors", "lexicon", "ref"):
+        if given := getattr(arguments, name, None):
+            check_written(Path(given))
+
+
 def perplexity(arguments: argparse.Namespace) -> int:
     """Print perplexity per token with sentence ends counted and without, and what is unknown."""
+    _check_inputs(arguments)
     model = _component("lm.score.load", path=Path(arguments.model))
     score = model.score_corpus(_sentences(Path(arguments.text)))
     found = {
@@ -64,6 +74,7 @@ def decode(arguments: argparse.Namespace) -> int:
     """Print hypotheses as TSV: utterance, rank, score, phones, first frame of each phone; with a
     lexicon, words and the first frame of each.
     """
+    _check_inputs(arguments)
     if arguments.lexicon:
         return _decode_words(arguments)
     phones = _phones(Path(arguments.phones))
@@ -111,6 +122,7 @@ def _decode_words(arguments: argparse.Namespace) -> int:
 
 def tune(arguments: argparse.Namespace) -> int:
     """Print the grid, best label-free criterion first; with references, what each is worth."""
+    _check_inputs(arguments)
     phones = _phones(Path(arguments.phones))
     posteriors = _log_posteriors(Path(arguments.posteriors), len(phones))
     tuning = _component(

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from unsup_asr.commands import UsageError
 from unsup_asr.engine.recipe_files import CONFIG_NAME, RecipeError, check_recipe_name, recipe_folder
 from unsup_asr.engine.runs import read_run
+from unsup_asr.formats.finished import as_written
 from unsup_asr.formats.hypotheses import read_hypotheses, read_transcripts
 from unsup_asr.formats.names import shown
 from unsup_asr.formats.whole import write_whole
@@ -32,8 +33,8 @@ from unsup_asr.types import Hypothesis, RunRecord, Transcript
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Print the error rate with its edits and interval, and on demand each utterance's."""
-    references = read_transcripts(Path(arguments.ref))
-    hypotheses = read_hypotheses(Path(arguments.hyp))
+    references = read_transcripts(as_written(Path(arguments.ref)))
+    hypotheses = read_hypotheses(as_written(Path(arguments.hyp)))
     if arguments.fold:
         table = read_fold_table(arguments.fold)
         references = [Transcript(r.utterance_id, table.fold(r.phones)) for r in references]

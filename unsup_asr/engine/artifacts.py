@@ -14,20 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from unsup_asr.formats.digests import digest_files
+from unsup_asr.formats.finished import RECORD, DamagedArtifactError, remedy
 
 REFERENCES = "references"
-RECORD = "stage.json"
-LOG = "log.txt"
-BEGUN = "begun.json"  # what a try at the stage was begun from
 
 
 class ReferencesSealedError(RuntimeError):
     """A stage that must not see references asked for them."""
-
-
-class DamagedArtifactError(ValueError):
-    """A file of a finished stage is missing or not what the stage wrote."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +43,7 @@ class Artifact:
         if not path.exists():
             raise DamagedArtifactError(
                 f"{path} does not exist, though stage {self.stage!r} is finished; "
-                f"{_remedy(self._path)}"
+                f"{remedy(self._path)}"
             )
         return path
 
@@ -61,58 +54,6 @@ class Artifact:
                 f"{self.stage}/{relative} is a reference, and this stage has not declared "
                 "reads_references; only `evaluate` and the supervised baseline may"
             )
-
-
-def describe_outputs(folder: Path) -> dict[str, dict[str, object]]:
-    """Size and sha256 of every payload file, by path relative to the folder."""
-    skipped = {folder / name for name in (RECORD, f"{RECORD}.tmp", LOG, BEGUN)}
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in skipped)
-    return {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": digest}
-        for path, digest in zip(files, digest_files(files), strict=True)
-    }
-
-
-def check_sizes(folder: Path) -> None:
-    """DamagedArtifactError when a file of a finished stage is missing or has another size."""
-    outputs = _outputs(folder)
-    missing = [name for name in outputs if not (folder / name).is_file()]
-    if missing:
-        raise DamagedArtifactError(
-            f"{folder / missing[0]} is missing ({len(missing)} of {len(outputs)} files); "
-            f"{_remedy(folder)}"
-        )
-    for name, facts in outputs.items():
-        size = (folder / name).stat().st_size
-        if size != facts["bytes"]:
-            raise DamagedArtifactError(
-                f"{folder / name} is damaged: it has {size} bytes, the stage wrote "
-                f"{facts['bytes']}; {_remedy(folder)}"
-            )
-
-
-def check_contents(folder: Path) -> None:
-    """DamagedArtifactError when a file of a finished stage is not, bit for bit, as written."""
-    check_sizes(folder)
-    outputs = _outputs(folder)
-    digests = digest_files([folder / name for name in outputs])
-    for (name, facts), digest in zip(outputs.items(), digests, strict=True):
-        if digest != facts["sha256"]:
-            raise DamagedArtifactError(
-                f"{folder / name} is damaged: its sha256 begins {digest[:12]}, the stage wrote "
-                f"{str(facts['sha256'])[:12]}; {_remedy(folder)}"
-            )
-
-
-def read_record(folder: Path) -> dict[str, object] | None:
-    """The content of stage.json, None when the folder is no finished stage."""
-    path = folder / RECORD
-    if not path.is_file():
-        return None
-    try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except ValueError as error:
-        raise DamagedArtifactError(f"{path} is not JSON ({error}); {_remedy(folder)}") from error
 
 
 def publish(partial: Path, final: Path, record: Mapping[str, object]) -> None:
@@ -142,18 +83,6 @@ def restore(final: Path) -> None:
 
 def _replaced(final: Path) -> Path:
     return final.with_name(f"{final.name}.replaced")
-
-
-def _outputs(folder: Path) -> Mapping[str, Mapping[str, object]]:
-    record = read_record(folder)
-    outputs = record.get("outputs") if record is not None else None
-    if not isinstance(outputs, dict):
-        raise DamagedArtifactError(f"{folder / RECORD} lists no outputs; {_remedy(folder)}")
-    return outputs
-
-
-def _remedy(folder: Path) -> str:
-    return f"run again with --force {folder.parent.name}, or delete {folder} and run again"
 
 
 def sync_tree(folder: Path) -> None:

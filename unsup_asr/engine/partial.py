@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from unsup_asr.engine.artifacts import BEGUN
+from unsup_asr.formats.finished import BEGUN
 
 
 @dataclass(frozen=True)

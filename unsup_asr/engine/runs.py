@@ -19,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from unsup_asr.engine.artifacts import read_record
+from unsup_asr.formats.finished import read_record
 from unsup_asr.formats.whole import write_whole
 from unsup_asr.types import RunRecord
 

@@ -22,17 +22,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-from unsup_asr.engine.artifacts import (
-    LOG,
-    Artifact,
-    DamagedArtifactError,
-    check_contents,
-    check_sizes,
-    describe_outputs,
-    publish,
-    read_record,
-    restore,
-)
+from unsup_asr.engine.artifacts import Artifact, publish, restore
 from unsup_asr.engine.keys import (
     MISSING_FILE,
     DigestCache,
@@ -43,6 +33,14 @@ from unsup_asr.engine.keys import (
 from unsup_asr.engine.partial import Beginning, begin, partial_folder
 from unsup_asr.engine.record import logged_to, peak_rss_mb, versions
 from unsup_asr.engine.runs import keep_run
+from unsup_asr.formats.finished import (
+    LOG,
+    DamagedArtifactError,
+    check_contents,
+    check_sizes,
+    describe_outputs,
+    read_record,
+)
 from unsup_asr.types import RunRecord
 
 log = logging.getLogger(__name__)

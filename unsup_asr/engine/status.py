@@ -8,11 +8,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from unsup_asr.engine.artifacts import DamagedArtifactError, check_sizes, read_record
 from unsup_asr.engine.keys import MISSING_FILE, stage_keys
 from unsup_asr.engine.partial import partial_folder
 from unsup_asr.engine.runs import LATEST
 from unsup_asr.engine.stages import Stage
+from unsup_asr.formats.finished import DamagedArtifactError, check_sizes, read_record
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,17 @@ def read_description(path: Path, *needed: str, trust: bool = False) -> DictConfi
     return options
 
 
+DIGESTS = "sha256"  # in a description: of the other files in the folder, by name
+
+
+def digests_of(options: DictConfig, path: Path) -> dict[str, str]:
+    """sha256 of the files that belong to a model, by name; none where it is of an older version."""
+    found = options.get(DIGESTS, {})
+    if not isinstance(found, DictConfig) and found != {}:
+        raise ValueError(f"{path}: {DIGESTS} is {found!r}; expected a digest for each file")
+    return {str(name): str(digest) for name, digest in found.items()}
+
+
 def inside(folder: Path, name: str) -> Path:
     """A file of the folder by its plain name; ValueError for a path that leads elsewhere."""
     if Path(name).name != name or name in (".", ".."):

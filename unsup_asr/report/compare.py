@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from itertools import combinations
 from pathlib import Path
 
+from unsup_asr.formats.finished import check_written
 from unsup_asr.report.published import published_of
 from unsup_asr.report.results import SUPERVISED_ROWS, Results
 from unsup_asr.report.run import load_results
@@ -114,11 +115,16 @@ def scoring_conditions(results: Results) -> ScoringConditions:
 def _load(paths: Sequence[Path]) -> list[_Run]:
     if not paths:
         raise ValueError("nothing to compare; name at least one experiment folder or results.json")
-    loaded = [Results.read(path) if path.is_file() else load_results(path) for path in paths]
+    loaded = [_read(path) if path.is_file() else load_results(path) for path in paths]
     return [
         _Run(path, results, scoring_conditions(results))
         for path, results in zip(paths, loaded, strict=True)
     ]
+
+
+def _read(path: Path) -> Results:
+    check_written(path)
+    return Results.read(path)
 
 
 def _table(runs: Sequence[_Run]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from unsup_asr.formats.finished import check_written
 from unsup_asr.report.assets import Assets
 from unsup_asr.report.results import Results
 
@@ -83,6 +84,7 @@ def _check_one_run(run: Path, stages: Mapping[str, _Stage]) -> None:
 
 def _made_by_evaluate(run: Path, name: str) -> Path:
     path = run / "evaluate" / name
+    check_written(path.parent)
     if not path.is_file():
         raise ValueError(
             f"{path}: no results yet; expected the output of the `evaluate` stage. "

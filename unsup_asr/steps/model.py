@@ -10,6 +10,8 @@ from omegaconf import OmegaConf
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.digests import digest_file
+from unsup_asr.recognise.description import DIGESTS
 from unsup_asr.recognise.features import STATISTICS
 from unsup_asr.recognise.phones import decoder_files
 from unsup_asr.steps.criterion import read_criterion
@@ -40,5 +42,6 @@ def run_model(context: StageContext, *, candidates: Sequence[str]) -> None:
         "features": OmegaConf.to_container(context.config.features, resolve=True),
         "upstream": instantiate(context.config.features.upstream).fingerprint(),
         "decoder": OmegaConf.to_container(decoder, resolve=True),
+        DIGESTS: {name: digest_file(context.out / name) for name in copies},
     }
     (context.out / "model.json").write_text(json.dumps(options, indent=1), "utf-8")

@@ -16,17 +16,18 @@ from omegaconf import DictConfig, OmegaConf
 from unsup_asr.acoustic.network import load_network, log_posteriors
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.digests import digest_file
 from unsup_asr.formats.hypotheses import write_hypotheses, write_word_hypotheses
 from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.phone_text import read_inventory, read_phone_sentences
 from unsup_asr.protocols import WordCandidate, WordDecoder, WordTuning
-from unsup_asr.recognise.phones import BLANK, decoder_files
+from unsup_asr.recognise.description import DIGESTS
+from unsup_asr.recognise.phones import BLANK
 from unsup_asr.recognise.words import DECODER, WORDS_FOLDER, recognise_words, word_decoder
 from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.types import Float32Array
 
 TUNING = "tuning.json"
-_MODEL_FILES = ("model.json", "network.json", "network.safetensors", "inventory.json")
 
 
 def run_lexicon(context: StageContext) -> None:
@@ -44,10 +45,17 @@ def run_words(context: StageContext) -> None:
     model = context.input("model")
     described = OmegaConf.create(json.loads(model.file("model.json").read_text("utf-8")))
     assert isinstance(described, DictConfig)
-    for name in (*_MODEL_FILES, *decoder_files(described.decoder)):
+    for name in described[DIGESTS]:
         (context.out / name).write_bytes(model.file(name).read_bytes())
     shutil.copytree(context.input("lexicon").file(WORDS_FOLDER), context.out / WORDS_FOLDER)
     _decode(context, "model", ("dev", "test"))
+    for name in ("lexicon.tsv", "words.arpa", DECODER):
+        described[DIGESTS][f"{WORDS_FOLDER}/{name}"] = digest_file(
+            context.out / WORDS_FOLDER / name
+        )
+    (context.out / "model.json").write_text(
+        json.dumps(OmegaConf.to_container(described), indent=1), "utf-8"
+    )
 
 
 def run_supervised_words(context: StageContext) -> None:

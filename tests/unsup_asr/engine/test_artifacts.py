@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from unsup_asr.engine.artifacts import (
-    Artifact,
+from unsup_asr.engine.artifacts import Artifact, ReferencesSealedError, publish
+from unsup_asr.formats.finished import (
     DamagedArtifactError,
-    ReferencesSealedError,
     check_contents,
     check_sizes,
     describe_outputs,
-    publish,
     read_record,
 )
 

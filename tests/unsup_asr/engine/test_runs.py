@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from unsup_asr.engine.artifacts import read_record
 from unsup_asr.engine.runs import read_run
 from unsup_asr.engine.stages import Stage, StageContext, StageFailedError, run_stages
 from unsup_asr.engine.status import status
+from unsup_asr.formats.finished import read_record
 from unsup_asr.types import RunRecord
 
 RECORD = RunRecord("unsup-asr run mine", "abc", "2026-01-02")
