@@ -21,8 +21,8 @@ toy: setup
 	$(BIN)/unsup-asr run toy seed=$(SEED)
 	$(BIN)/unsup-asr report toy
 
-test: setup
-	$(BIN)/python -m pytest -q
+test: setup  # files side by side, 2.5 GB a process
+	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .
