@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from gan.batches import pack_utterances
 from gan.generator import Generator, GeneratorShape, generate
-from unsup_asr.formats.checked import load_weights, read_json
+from unsup_asr.formats.checked import load_weights, read_json, reading
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.types import Float32Array, Int32Array
@@ -64,20 +64,14 @@ class TrainedGenerator:
         path = folder / "generator.json"
         needed = ("shape", "history", "chosen_update", "stopped_at")
         description = read_json(path, *needed)
-        try:
-            shape = GeneratorShape(**description["shape"])
-        except TypeError as error:
-            raise ValueError(f"{path}: not the shape of a generator ({error})") from error
-        with torch.device("meta"):  # no random first weights to draw
-            generator = Generator(shape)
+        with reading(path, "the description of a generator"):
+            with torch.device("meta"):  # no random first weights to draw
+                generator = Generator(GeneratorShape(**description["shape"]))
+            stopped = description["stopped_at"]
+            chosen_update = int(str(description["chosen_update"]))
+            stopped_at = None if stopped is None else int(str(stopped))
         load_weights(generator, folder / "generator.safetensors")
-        stopped = description["stopped_at"]
-        return cls(
-            generator.eval(),
-            description["history"],
-            int(str(description["chosen_update"])),
-            None if stopped is None else int(str(stopped)),
-        )
+        return cls(generator.eval(), description["history"], chosen_update, stopped_at)
 
 
 def posteriors_of(generator: Generator, utterances: Sequence[Float32Array]) -> list[Float32Array]:

@@ -64,17 +64,17 @@ def read_arpa(path: Path) -> ArpaModel:
     order = 0
     ended = False
     for number, line in numbered_lines(path):
-        if line.startswith("\\"):
-            if order:
-                orders.append(_order_of_rows(rows, order))
-                rows = []
-            ended = line == "\\end\\"
-            order = int(line[1 : line.index("-")]) if line.endswith("-grams:") else 0
-        elif order and line:
-            try:
+        try:
+            if line.startswith("\\"):
+                if order:
+                    orders.append(_order_of_rows(rows, order))
+                    rows = []
+                ended = line == "\\end\\"
+                order = int(line[1 : line.index("-")]) if line.endswith("-grams:") else 0
+            elif order and line:
                 rows.append(_parse_row(line, order, ids))
-            except ValueError as error:
-                raise ValueError(f"{path}:{number}: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: {error}") from error
     if not ended or not orders:
         raise ValueError(f"{path}: not a whole ARPA file (no \\end\\); estimate the model again")
     return ArpaModel(list(ids), orders)

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unsup_asr.formats.checked import read_json, reading
+
 logger = logging.getLogger(__name__)
 
 RARE_RULES = ("merge", "drop", "keep")
@@ -65,16 +67,14 @@ class PhoneInventory:
     @classmethod
     def load(cls, path: Path) -> PhoneInventory:
         """Read what `save` wrote; ValueError when it is something else."""
-        try:
-            fields = json.loads(path.read_text("utf-8"))
+        with reading(path, "a phone inventory"):
+            fields = read_json(path, "phones", "counts", "merged", "dropped")
             return cls(
                 tuple(fields["phones"]),
                 tuple(fields["counts"]),
                 {phone: tuple(stand_in) for phone, stand_in in fields["merged"].items()},
                 fields["dropped"],
             )
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path}: not a phone inventory ({error}); write it again") from error
 
 
 def count_inventory(

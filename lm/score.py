@@ -44,7 +44,7 @@ class KenlmModel:
         config.arpa_complain = kenlm.ARPALoadComplain.NONE
         try:
             self._model = kenlm.Model(str(path), config)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # its message may quote bytes that are no UTF-8
             raise ValueError(
                 f"{path}: kenlm cannot read it ({error}); expected an ARPA file or a KenLM binary"
             ) from error

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from segmentation.checks import check_rows
 from segmentation.kmeans import KMeans
+from unsup_asr.formats.checked import read_array, reading
 from unsup_asr.protocols import UtteranceFrames
 from unsup_asr.ranges import NonNegative
 from unsup_asr.speech.runs import run_edges
@@ -89,9 +90,8 @@ class SwitchPenaltyViterbi:
         """Restore what `save` wrote."""
         self.kmeans.load(folder)
         path = folder / "mean_distance.npy"
-        if not path.is_file():
-            raise ValueError(f"{path} does not exist; expected what the segmenter's save wrote")
-        self.mean_distance = float(np.load(path, allow_pickle=False))
+        with reading(path, "one number"):
+            self.mean_distance = float(read_array(path))
 
     def _measure(self, rows_ND: Float32Array) -> None:
         nearest_N = self.kmeans.assign(rows_ND)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.checks import blocks, check_rows
+from unsup_asr.formats.checked import read_array
 from unsup_asr.ranges import NonNegativeInt, PositiveInt, Seed
 from unsup_asr.types import Float32Array, Int32Array
 
@@ -97,9 +98,7 @@ class KMeans:
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote; ValueError when it has another number of clusters."""
         path = folder / "centroids.npy"
-        if not path.is_file():
-            raise ValueError(f"{path} does not exist; expected what KMeans.save wrote")
-        centroids_KD = np.load(path, allow_pickle=False)
+        centroids_KD = read_array(path)
         if centroids_KD.ndim != 2 or len(centroids_KD) != self.num_clusters:
             raise ValueError(
                 f"{path}: centroids of shape {centroids_KD.shape}; expected "

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.checks import blocks, check_rows, check_shape
+from unsup_asr.formats.checked import read_array
 from unsup_asr.ranges import PositiveInt
 from unsup_asr.types import Float32Array
 
@@ -81,14 +82,15 @@ class PCA:
 
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote; ValueError when it has another number of components."""
-        for name in ("pca_A.npy", "pca_b.npy"):
-            if not (folder / name).is_file():
-                raise ValueError(f"{folder / name} does not exist; expected what PCA.save wrote")
-        projection_DP = np.load(folder / "pca_A.npy", allow_pickle=False)
+        projection_DP, bias_P = read_array(folder / "pca_A.npy"), read_array(folder / "pca_b.npy")
         if projection_DP.ndim != 2 or projection_DP.shape[1] != self.num_components:
             raise ValueError(
                 f"{folder / 'pca_A.npy'}: shape {projection_DP.shape}; expected "
                 f"(dims, {self.num_components}). Set num_components to what was saved, or fit again"
             )
+        if bias_P.shape != projection_DP.shape[1:]:
+            raise ValueError(
+                f"{folder / 'pca_b.npy'}: shape {bias_P.shape}; expected ({self.num_components},)"
+            )
         self.projection_DP = projection_DP.astype(np.float32)
-        self.bias_P = np.load(folder / "pca_b.npy", allow_pickle=False).astype(np.float32)
+        self.bias_P = bias_P.astype(np.float32)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from unsup_asr.formats.checked import load_weights, read_json
+from unsup_asr.formats.checked import load_weights, read_json, reading
 from unsup_asr.types import Float32Array
 
 
@@ -124,11 +124,7 @@ def save_network(network: AcousticNetwork, folder: Path) -> None:
 def load_network(folder: Path) -> AcousticNetwork:
     """The network that `save_network` wrote, in evaluation mode; ValueError for a damaged one."""
     path = folder / "network.json"
-    try:
-        shape = NetworkShape(**read_json(path))
-    except TypeError as error:
-        raise ValueError(f"{path}: not the shape of a network ({error})") from error
-    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced
-        network = AcousticNetwork(shape)
+    with reading(path, "the shape of a network"), torch.device("meta"):  # no first weights to draw
+        network = AcousticNetwork(NetworkShape(**read_json(path)))
     load_weights(network, folder / "network.safetensors")
     return network.eval()

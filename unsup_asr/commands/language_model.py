@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from unsup_asr.commands import UsageError
 from unsup_asr.engine.config import check_component, instantiate
 from unsup_asr.engine.overrides import Place
+from unsup_asr.formats.checked import read_array, reading
 from unsup_asr.formats.finished import check_written
 from unsup_asr.formats.hypotheses import read_transcripts
 from unsup_asr.formats.lines import read_lines
@@ -227,10 +228,8 @@ def _log_posteriors(folder: Path, num_phones: int) -> dict[str, Float32Array]:
 
 
 def _array(path: Path) -> Float32Array:
-    try:
-        return np.load(path, allow_pickle=False).astype(np.float32)
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path}: not an array of numbers as numpy.save writes it") from error
+    with reading(path, "an array of numbers as numpy.save writes it"):
+        return read_array(path).astype(np.float32)
 
 
 def _check(utterance_id: str, scores_TV: Float32Array, num_phones: int, folder: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
@@ -119,7 +120,7 @@ def _composed(folder: Path, chosen: Sequence[Override]) -> tuple[DictConfig, dic
                 overrides=[search, *(f"{o.key}={_quoted(str(o.value))}" for o in chosen)],
                 return_hydra_config=True,
             )
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
         raise RecipeError(f"{folder / CONFIG_NAME}: {first_lines(error)}") from error
     choices = {str(group): str(choice) for group, choice in config.hydra.runtime.choices.items()}
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])

@@ -77,7 +77,7 @@ def _read(run: Path) -> dict[str, object]:
         return {}
     try:
         return dict(json.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: damaged ({error}); remove it, and run again") from error
 
 

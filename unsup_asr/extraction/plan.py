@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from unsup_asr.formats.checked import read_json, reading
 from unsup_asr.formats.whole import write_whole
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Launcher
@@ -70,12 +71,13 @@ class Extraction:
     @classmethod
     def read(cls, path: Path) -> Extraction:
         """What `write` wrote."""
-        found = json.loads(path.read_text("utf-8"))
-        shards = tuple(
-            Shard(s["name"], s["split"], tuple(Utterance(**u) for u in s["utterances"]))
-            for s in found.pop("shards")
-        )
-        return cls(**found, shards=shards)
+        found = read_json(path, "shards")
+        with reading(path, "an extraction"):
+            shards = tuple(
+                Shard(s["name"], s["split"], tuple(Utterance(**u) for u in s["utterances"]))
+                for s in found.pop("shards")
+            )
+            return cls(**found, shards=shards)
 
 
 def plan_shards(

@@ -6,6 +6,9 @@ Whatever is wrong is a ValueError that names the file. Nothing is unpickled.
 from __future__ import annotations
 
 import json
+import tokenize
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +21,41 @@ from safetensors.torch import load_file as load_tensors
 from torch import Tensor, nn
 
 
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Whatever goes wrong inside is a ValueError that names the file and what it should be."""
+    try:
+        yield
+    except (
+        *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, SyntaxError),
+        *(EOFError, OSError, RuntimeError, tokenize.TokenError),  # RecursionError too
+    ) as error:
+        if isinstance(error, ValueError) and str(path) in str(error):
+            raise
+        said = f"{type(error).__name__}: {error}".strip().split("\n")[0]
+        raise ValueError(
+            f"{path}: not {what} ({said[:200]}); the file is damaged: copy it or make it again"
+        ) from error
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """The array that `numpy.save` wrote; nothing is unpickled."""
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; expected an array, as numpy.save writes it")
+    with reading(path, "an array as numpy.save writes it"):
+        found = np.load(path, allow_pickle=False)
+        if not isinstance(found, np.ndarray):
+            raise TypeError("several arrays")
+        return found
+
+
 def read_json(path: Path, *needed: str) -> dict[str, Any]:
     """The object in a JSON file, which has the `needed` keys."""
     if not path.is_file():
         raise ValueError(f"{path} does not exist; expected a JSON object{_with(needed)}")
     try:
         found = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{path}: not JSON ({error}); the file is damaged, copy it again"
         ) from error

@@ -38,7 +38,7 @@ def read_record(folder: Path) -> dict[str, object] | None:
         return None
     try:
         return dict(json.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise DamagedArtifactError(f"{path} is not JSON ({error}); {remedy(folder)}") from error
 
 
@@ -92,7 +92,7 @@ def remedy(folder: Path) -> str:
     try:
         record = json.loads((folder / RECORD).read_text("utf-8"))
         is_copy = record.get("key", folder.name) != folder.name
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         is_copy = False
     if is_copy:
         return "copy the folder again from where it was made"

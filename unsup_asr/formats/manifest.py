@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
+from unsup_asr.formats.checked import reading
 from unsup_asr.types import Utterance
 
 _FIELDS = {field.name for field in fields(Utterance)}
@@ -43,7 +44,9 @@ def read_manifest(path: Path) -> list[Utterance]:
         raise ValueError(f"{path}: no such manifest; run the stage that prepares the corpus")
     first_line: dict[str, int] = {}
     utterances = []
-    for number, line in enumerate(path.read_text("utf-8").split("\n"), start=1):
+    with reading(path, "a manifest"):
+        lines = path.read_text("utf-8").split("\n")
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         utterance = _parse(line, f"{path}:{number}")
@@ -53,8 +56,10 @@ def read_manifest(path: Path) -> list[Utterance]:
                 f"{first_line[utterance.id]}); ids must be unique"
             )
         first_line[utterance.id] = number
-        audio = (path.parent / utterance.audio).resolve()
-        if not audio.is_file():
+        with reading(Path(f"{path}:{number}"), "a path to audio"):
+            audio = (path.parent / utterance.audio).resolve()
+            is_there = audio.is_file()
+        if not is_there:
             raise ValueError(
                 f"{path}:{number}: audio of utterance {utterance.id!r} is missing: {audio}. "
                 "Restore the file, or prepare the corpus again"
@@ -70,6 +75,8 @@ def _parse(line: str, where: str) -> Utterance:
         record = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"{where}: not JSON ({error.msg}, column {error.colno})") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: not JSON ({error})") from error
     if not isinstance(record, dict) or set(record) | _OPTIONAL != _FIELDS:
         found = sorted(record) if isinstance(record, dict) else type(record).__name__
         raise ValueError(

@@ -14,6 +14,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from unsup_asr.formats.checked import reading
 from unsup_asr.formats.lines import numbered_lines
 
 
@@ -34,12 +35,19 @@ class RaggedArray(Mapping[str, NDArray]):
                 raise ValueError(
                     f"{folder}: no {name}; a ragged array has values.npy, index.tsv, meta.json"
                 )
-        values = np.load(folder / "values.npy", mmap_mode="r")
-        rows = [
-            line.split("\t") for _, line in islice(numbered_lines(folder / "index.tsv"), 1, None)
-        ]
-        ids = [row[0] for row in rows]
-        lengths = np.array([int(row[1]) for row in rows], dtype=np.int64)
+        with reading(folder / "values.npy", "an array as numpy.save writes it"):
+            values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
+            if not isinstance(values, np.ndarray) or values.ndim == 0:
+                raise TypeError("no rows")
+        with reading(folder / "index.tsv", "an index of ids and lengths"):
+            rows = [
+                line.split("\t")
+                for _, line in islice(numbered_lines(folder / "index.tsv"), 1, None)
+            ]
+            ids = [row[0] for row in rows]
+            lengths = np.array([int(row[1]) for row in rows], dtype=np.int64)
+            if len(set(ids)) != len(ids) or (lengths < 0).any():
+                raise ValueError("an id twice, or a length below 0")
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         if offsets[-1] != len(values):
             raise ValueError(

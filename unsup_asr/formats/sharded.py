@@ -12,6 +12,7 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
+from unsup_asr.formats.checked import reading
 from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.ragged import RaggedArray
 
@@ -40,7 +41,14 @@ class ShardedArray(Mapping[str, NDArray]):
         return self._shards[utterance_id][1]
 
     def __getitem__(self, key: str) -> NDArray:
-        return self._shard(self._shards[key][0])[key]
+        shard = self._shards[key][0]
+        rows = self._shard(shard)
+        if key not in rows:
+            raise ValueError(
+                f"{self._folder / INDEX}: {key!r} in shard {shard}, which has no such utterance; "
+                "run its stage again"
+            )
+        return rows[key]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._shards)
@@ -76,8 +84,9 @@ def read_index(folder: Path) -> dict[str, tuple[str, int]]:
     path = folder / INDEX
     if not path.is_file():
         raise ValueError(f"{path} does not exist; expected the shards of a finished extraction")
-    header, *lines = read_lines(path)
+    header, *lines = read_lines(path) if path.stat().st_size else [""]
     if header != _HEADER:
         raise ValueError(f"{path}: begins with {header!r}; expected {_HEADER!r}")
-    rows = (line.split("\t") for line in lines)
-    return {utterance_id: (shard, int(length)) for utterance_id, shard, length in rows}
+    with reading(path, "an index of shards"):
+        rows = [line.split("\t") for line in lines]
+        return {utterance_id: (shard, int(length)) for utterance_id, shard, length in rows}

@@ -97,7 +97,10 @@ class Assets:
                     found_boundaries_s=tuple(kept["found_boundaries_s"]),
                     phones=tuple(kept["phones"]),
                 )
-        except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
+        except (
+            *(OSError, EOFError, LookupError, TypeError, ValueError, SyntaxError),
+            *(AttributeError, RecursionError),
+        ) as error:
             raise ValueError(
                 f"{path}: not the assets of a report ({error}); run `evaluate` again"
             ) from error

@@ -158,7 +158,7 @@ class Results:
             )
         try:
             return cls(**{**data, **_nested(data)})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise ValueError(
                 f"{source}: not the results of a run ({error}); run `evaluate` again"
             ) from error
@@ -173,7 +173,7 @@ class Results:
         """Read what `write` wrote; ValueError when the file is damaged."""
         try:
             data = json.loads(path.read_text("utf-8"))
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: not JSON ({error}); run `evaluate` again") from error
         if not isinstance(data, dict):
             raise ValueError(f"{path}: expected one JSON object; run `evaluate` again")

@@ -59,7 +59,7 @@ def read_timing(path: Path) -> FrameTiming:
     try:
         fields = json.loads(path.read_text("utf-8"))
         return FrameTiming(float(fields["frame_shift_s"]), float(fields["first_centre_s"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         raise ValueError(
             f"{path}: no frame_shift_s and first_centre_s ({error}); run stage `features` again"
         ) from error

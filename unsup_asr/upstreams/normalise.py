@@ -18,6 +18,7 @@ import torch
 import torchaudio.functional
 from numpy.typing import NDArray
 
+from unsup_asr.formats.checked import read_array
 from unsup_asr.types import Float32Array
 
 # A dimension that never changes is only centred.
@@ -107,8 +108,12 @@ def write_statistics(path: Path, statistics: SpeakerStatistics) -> None:
 
 def read_statistics(path: Path) -> SpeakerStatistics:
     """What `write_statistics` wrote."""
-    mean_D, std_D = np.load(path, allow_pickle=False)
-    return SpeakerStatistics(mean_D, std_D)
+    found_2D = read_array(path)
+    if found_2D.ndim != 2 or len(found_2D) != 2 or not np.isfinite(found_2D).all():
+        raise ValueError(
+            f"{path}: shape {found_2D.shape}; expected finite means and deviations, (2, dim)"
+        )
+    return SpeakerStatistics(found_2D[0], found_2D[1])
 
 
 def normalise_speaker(
