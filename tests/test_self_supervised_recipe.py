@@ -59,7 +59,7 @@ def copied(run_folder: Path, tmp_path: Path) -> Path:
 
 def states(exp: Path, given: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     capsys.readouterr()
-    main(["status", "toy", "--exp", str(exp), *given])
+    main(["status", "toy", "--exp", str(exp), "--trust", *given])
     lines = capsys.readouterr().out.splitlines()
     return {line.split()[0]: line.split(maxsplit=1)[1] for line in lines}
 
@@ -71,6 +71,26 @@ def test_every_stage_is_done_and_a_second_run_does_nothing(
     assert {"representations", "features", "units_2", "model", "evaluate"} <= set(found)
     assert {state.split()[0] for state in found.values()} == {"done"}
     assert main(["report", "toy", "--exp", str(run_folder / "exp"), "--json"]) == 0
+
+
+def test_status_runs_nobodys_code_unless_it_is_trusted(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(run_folder, tmp_path)
+    command = ["status", "toy", "--exp", str(folder / "exp")]
+    given = options(run_folder)
+    (run_folder / "weights.txt").write_text("2.0")
+    try:
+        assert main([*command, *given]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert main([*command, "--trust", *given]) == 0
+        trusted = capsys.readouterr().out.splitlines()
+    finally:
+        (run_folder / "weights.txt").write_text("1.0")
+    assert {line.split()[1] for line in lines[:-1]} == {"done"}
+    assert "TinyUpstream: not of this project, so not run" in lines[-1]
+    assert "--trust" in lines[-1]
+    assert {line.split()[1] for line in trusted} == {"done", "stale"}
 
 
 def test_features_are_the_layer_without_silence_and_what_is_made_of_it(run_folder: Path) -> None:

@@ -120,7 +120,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--force", metavar="STAGE", action="append", default=[], help="run it though it is done"
     )
-    verb("status", "run:status", "Say what is done, stale and why, partial, missing", recipe, exp)
+    status = verb(
+        "status", "run:status", "Say what is done, stale and why, partial, missing", recipe, exp
+    )
+    status.add_argument(
+        "--trust", action="store_true", help="ask classes of others too, which runs their code"
+    )
     verb("validate", "validate:validate", "Check a recipe and its data before a run", recipe)
 
     evaluate = verb("evaluate", "scoring:evaluate", "Score recognised phones against references")

@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig
 
 from unsup_asr.commands import UsageError
-from unsup_asr.engine.config import build_all
+from unsup_asr.engine.config import build_all, foreign
 from unsup_asr.engine.recipe import load_recipe
 from unsup_asr.engine.recipe_files import RecipeError
 from unsup_asr.engine.runs import record_of
@@ -46,19 +46,35 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Print the state of each stage; 1 when a finished one is damaged."""
-    config = recipe_of(arguments)
-    rows = stage_status(graph_of(config), config, Path(arguments.exp) / config.recipe)
+    """Print the state of each stage; 1 when a finished one is damaged.
+
+    Nobody's code is run for it but with --trust.
+    """
+    trust = arguments.trust
+    config = recipe_of(arguments, only_own=not trust)
+    others = [] if trust else foreign(config)
+    if not trust and foreign(config.corpus):
+        raise UsageError(
+            f"the corpus is read by {others[0]}, which is no class of this project: to ask it for "
+            "its files is to run its code. Allow it (--trust) for a recipe that you trust"
+        )
+    root = Path(arguments.exp) / config.recipe
+    rows = stage_status(graph_of(config), config, root, ask_foreign=trust)
     width = max(len(row.stage) for row in rows)
     for row in rows:
         print(f"{row.stage:<{width}}  {row.state:<8} {row.key}  {shown(row.reason)}".rstrip())
+    if others:
+        print(
+            f"{', '.join(dict.fromkeys(others))}: not of this project, so not run; weights are "
+            "taken for those of the last run (--trust asks)"
+        )
     return int(any(row.state == "damaged" for row in rows))
 
 
-def recipe_of(arguments: argparse.Namespace) -> DictConfig:
+def recipe_of(arguments: argparse.Namespace, *, only_own: bool = False) -> DictConfig:
     """The config that the command line names; a wrong one is wrong usage."""
     try:
-        return load_recipe(arguments.recipe, arguments.overrides)
+        return load_recipe(arguments.recipe, arguments.overrides, only_own=only_own)
     except RecipeError as error:
         raise UsageError(str(error)) from error
 

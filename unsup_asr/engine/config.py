@@ -58,6 +58,12 @@ def check_component(node: DictConfig, place: Place) -> None:
                 node[option.name] = checked_value(annotation, value, place.at(option.name))
 
 
+def foreign(node: Any) -> list[str]:
+    """Classes that a config names and that are neither this project's nor installed by a name."""
+    names = [str(component["_target_"]) for _, component in components(node)]
+    return [name for name in names if "." in name and name.partition(".")[0] not in PACKAGES]
+
+
 def check_own(node: DictConfig, where: str) -> None:
     """ValueError for a component that is no class of this distribution or installed by its name.
 

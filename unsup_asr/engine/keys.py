@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.config import foreign, instantiate
 from unsup_asr.formats.digests import digest_files
 from unsup_asr.formats.folders import list_folder
 from unsup_asr.formats.whole import write_whole
@@ -30,17 +30,21 @@ log = logging.getLogger(__name__)
 
 RUNTIME = "runtime"  # a subtree that changes how a stage runs, not what it finds
 MISSING_FILE = "missing"
+NOT_ASKED = "not asked"  # of an upstream whose code was not to be run
 _SETTLED_NS = 2_000_000_000  # a file younger than this can change without a new time stamp
 
 
 def stage_keys(
-    stages: Sequence[Stage], config: DictConfig, root: Path
+    stages: Sequence[Stage], config: DictConfig, root: Path, *, ask_foreign: bool = True
 ) -> dict[str, dict[str, object]]:
     """Key and the material it is made of, by stage name; stages must be in order.
 
     Digests of the user's files are remembered in `root`, so that only changed files are read.
+    An upstream whose class is not this project's is asked for its fingerprint, which runs its code;
+    without `ask_foreign` the one that it gave last stands for it.
     """
-    cache, fingerprints = DigestCache(root / ".digests.json"), _Fingerprints()
+    cache = DigestCache(root / ".digests.json")
+    fingerprints = _Fingerprints(cache, ask_foreign)
     described: dict[str, dict[str, object]] = {}
     for stage in stages:
         unknown = [name for name in stage.inputs if name not in described]
@@ -104,9 +108,11 @@ def plain(config: DictConfig, key: str, *, hidden: Sequence[str] = ()) -> object
 
 
 class _Fingerprints:
-    """Of upstreams by their config node; each is asked once."""
+    """Of upstreams by their config node; each is asked once, and what it said is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: DigestCache, ask_foreign: bool) -> None:
+        self._cache = cache
+        self._ask_foreign = ask_foreign
         self._known: dict[str, str] = {}
 
     def of(self, config: DictConfig, key: str) -> str | None:
@@ -116,7 +122,11 @@ class _Fingerprints:
             return None
         text = json.dumps(plain(config, key), sort_keys=True)
         if text not in self._known:
-            self._known[text] = instantiate(node).fingerprint()
+            if foreign(node) and not self._ask_foreign:
+                self._known[text] = self._cache.kept(f"upstream {text}") or NOT_ASKED
+            else:
+                self._known[text] = instantiate(node).fingerprint()
+                self._cache.keep(f"upstream {text}", self._known[text])
         return self._known[text]
 
 
@@ -160,6 +170,16 @@ class DigestCache:
             self._known[name] = [make()]
             self._changed = True
         return str(self._known[name][-1])
+
+    def keep(self, name: str, value: str) -> None:
+        """Remember a value by a name that is no path."""
+        if self.kept(name) != value:
+            self._known[name] = [value]
+            self._changed = True
+
+    def kept(self, name: str) -> str | None:
+        """What was kept last, if anything was."""
+        return str(self._known[name][-1]) if name in self._known else None
 
     def save(self) -> None:
         """Keep what was learned; a folder that cannot be written costs only time."""

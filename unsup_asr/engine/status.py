@@ -25,9 +25,14 @@ class StageStatus:
     key: str
 
 
-def status(stages: Sequence[Stage], config: DictConfig, root: Path) -> list[StageStatus]:
-    """One row a stage, in the order of the graph. Looks at sizes, does not read payloads."""
-    described = stage_keys(stages, config, root)
+def status(
+    stages: Sequence[Stage], config: DictConfig, root: Path, *, ask_foreign: bool = True
+) -> list[StageStatus]:
+    """One row a stage, in the order of the graph. Looks at sizes, does not read payloads.
+
+    `ask_foreign` as in `stage_keys`.
+    """
+    described = stage_keys(stages, config, root, ask_foreign=ask_foreign)
     rows: dict[str, StageStatus] = {}
     identities: dict[str, object] = {}  # of stages that are done
     for stage in stages:

@@ -425,6 +425,26 @@ def test_validate_knows_phones_that_are_given_as_words(capsys: Printed) -> None:
     assert "BAD  references: 0% of their words are in the text's sample (HH AH0 L OW1" in found
 
 
+@pytest.mark.parametrize("place", ["corpus", "features.upstream", "text.front_end", "gan.trainer"])
+def test_status_does_not_even_import_what_a_recipe_of_others_names(
+    place: str, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(".")
+    monkeypatch.delitem(sys.modules, "payload_of_others", raising=False)
+    Path("payload_of_others.py").write_text("open('imported', 'w').close()\nclass Thing: pass\n")
+    named = f"{place}={{_target_: payload_of_others.Thing, weights: 1}}"
+    code = cli.main(["status", "mine", f"~{place}", named])
+    printed = capsys.readouterr()
+    assert not Path("imported").exists()
+    assert "payload_of_others.Thing" in printed.out + printed.err
+    assert "--trust" in printed.out + printed.err
+    assert code == (2 if place == "corpus" else 0)
+    assert cli.main(["list"]) == 0
+    assert not Path("imported").exists()
+    cli.main(["status", "mine", f"~{place}", named, "--trust"])
+    assert Path("imported").exists()
+
+
 def test_validate_tells_what_espeak_makes_of_the_text(capsys: Printed) -> None:
     text = "the cat sat on the mat\n" * 30 + "été à Paris\n12\n?\n" + "кот\n"
     cli.main(["new-recipe", "own", *own_data(text)])
