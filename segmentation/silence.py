@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unsup_asr.ranges import NonNegative, NonNegativeInt, Percentile
-from unsup_asr.types import BoolArray, Float32Array, Int32Array
+from unsup_asr.types import BoolArray, Float32Array, Int32Array, Int64Array
 
+_BLOCK = 1 << 20  # samples
 _FLOOR = 1e-10  # power of a digital silence: -100 dB below full scale
 
 
@@ -27,10 +29,22 @@ def frame_energy_db(
             f"audio of {len(samples_N)} samples is shorter than one frame of {frame_samples}; "
             "drop the utterance"
         )
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples_N, dtype=np.float64))])
     starts = np.arange(0, len(samples_N) - frame_samples + 1, shift_samples)
-    power_T = (energy[starts + frame_samples] - energy[starts]) / frame_samples
+    before, after = (_energy_before(samples_N, at) for at in (starts, starts + frame_samples))
+    power_T = (after - before) / frame_samples
     return (10.0 * np.log10(np.maximum(power_T, _FLOOR))).astype(np.float32)
+
+
+def _energy_before(samples_N: Float32Array, places: Int64Array) -> NDArray[np.float64]:
+    """Sum of squares of all samples before each place, places in order."""
+    found, total = np.empty(len(places)), 0.0
+    for first in range(0, len(samples_N), _BLOCK):  # hours in double precision take gigabytes
+        squares = np.square(samples_N[first : first + _BLOCK], dtype=np.float64)
+        energy = np.cumsum(np.concatenate([[total], squares]))
+        here = slice(*np.searchsorted(places, [first, first + len(energy)]))
+        found[here] = energy[places[here] - first]
+        total = energy[-1]
+    return found
 
 
 @dataclass(frozen=True)

@@ -142,8 +142,10 @@ def _heard(path: Path, file: soundfile.SoundFile, channel: int | None) -> _Heard
         )
     if channel is None and file.channels > 1:
         channel = _loudest_if_mean_cancels(path, file)
-    blocks = list(_blocks(file, channel))
-    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    content = bytearray()  # grows in place: hours are in memory once
+    for block in _blocks(file, channel):
+        content += block.tobytes()
+    samples = np.frombuffer(content, dtype=np.float32)
     if len(samples) == 0:
         raise ValueError(f"{shown(path)}: no samples; remove the file or record it again")
     if len(samples) < file.frames and file.format != "MP3":  # whose frames were counted

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -21,6 +22,8 @@ from unsup_asr.ranges import NonNegative, Positive, PositiveInt, Real, SampleRat
 from unsup_asr.types import Seconds
 
 _INT16_SCALE = 32768.0
+# Five minutes: torchaudio takes a gigabyte for twenty.
+_FRAMES_AT_ONCE = 30_000
 
 
 @dataclass(kw_only=True)
@@ -65,7 +68,7 @@ class _KaldiFeatures:
                     f"a waveform of {length} samples ({length / self.sample_rate:.4f} s) is "
                     f"shorter than one frame of {self.frame_length_ms} ms; remove the utterance"
                 )
-            frames.append(self._features(wave_N[None, :length] * _INT16_SCALE))
+            frames.append(torch.cat(list(map(self._features, self._pieces(wave_N[:length])))))
         lengths = torch.tensor([len(f) for f in frames], device=waves_BN.device)
         return UpstreamOutput([pad_sequence(frames, batch_first=True)], lengths)
 
@@ -74,6 +77,15 @@ class _KaldiFeatures:
         identity = {"class": type(self).__name__, "torchaudio": torchaudio.__version__}
         text = json.dumps({**asdict(self), **identity}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _pieces(self, wave_N: Tensor) -> Iterator[Tensor]:
+        """The wave, scaled, (1, N); of a long one pieces whose frames are its frames in order."""
+        window = int(self.sample_rate * self.frame_length_ms / 1000)
+        num_frames = 1 + (len(wave_N) - window) // self.frame_shift_samples
+        for first in range(0, num_frames, _FRAMES_AT_ONCE):
+            last = min(first + _FRAMES_AT_ONCE, num_frames) - 1
+            end = last * self.frame_shift_samples + window
+            yield wave_N[None, first * self.frame_shift_samples : end] * _INT16_SCALE
 
     def _num_dims(self) -> int:
         raise NotImplementedError
