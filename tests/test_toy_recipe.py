@@ -11,7 +11,6 @@ import soundfile
 import torch
 
 import unsup_asr.upstreams.kaldi_features
-from benchmarks.kill_resume import rates, run
 from unsup_asr.cli import main
 from unsup_asr.corpora.synthetic import SyntheticCorpus
 from unsup_asr.formats.hypotheses import read_hypotheses, read_word_hypotheses
@@ -375,15 +374,6 @@ def test_a_run_can_start_from_the_text_spoken(exp, tmp_path, capsys):
     assert "matching" not in {path.name for path in (tmp_path / "toy" / "latest").iterdir()}
     audio = next((tmp_path / "toy" / "latest" / "corpus" / "audio" / "test").glob("*.flac"))
     assert main(["transcribe", str(tmp_path / "toy" / "latest" / "model"), str(audio)]) == 0
-
-
-def test_a_run_killed_again_and_again_ends_as_one_left_alone(exp, tmp_path):
-    """SIGKILL in text, in the game and in self-training; `benchmarks/kill_resume.py` does all."""
-    for number in (0, 6, 12):
-        assert run("toy", tmp_path, SMALL, kill_after=number) == number + 1
-    assert not (tmp_path / "toy" / "latest" / "evaluate").exists()
-    run("toy", tmp_path, SMALL)
-    assert rates("toy", tmp_path) == rates("toy", exp)
 
 
 class BrokenUpstream(KaldiMFCC):

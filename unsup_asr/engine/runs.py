@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -46,13 +45,14 @@ def keep_run(root: Path, made: Mapping[str, Path], record: RunRecord | None) -> 
     keys = json.dumps({name: facts["key"] for name, facts in stages.items()}, sort_keys=True)
     run = root / RUNS / hashlib.sha256(keys.encode()).hexdigest()[:12]
     run.mkdir(parents=True, exist_ok=True)
+    scratch = root / RUNS / ".link"  # of one name: what a killed run left is replaced
     with FileLock(root / RUNS / ".lock"):
         for name, folder in made.items():
-            _link(run / name, Path("..", "..", folder.parent.name, folder.name))
+            _link(run / name, Path("..", "..", folder.parent.name, folder.name), scratch)
         if _read(run).get("stages") != stages:
             manifest = {**(asdict(record) if record else {}), "stages": stages}
             write_whole(run / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
-        _link(root / LATEST, Path(RUNS, run.name))
+        _link(root / LATEST, Path(RUNS, run.name), scratch)
     return run
 
 
@@ -81,13 +81,12 @@ def _read(run: Path) -> dict[str, object]:
         raise ValueError(f"{path}: damaged ({error}); remove it, and run again") from error
 
 
-def _link(link: Path, target: Path) -> None:
-    """Let `link` name `target` from now on, in one step."""
+def _link(link: Path, target: Path, scratch: Path) -> None:
+    """Let `link` name `target` from now on, in one step; it is made as `scratch`."""
     if link.is_symlink() and link.readlink() == target:
         return
     if link.is_dir() and not link.is_symlink():
         _remove_links(link)
-    scratch = link.with_name(f".{link.name}.{os.getpid()}.tmp")
     scratch.unlink(missing_ok=True)
     scratch.symlink_to(target)
     scratch.replace(link)

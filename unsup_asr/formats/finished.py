@@ -89,6 +89,7 @@ def check_digests(folder: Path, digests: Mapping[str, str]) -> None:
 
 def remedy(folder: Path) -> str:
     """What to do about a damaged stage folder, in its place or a copy of it."""
+    folder = folder.resolve()  # `latest/<stage>` is a link
     try:
         record = json.loads((folder / RECORD).read_text("utf-8"))
         is_copy = record.get("key", folder.name) != folder.name
