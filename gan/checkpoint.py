@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from gan.steps import Member
+from unsup_asr.formats.checked import read_json
+from unsup_asr.formats.weights import read_tensors
 
 log = logging.getLogger(__name__)
 
@@ -70,24 +71,25 @@ class Checkpoint:
         path = self._folder / "state.json"
         if not path.is_file():
             return 0
-        description = json.loads(path.read_text("utf-8"))
+        needed = ("fingerprint", "update", "tensors", "members")
+        description = read_json(path, *needed)
         if description["fingerprint"] != self._fingerprint:
             raise ValueError(
                 f"{path}: this is a run with other options or data; delete {self._folder} to start "
                 "afresh, or give another checkpoint_dir"
             )
         try:
-            tensors = load_file(self._folder / description["tensors"])
-        except (OSError, SafetensorError) as error:
+            tensors = read_tensors(self._folder / str(description["tensors"]))
+            for number, (game, saved) in enumerate(zip(games, description["members"], strict=True)):
+                _restore_tensors(game, _under(str(number), tensors))
+                game.history = saved["history"]
+                game.latest = {k: torch.tensor(v) for k, v in saved["latest"].items()}
+                game.stopped_at = saved["stopped_at"]
+        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
             raise ValueError(
-                f"{self._folder / description['tensors']}: cannot be read ({error}); delete "
-                f"{self._folder} to start the training afresh"
+                f"{path}: its state cannot be restored ({error}); delete {self._folder} to start "
+                "the training afresh"
             ) from error
-        for number, (game, saved) in enumerate(zip(games, description["members"], strict=True)):
-            _restore_tensors(game, _under(str(number), tensors))
-            game.history = saved["history"]
-            game.latest = {k: torch.tensor(v) for k, v in saved["latest"].items()}
-            game.stopped_at = saved["stopped_at"]
         log.info("resumed at update %d", description["update"])
         return int(description["update"])
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan.packing import Packing, fold_windows, lengthened, take_rows
+from unsup_asr.ranges import NonNegative, Size, SizeOrNone
 from unsup_asr.types import Float32Array
 
 
@@ -25,14 +26,14 @@ from unsup_asr.types import Float32Array
 class GeneratorShape:
     """Sizes of the generator: enough to build it again from a checkpoint."""
 
-    input_dim: int
-    num_phones: int
-    kernel: int = 4
-    stride: int = 1
-    hidden: int = 0  # units of a ReLU layer before the convolution; 0: none
-    batch_norm_weight: float = 0.0  # 0: no batch norm; wav2vec-U 2.0 starts its weight at 30
+    input_dim: Size
+    num_phones: Size
+    kernel: Size = 4
+    stride: Size = 1
+    hidden: SizeOrNone = 0  # units of a ReLU layer before the convolution; 0: none
+    batch_norm_weight: NonNegative = 0.0  # 0: no batch norm; wav2vec-U 2.0 starts its weight at 30
     residual: bool = False
-    num_auxiliary_classes: int = 0
+    num_auxiliary_classes: SizeOrNone = 0
     overhang: bool = False  # kernel // 2 zeros at both ends, as fairseq: see `num_overhanging`
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import NoneType
 
 import numpy as np
 import torch
@@ -16,8 +17,9 @@ from safetensors.torch import save_file
 
 from gan.batches import pack_utterances
 from gan.generator import Generator, GeneratorShape, generate
-from unsup_asr.formats.checked import load_weights, read_json, reading
+from unsup_asr.formats.checked import described, read_json
 from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.formats.weights import load_weights
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.types import Float32Array, Int32Array
 
@@ -64,14 +66,18 @@ class TrainedGenerator:
         path = folder / "generator.json"
         needed = ("shape", "history", "chosen_update", "stopped_at")
         description = read_json(path, *needed)
-        with reading(path, "the description of a generator"):
-            with torch.device("meta"):  # no random first weights to draw
-                generator = Generator(GeneratorShape(**description["shape"]))
-            stopped = description["stopped_at"]
-            chosen_update = int(str(description["chosen_update"]))
-            stopped_at = None if stopped is None else int(str(stopped))
+        shape = described(GeneratorShape, description["shape"], f"{path}: shape")
+        with torch.device("meta"):  # no random first weights to draw
+            generator = Generator(shape)
         load_weights(generator, folder / "generator.safetensors")
-        return cls(generator.eval(), description["history"], chosen_update, stopped_at)
+        history, chosen, stopped = (description[name] for name in needed[1:])
+        is_rows = isinstance(history, list) and all(isinstance(row, dict) for row in history)
+        if not is_rows or type(chosen) is not int or type(stopped) not in (int, NoneType):
+            raise ValueError(
+                f"{path}: history, chosen_update and stopped_at are not those of a training; copy "
+                "the folder again"
+            )
+        return cls(generator.eval(), history, chosen, stopped)
 
 
 def posteriors_of(generator: Generator, utterances: Sequence[Float32Array]) -> list[Float32Array]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from unsup_asr.formats.whole import whole
 from unsup_asr.types import Int32Array
 
 _ROWS_A_CHUNK = 1 << 18
+_GRAMS = re.compile(r"\\([1-9]\d?)-grams:")
 
 
 @dataclass(frozen=True)
@@ -62,21 +65,29 @@ def read_arpa(path: Path) -> ArpaModel:
     orders: list[ArpaOrder] = []
     rows: list[tuple[list[int], float, float]] = []
     order = 0
-    ended = False
+    ended, num_words = False, 0
     for number, line in numbered_lines(path):
-        try:
-            if line.startswith("\\"):
-                if order:
-                    orders.append(_order_of_rows(rows, order))
-                    rows = []
-                ended = line == "\\end\\"
-                order = int(line[1 : line.index("-")]) if line.endswith("-grams:") else 0
-            elif order and line:
+        if line.startswith("\\") or not order:
+            if order:
+                orders.append(_order_of_rows(rows, order))
+                rows = []
+            ended = line == "\\end\\"
+            header = _GRAMS.fullmatch(line)
+            order = int(header[1]) if header else 0
+            if header and order != len(orders) + 1:
+                raise ValueError(f"{path}:{number}: {line!r}; expected \\{len(orders) + 1}-grams:")
+        elif line:
+            try:
                 rows.append(_parse_row(line, order, ids))
-        except ValueError as error:
-            raise ValueError(f"{path}:{number}: {error}") from error
+            except ValueError as error:
+                raise ValueError(f"{path}:{number}: {error}") from error
+            if order > 1 and len(ids) > num_words:
+                raise ValueError(f"{path}:{number}: {line!r} has a word that is no 1-gram")
+        num_words = len(ids)
     if not ended or not orders:
         raise ValueError(f"{path}: not a whole ARPA file (no \\end\\); estimate the model again")
+    if lacking := [edge for edge in ("<s>", "</s>") if edge not in ids]:
+        raise ValueError(f"{path}: no {lacking[0]} among the 1-grams; expected both")
     return ArpaModel(list(ids), orders)
 
 
@@ -85,8 +96,10 @@ def _parse_row(line: str, order: int, ids: dict[str, int]) -> tuple[list[int], f
     words = fields[1].split(" ") if len(fields) in (2, 3) else []
     if len(words) != order:
         raise ValueError(f"{line!r}; expected log10 probability, tab, {order} words, back-off")
-    backoff = float(fields[2]) if len(fields) == 3 else 0.0
-    return [ids.setdefault(word, len(ids)) for word in words], float(fields[0]), backoff
+    probability, backoff = float(fields[0]), float(fields[2]) if len(fields) == 3 else 0.0
+    if not (math.isfinite(probability) and math.isfinite(backoff)):
+        raise ValueError(f"{line!r}; expected finite numbers")
+    return [ids.setdefault(word, len(ids)) for word in words], probability, backoff
 
 
 def _order_of_rows(rows: list[tuple[list[int], float, float]], order: int) -> ArpaOrder:

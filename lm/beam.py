@@ -137,7 +137,7 @@ class _Search:
         if silence is not None and silence not in model.vocabulary:
             transparent[phones.index(silence)] = options.silence_score
         columns = [i for i in range(len(phones)) if i not in transparent]
-        table = build_ngram_table(model, [phones[i] for i in columns])
+        table = build_ngram_table(model, [phones[i] for i in columns], source=options.lm_path)
         gain_SP = options.lm_weight * torch.from_numpy(table.log_probability_SV)
         gain_SP += options.insertion_score
         if silence is not None and silence in model.vocabulary:

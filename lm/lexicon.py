@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from lm.word_division import Phones
 from unsup_asr.formats.lines import numbered_lines
 
+_COUNT = re.compile("[0-9]{1,15}")
 _HEADER = "word\tphones\tcount"
 
 
@@ -71,7 +73,7 @@ class Lexicon:
                     f"{path}:{number}: {line!r}; expected word, tab, phones separated by spaces, "
                     "and maybe a tab and a count"
                 )
-            if len(fields) == 3 and not fields[2].isdecimal():
+            if len(fields) == 3 and not _COUNT.fullmatch(fields[2]):
                 raise ValueError(f"{path}:{number}: count {fields[2]!r}; expected a whole number")
             phones = tuple(fields[1].split())
             count = int(fields[2]) if len(fields) == 3 else 1

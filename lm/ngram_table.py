@@ -30,19 +30,21 @@ class NgramTable:
     start: int
 
 
-def build_ngram_table(model: ArpaModel, phones: Sequence[str]) -> NgramTable:
+def build_ngram_table(
+    model: ArpaModel, phones: Sequence[str], *, source: str = "the language model"
+) -> NgramTable:
     """Tables whose columns are `phones`; ValueError for phones that the model does not know."""
     ids = {word: i for i, word in enumerate(model.vocabulary)}
     unknown = [phone for phone in phones if phone not in ids or phone in (BEGIN, END, UNKNOWN)]
     if unknown:
         raise ValueError(
-            f"the language model does not know {len(unknown)} of {len(phones)} phones: "
+            f"{source} does not know {len(unknown)} of {len(phones)} phones: "
             f"{', '.join(unknown[:10])}; estimate it on text with the same inventory"
         )
     num_states = 1 + sum(len(order.words) for order in model.orders[:-1])
     if num_states * len(phones) > MAX_CELLS:
         raise ValueError(
-            f"the language model has {num_states} contexts for {len(phones)} phones, more than "
+            f"{source} has {num_states} contexts for {len(phones)} phones, more than "
             f"{MAX_CELLS} cells of a decoding table; lower its order or prune it"
         )
     columns = [ids[phone] for phone in phones] + [ids[END]]

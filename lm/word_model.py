@@ -80,10 +80,12 @@ class PronunciationTree:
     lm_word: Tensor  # what each word is to the language model
 
 
-def build_word_ngram(model: ArpaModel) -> WordNgram:
+def build_word_ngram(model: ArpaModel, *, source: str = "the language model") -> WordNgram:
     """Tensors of the model on the CPU."""
     num_words = len(model.vocabulary)
     ids = {word: i for i, word in enumerate(model.vocabulary)}
+    if UNKNOWN not in ids:
+        raise ValueError(f"{source}: no {UNKNOWN} among the 1-grams; estimate the model with lm")
     finder = StateFinder(num_words)
     keys, probabilities, following = [], [], []
     backoffs, shorter = [np.zeros(1)], [np.zeros(1, dtype=np.int64)]

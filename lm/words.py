@@ -163,7 +163,7 @@ class _Search:
                 raise ValueError(f"{role} {name!r} is not among the phones: {', '.join(phones)}")
         special = (options.blank, options.silence_token)
         columns = [i for i, phone in enumerate(phones) if phone not in special]
-        ngram = build_word_ngram(read_arpa(Path(options.lm_path)))
+        ngram = build_word_ngram(read_arpa(Path(options.lm_path)), source=options.lm_path)
         tree = build_tree(
             Lexicon.read(Path(options.lexicon_path)),
             [phones[i] for i in columns],

@@ -56,7 +56,11 @@ class UniformSegments:
 
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote."""
-        self.frames = int(read_json(folder / "uniform.json", "frames")["frames"])
+        path = folder / "uniform.json"
+        frames = read_json(path, "frames")["frames"]
+        if type(frames) is not int or frames < 1:
+            raise ValueError(f"{path}: frames is {frames!r}; expected a whole number above 0")
+        self.frames = frames
 
     def _fitted(self) -> int:
         if self.frames is None:

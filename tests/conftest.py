@@ -10,6 +10,17 @@ import torch
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long`: everything of tests/crash and tests/fuzz, not the sample that the suite takes."""
+    parser.addoption("--long", action="store_true", help="all of tests/crash and tests/fuzz")
+
+
+@pytest.fixture(scope="session")
+def is_long(request: pytest.FixtureRequest) -> bool:
+    """Whether all inputs are wanted, however long it takes."""
+    return request.config.getoption("--long")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def few_threads() -> None:
     """Tests are small; many threads on shared cores only make them slower."""

@@ -173,6 +173,27 @@ def test_siblings_are_named_in_strings_by_commands_and_recipes_alone() -> None:
     assert naming <= {"commands"}
 
 
+_FILE_READERS = re.compile(
+    r"np\.(load|fromfile|memmap)\(|torch\.load\(|pickle\.loads?\("
+    r"|safetensors\S* import [^\n]*(load_file|safe_open)"
+)
+# Checkpoints of others are read by torch, each with a message of its own.
+_MAY_READ = {
+    *("unsup_asr/formats/checked.py", "unsup_asr/formats/weights.py"),
+    *("unsup_asr/upstreams/s3prl_hub.py", "unsup_asr/upstreams/torchaudio_bundle.py"),
+}
+
+
+def test_arrays_and_tensors_are_read_by_the_checked_readers_alone() -> None:
+    """Any other reader has errors that do not name the file, until somebody damages one."""
+    reading = {
+        path.relative_to(ROOT).as_posix()
+        for path in sources()
+        if _FILE_READERS.search(path.read_text("utf-8"))
+    }
+    assert reading - _MAY_READ == set()
+
+
 def test_the_packages_of_the_distribution_are_those_of_the_tree() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     in_tree = {

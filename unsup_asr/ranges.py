@@ -82,6 +82,8 @@ class Filled:
 
 PositiveInt: TypeAlias = Annotated[int, Range(1)]
 NonNegativeInt: TypeAlias = Annotated[int, Range(0)]
+Size: TypeAlias = Annotated[int, Range(1, 1_000_000)]  # of a layer of a network
+SizeOrNone: TypeAlias = Annotated[int, Range(0, 1_000_000)]  # 0: no such layer
 Seed: TypeAlias = Annotated[int, Range(0, 2**32 - 1)]
 SampleRate: TypeAlias = Annotated[int, Range(1000, 384_000)]  # Hz
 Real: TypeAlias = Annotated[float, Range()]

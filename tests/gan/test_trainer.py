@@ -131,7 +131,7 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     train(SMALL, tmp_path)
     (tensors,) = tmp_path.glob("state_*.safetensors")
     tensors.write_bytes(b"damaged")
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match=r"safetensors: not a whole .*delete"):
         train(SMALL, tmp_path)
 
 

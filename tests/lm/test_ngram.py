@@ -161,7 +161,10 @@ def test_impossible_options_are_errors(options, message):
     [
         ("junk", r"bad\.arpa: not a whole ARPA file"),
         ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1\ta\n", r"bad\.arpa: not a whole ARPA file"),
-        ("\\data\\\n\n\\2-grams:\n-1\ta\n\\end\\\n", r"bad\.arpa:4: '-1\\ta'; expected"),
+        ("\\data\\\n\n\\1-grams:\n-1\ta b\n\\end\\\n", r"bad\.arpa:4: '-1\\ta b'; expected"),
+        ("\\data\\\n\n\\2-grams:\n-1\ta b\n\\end\\\n", r"bad\.arpa:3: .*expected \\1-grams"),
+        ("\\data\\\n\n\\1-grams:\nnan\ta\n\\end\\\n", r"bad\.arpa:4: .*expected finite numbers"),
+        ("\\data\\\n\n\\1-grams:\n-1\ta\n\\end\\\n", r"bad\.arpa: no <s> among the 1-grams"),
         ("\\data\\\n\n\\1-grams:\nx\ta\n\\end\\\n", r"bad\.arpa:4: could not convert"),
     ],
 )

@@ -21,7 +21,8 @@ import torch
 from safetensors.torch import save_file
 
 from unsup_asr.acoustic.mixtures import DiagonalMixtures, first_mixtures
-from unsup_asr.formats.checked import read_json, read_tensors
+from unsup_asr.formats.checked import read_json
+from unsup_asr.formats.weights import read_tensors
 from unsup_asr.ranges import NonNegativeInt, Positive, PositiveInt
 from unsup_asr.speech.runs import merge_repeats, run_edges, run_starts
 from unsup_asr.types import Float32Array, Int32Array

@@ -19,21 +19,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from unsup_asr.formats.checked import load_weights, read_json, reading
+from unsup_asr.formats.checked import described, read_json
+from unsup_asr.formats.weights import load_weights
+from unsup_asr.ranges import Probability, Size
 from unsup_asr.types import Float32Array
+
+_OUTPUTS_AT_ONCE = 20_000  # frames out of the network: minutes
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkShape:
     """Sizes of the network: enough to build it again from a checkpoint."""
 
-    input_dim: int
-    num_outputs: int
-    hidden: int = 160
-    kernel: int = 5
-    num_layers: int = 2
-    stack: int = 2  # input frames joined into one output frame
-    dropout: float = 0.2
+    input_dim: Size
+    num_outputs: Size
+    hidden: Size = 160
+    kernel: Size = 5
+    num_layers: Size = 2
+    stack: Size = 2  # input frames joined into one output frame
+    dropout: Probability = 0.2
 
 
 class AcousticNetwork(nn.Module):
@@ -99,12 +103,29 @@ def log_posteriors(
         for first in range(0, len(ids), batch_size):
             batch = ids[first : first + batch_size]
             x_BTD, lengths_B = padded_batch([features[i] for i in batch], device=device)
-            out_BTV, lengths_B = network(x_BTD, lengths_B)
+            out_BTV, lengths_B = _in_pieces(network, x_BTD, lengths_B)
             for utterance_id, row, length in zip(
                 batch, out_BTV.cpu(), lengths_B.tolist(), strict=True
             ):
                 found[utterance_id] = row[:length].numpy().copy()
     return {utterance_id: found[utterance_id] for utterance_id in features}
+
+
+def _in_pieces(network: AcousticNetwork, x_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+    """As the network itself; of long audio in pieces, each with what it can see around it."""
+    size, stack = network.shape.stack * _OUTPUTS_AT_ONCE, network.shape.stack
+    if x_BTD.shape[1] <= size:
+        return network(x_BTD, lengths_B)
+    around = stack * (network.shape.num_layers + 1) * (network.shape.kernel // 2)
+    pieces = []
+    for first in range(0, x_BTD.shape[1], size):
+        start = max(0, first - around)
+        piece_BTD = x_BTD[:, start : first + size + around]
+        here_B = (lengths_B - start).clamp(0, piece_BTD.shape[1])
+        out_BTV, _ = network(piece_BTD, here_B)
+        skipped = (first - start) // stack
+        pieces.append(out_BTV[:, skipped : skipped + _OUTPUTS_AT_ONCE])
+    return torch.cat(pieces, dim=1), num_output_frames(lengths_B, stack)
 
 
 def padded_batch(arrays: Sequence[Float32Array], *, device: str = "cpu") -> tuple[Tensor, Tensor]:
@@ -124,7 +145,8 @@ def save_network(network: AcousticNetwork, folder: Path) -> None:
 def load_network(folder: Path) -> AcousticNetwork:
     """The network that `save_network` wrote, in evaluation mode; ValueError for a damaged one."""
     path = folder / "network.json"
-    with reading(path, "the shape of a network"), torch.device("meta"):  # no first weights to draw
-        network = AcousticNetwork(NetworkShape(**read_json(path)))
+    shape = described(NetworkShape, read_json(path), path)
+    with torch.device("meta"):  # no first weights to draw
+        network = AcousticNetwork(shape)
     load_weights(network, folder / "network.safetensors")
     return network.eval()

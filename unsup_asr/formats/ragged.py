@@ -14,7 +14,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from unsup_asr.formats.checked import reading
+from unsup_asr.formats.checked import map_array, reading
 from unsup_asr.formats.lines import numbered_lines
 
 
@@ -36,7 +36,7 @@ class RaggedArray(Mapping[str, NDArray]):
                     f"{folder}: no {name}; a ragged array has values.npy, index.tsv, meta.json"
                 )
         with reading(folder / "values.npy", "an array as numpy.save writes it"):
-            values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
+            values = map_array(folder / "values.npy")
             if not isinstance(values, np.ndarray) or values.ndim == 0:
                 raise TypeError("no rows")
         with reading(folder / "index.tsv", "an index of ids and lengths"):

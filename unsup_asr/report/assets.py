@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unsup_asr.formats.checked import read_array
 from unsup_asr.scoring.boundaries import phone_boundaries
 from unsup_asr.types import Float32Array, Seconds, Transcript
 
@@ -91,7 +92,7 @@ class Assets:
             if kept is not None:
                 example = SpectrogramExample(
                     utterance_id=kept["utterance_id"],
-                    log_mel_TF=np.load(folder / "spectrogram.npy", allow_pickle=False),
+                    log_mel_TF=read_array(folder / "spectrogram.npy"),
                     shift_s=kept["shift_s"],
                     true_boundaries_s=tuple(kept["true_boundaries_s"]),
                     found_boundaries_s=tuple(kept["found_boundaries_s"]),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from unsup_asr.formats.checked import read_json
 from unsup_asr.formats.finished import check_written
 from unsup_asr.report.assets import Assets
 from unsup_asr.report.results import Results
@@ -57,14 +57,14 @@ class _Stage:
 
 def _read_stage(path: Path) -> _Stage:
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = read_json(path)
         return _Stage(
             float(data["wall_s"]),
             float(data["peak_rss_mb"]),
             data.get("identity", ""),
             dict(data.get("input_identities", {})),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ValueError(
             f"{path}: damaged ({error!r}); expected JSON with numbers wall_s and peak_rss_mb. "
             f"Remove {path.parent} and run again."

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.checked import read_array
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Clusterer, LanguageModelScorer
@@ -111,7 +112,7 @@ def _generator_inputs(
     pooled = {split: open_split(context, "units", "pooled", split) for split in SPLITS}
     if options.start is None:
         return pooled, None
-    table_KV = np.load(context.input("matching").file("table.npy"))
+    table_KV = read_array(context.input("matching").file("table.npy"))
     layout = instantiate(options.start).fit(pooled["train"].values_array, table_KV)
     inputs = {}
     for split, features in pooled.items():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.checked import read_json_value
 from unsup_asr.types import SILENCES, Transcript, Utterance
 
 NO_LM, PHONE_LM, WORDS = "no LM", "phone LM", "words"
@@ -58,7 +58,7 @@ def _decoding(context: StageContext, row: str) -> str:
         return WORDS  # of the text's lexicon
     if not row.startswith(("self_training", "spoken_model", "supervised")):
         return ""
-    options = json.loads(context.input("model").file("model.json").read_text("utf-8"))["decoder"]
+    options = read_json_value(context.input("model").file("model.json"))["decoder"]
     files = {str(value) for key, value in options.items() if str(key).endswith("_path")}
     if "words.arpa" in files:
         return WORDS

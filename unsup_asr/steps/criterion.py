@@ -10,6 +10,7 @@ import numpy as np
 from unsup_asr.engine.artifacts import Artifact
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.phone_text import flat_phones, read_inventory, read_phone_sentences
 from unsup_asr.protocols import LanguageModelScorer
 from unsup_asr.scoring.criterion import weighted_perplexity
@@ -39,7 +40,7 @@ def run_criterion(context: StageContext, sequences: Sequence[Sequence[str]]) -> 
 
 def read_criterion(artifact: Artifact) -> float:
     """The weighted perplexity of a system's unconstrained output."""
-    return float(json.loads(artifact.file("criterion.json").read_text("utf-8"))["weighted"])
+    return float(read_json_value(artifact.file("criterion.json"))["weighted"])
 
 
 def measured_text(context: StageContext) -> list[list[str]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.checked import read_json_value
 from unsup_asr.report.assets import CurveSet
 
 
@@ -13,13 +13,13 @@ def training_curves(context: StageContext, systems: Sequence[str]) -> tuple[Curv
     """One set for matching, the game, realignment, CTC and the SUPERB recipe, those that ran."""
     curves: list[CurveSet] = []
     if "matching" in systems:
-        matching = json.loads(context.input("matching").file("matching.json").read_text("utf-8"))
+        matching = read_json_value(context.input("matching").file("matching.json"))
         series = {f"restart {i + 1}": curve for i, curve in enumerate(matching["curves"])}
         curves.append(
             CurveSet("Matching: loss of each restart", series, x_label="iteration", x_step=20)
         )
     if "gan" in systems:
-        game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
+        game = read_json_value(context.input("gan").file("gan.json"))
         series = {
             f"member {number}": [
                 min(row["weighted_lm_perplexity"], 1e4) for row in member["history"]
@@ -43,13 +43,10 @@ def training_curves(context: StageContext, systems: Sequence[str]) -> tuple[Curv
         names = [name for name in systems if name.startswith(prefixes)]
         if not names:
             continue
-        series = {
-            name: json.loads(context.input(name).file("curve.json").read_text("utf-8"))
-            for name in names
-        }
+        series = {name: read_json_value(context.input(name).file("curve.json")) for name in names}
         curves.append(CurveSet(title, series, x_label="epoch"))
     if "superb" in systems:
-        superb = json.loads(context.input("superb").file("superb.json").read_text("utf-8"))
+        superb = read_json_value(context.input("superb").file("superb.json"))
         curves.append(
             CurveSet(
                 "SUPERB recipe: PER on dev",

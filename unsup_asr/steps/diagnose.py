@@ -10,6 +10,7 @@ import numpy as np
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.hypotheses import read_hypotheses
 from unsup_asr.formats.phone_text import phone_ids, read_inventory
 from unsup_asr.speech.runs import merge_repeats
@@ -31,12 +32,12 @@ def run_diagnosis(context: StageContext, *, realigned: Sequence[str]) -> None:
     game counts where the run went on with it, or failed.
     """
     chosen = {
-        json.loads(context.input(name).file("choice.json").read_text("utf-8"))["chosen"]
+        read_json_value(context.input(name).file("choice.json"))["chosen"]
         for name in ("choice", "model")
         if name in context.artifacts
     }
     model = context.input("model").file("choice.json")
-    final = str(json.loads(model.read_text("utf-8"))["chosen"])
+    final = str(read_json_value(model)["chosen"])
     of_text = text_perplexity(context)
     of_end = _does_not_read_like_text(context, [*realigned, final], of_text)
     of_end += _of_model(context, final)
@@ -78,7 +79,7 @@ def findings_of_game(context: StageContext, of_text: float) -> list[str]:
     """Why the chosen member may have failed, and whether choosing it meant anything."""
     diagnosis = instantiate(context.config.gan.diagnosis)
     text, inventory = text_ids(context)
-    game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
+    game = read_json_value(context.input("gan").file("gan.json"))
     wrote = [_wrote(context, number) for number in range(len(game["members"]))]
     findings = [
         *diagnosis.findings(

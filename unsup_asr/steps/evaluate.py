@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 
 import torch
 
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.hypotheses import read_hypotheses
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.phone_text import read_inventory
@@ -57,7 +57,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
     references = read_references(context, "test")
     inventory = read_inventory(context.input("text").file("inventory.json"))
     chosen = {
-        json.loads(context.input(name).file("choice.json").read_text("utf-8"))["chosen"]
+        read_json_value(context.input(name).file("choice.json"))["chosen"]
         for name in ("choice", "model")
         if name in context.artifacts
     }
@@ -84,7 +84,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
             chosen=name in chosen,
             decoding=decoded_with[name],
         )
-    final = json.loads(context.input("model").file("choice.json").read_text("utf-8"))["chosen"]
+    final = read_json_value(context.input("model").file("choice.json"))["chosen"]
     last = {WORDS_ROW: rows.pop(WORDS_ROW)} if WORDS_ROW in rows else {}
     last |= {row: rows.pop(name) for name, row in _SUPERVISED.items() if name in rows}
     rows |= {FINAL_ROW: rows[final], **last}
@@ -109,7 +109,7 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
             for r in references[:_SHOWN_TRANSCRIPTS]
         ),
         confusion=confusions(references, hypotheses[final]),
-        diagnosis=tuple(json.loads(context.input("diagnosis").file(FOUND).read_text("utf-8"))),
+        diagnosis=tuple(read_json_value(context.input("diagnosis").file(FOUND))),
         population=_population(context, references),
         layer_weights=_layer_weights(context),
         iterations=iterations_of(context, rows, references),
@@ -173,7 +173,7 @@ def _population(context: StageContext, references: Sequence[Transcript]) -> Popu
     """The game's members scored on test; None where it had one, or was not played."""
     if "gan" not in context.artifacts:
         return None
-    game = json.loads(context.input("gan").file("gan.json").read_text("utf-8"))
+    game = read_json_value(context.input("gan").file("gan.json"))
     if len(game["members"]) < 2:
         return None
     members = []
@@ -198,5 +198,5 @@ def _population(context: StageContext, references: Sequence[Transcript]) -> Popu
 def _layer_weights(context: StageContext) -> LayerWeights | None:
     if "superb" not in context.artifacts:
         return None
-    superb = json.loads(context.input("superb").file("superb.json").read_text("utf-8"))
+    superb = read_json_value(context.input("superb").file("superb.json"))
     return LayerWeights.from_json(superb["layer_weights"])

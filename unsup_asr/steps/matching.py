@@ -9,6 +9,7 @@ import numpy as np
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.checked import read_array
 from unsup_asr.formats.hypotheses import read_hypotheses, write_hypotheses
 from unsup_asr.formats.ragged import RaggedWriter
 from unsup_asr.progress import progress_bar
@@ -35,7 +36,7 @@ def run_matching(context: StageContext, *, units: str) -> None:
     if options.duplicate_text:
         text = [duplicate_phones(s, max(0.0, float(rate) - 1.0), rng) for s in text]
     matcher: Matcher = instantiate(options.matcher)
-    centroids_KD = np.load(context.input(units).file("centroids.npy"))
+    centroids_KD = read_array(context.input(units).file("centroids.npy"))
     with progress_bar(matcher.num_steps, "matching") as tick:
         found = matcher.match(merged, centroids_KD, text, num_phones=len(inventory), progress=tick)
     log.info("losses of the restarts: %s", [round(x, 3) for x in found.losses_R])

@@ -16,6 +16,7 @@ from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.extraction.plan import Extraction, extract, plan_shards
 from unsup_asr.extraction.worker import chosen_layers
+from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.sharded import ShardedArray, read_index, write_index
 from unsup_asr.protocols import Launcher, Upstream
@@ -70,7 +71,7 @@ def open_layers(context: StageContext, split: str) -> dict[int, ShardedArray]:
     for features are left out.
     """
     artifact = context.input("representations")
-    described = json.loads(artifact.file("representations.json").read_text("utf-8"))
+    described = read_json_value(artifact.file("representations.json"))
     return {k: ShardedArray.open(artifact.file(split), _name(k)) for k in described["layers"]}
 
 

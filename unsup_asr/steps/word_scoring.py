@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.hypotheses import read_word_hypotheses, read_words
 from unsup_asr.formats.lines import read_lines
 from unsup_asr.recognise.words import WORDS_FOLDER
@@ -59,7 +59,7 @@ def _tuning(context: StageContext, said: _Words) -> tuple[tuple[TunedWeights, ..
     words = context.input("words")
     if not words.has(TUNING):
         return (), 0
-    tried = json.loads(words.file(TUNING).read_text("utf-8"))
+    tried = read_json_value(words.file(TUNING))
     tuned = []
     for pair in tried:
         counts = [count_errors(said[i], found) for i, found in pair["words"].items()]

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from unsup_asr.acoustic.network import load_network, log_posteriors
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.digests import digest_file
 from unsup_asr.formats.hypotheses import write_hypotheses, write_word_hypotheses
 from unsup_asr.formats.lines import read_lines
@@ -43,7 +44,7 @@ def run_lexicon(context: StageContext) -> None:
 def run_words(context: StageContext) -> None:
     """Write words and phones of dev and test, beside a copy of the model and of the lexicon."""
     model = context.input("model")
-    described = OmegaConf.create(json.loads(model.file("model.json").read_text("utf-8")))
+    described = OmegaConf.create(read_json_value(model.file("model.json")))
     assert isinstance(described, DictConfig)
     for name in described[DIGESTS]:
         (context.out / name).write_bytes(model.file(name).read_bytes())

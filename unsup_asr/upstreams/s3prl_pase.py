@@ -9,17 +9,18 @@ network itself comes from the package `pase`, which is on no package index
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from unsup_asr.formats.checked import read_json
+
 
 def pase_options(model_config: Path) -> dict[str, Any]:
     """Options of the expert for a network of this config (JSON)."""
     try:
-        config = json.loads(model_config.read_text("utf-8"))
+        config = read_json(model_config, "kwidths")
         num_skips = len(config["kwidths"]) - 1 if config.get("denseskips") else 0
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(

@@ -10,7 +10,6 @@ blocks + 1. Two of its modules would let padding leak into what they make of a s
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unsup_asr.formats.checked import read_json
 from unsup_asr.upstreams.checkpoint import first_line, optional_package
 from unsup_asr.upstreams.frozen import WaveTransformer
 from unsup_asr.upstreams.wave_batch import (
@@ -243,13 +243,7 @@ def _weights(folder: Path) -> list[Path]:
 
 
 def _json(path: Path) -> dict[str, object]:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); get the file again") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} holds a {type(found).__name__}; expected an object of options")
-    return found
+    return read_json(path)
 
 
 def _submodule(module: nn.Module, name: str) -> Any:

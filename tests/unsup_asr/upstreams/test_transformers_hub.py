@@ -214,7 +214,7 @@ def spoil(folder: Path, what: str) -> None:
         ("truncated", "weights cannot be read .*get the checkpoint's files again"),
         ("truncated bin", "weights cannot be read .*get the checkpoint's files again"),
         ("not weights", "weights cannot be read .*get the checkpoint's files again"),
-        ("config cut", "config.json is not JSON"),
+        ("config cut", "config.json: not JSON"),
         ("another network", "model_type is 'whisper'; expected one of wav2vec2, hubert, wavlm"),
         ("another family", "model_type is 'hubert', but model 'wav2vec2_base' is of type 'wav2vec"),
         ("wider", "weights cannot be read|weights of Wav2Vec2Model are missing"),
