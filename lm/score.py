@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import kenlm
 
+from lm.arpa import read_arpa
+
+_ORDER_ONE = "assumes at least a bigram model"  # in kenlm's message
+_NEVER = -100.0  # log10 probability of what is unknown to a model without <unk>, as in kenlm
 _loaded: dict[str, KenlmModel] = {}  # by digest of the file's bytes
 
 
@@ -35,21 +39,49 @@ class CorpusScore:
         return 10.0 ** (-self.log10_probability_words / self.num_words)
 
 
+class _Unigrams:
+    """A model of order 1, which kenlm does not read, as kenlm's own models answer."""
+
+    order = 1
+
+    def __init__(self, path: Path) -> None:
+        table = read_arpa(path).table(1)
+        self._log10 = {word: probability for (word,), (probability, _) in table.items()}
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._log10
+
+    def full_scores(self, sentence: str) -> Iterator[tuple[float, int, bool]]:
+        """log10 probability, length and whether it is unknown of each word, and of the end."""
+        for word in [*sentence.split(), "</s>"]:
+            known = word in self._log10
+            yield self._log10.get(word if known else "<unk>", _NEVER), 1, not known
+
+    def score(self, sentence: str, *, bos: bool, eos: bool) -> float:
+        """Of a sentence, with its end or without; where it begins changes nothing."""
+        del bos
+        scores = [score for score, _, _ in self.full_scores(sentence)]
+        return sum(scores if eos else scores[:-1])
+
+
 class KenlmModel:
     """A loaded model; `load` makes one."""
 
     def __init__(self, path: Path, digest: str) -> None:
+        self.path = path
+        self.digest = digest
         config = kenlm.Config()
         config.show_progress = False
         config.arpa_complain = kenlm.ARPALoadComplain.NONE
         try:
             self._model = kenlm.Model(str(path), config)
         except (OSError, ValueError) as error:  # its message may quote bytes that are no UTF-8
+            if _ORDER_ONE in str(error):
+                self._model = _Unigrams(path)
+                return
             raise ValueError(
                 f"{path}: kenlm cannot read it ({error}); expected an ARPA file or a KenLM binary"
             ) from error
-        self.path = path
-        self.digest = digest
 
     @property
     def order(self) -> int:

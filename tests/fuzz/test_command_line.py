@@ -96,3 +96,16 @@ def test_any_command_ends_with_a_code_and_a_line(
         assert code in (0, 1, 2), command
         assert (code == 0) or "unsup-asr" in err, command
         assert "Traceback" not in err, command
+
+
+@pytest.mark.parametrize(
+    "content", ["- a\n- b\n", "", "recipe: a\nrecipe: b\n", "recipe: ${no}\n", "5"]
+)
+@pytest.mark.parametrize("verb", ["run", "status", "validate", "report"])
+def test_a_recipe_that_is_yaml_and_no_recipe_is_wrong_usage(
+    verb: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.yaml").write_text(content, "utf-8")
+    exp = [] if verb == "validate" else ["--exp", str(tmp_path / "exp")]
+    assert cli.main([verb, str(tmp_path), *exp]) == 2
+    assert f"unsup-asr {verb}: {tmp_path}/config.yaml: " in capsys.readouterr().err

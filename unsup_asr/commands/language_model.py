@@ -37,6 +37,8 @@ def estimate(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{out.parent} is not a folder; make it, or give another --out")
     if out.is_dir():
         raise UsageError(f"{out} is a folder; --out names the file to write")
+    if out.exists() and out.samefile(arguments.text):
+        raise UsageError(f"--out {out} is the text itself, which it would overwrite; name another")
     with whole(out) as scratch:
         estimator.estimate_to(scratch, _sentences(Path(arguments.text)))
     print(f"{out}: order {arguments.order}, {out.stat().st_size / 1e6:.1f} MB")
@@ -238,6 +240,8 @@ def _check(utterance_id: str, scores_TV: Float32Array, num_phones: int, folder: 
             f"{folder}: {utterance_id} has shape {scores_TV.shape}; expected (frames, {num_phones})"
             ": one column a phone of --phones, the blank included"
         )
+    if np.isnan(scores_TV).any():
+        raise ValueError(f"{folder}: {utterance_id} holds NaN; look at what made the posteriors")
     if scores_TV.max() > _LARGEST_LOG:
         raise ValueError(
             f"{folder}: {utterance_id} holds {scores_TV.max():.3g}; expected natural logarithms of "

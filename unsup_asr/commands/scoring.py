@@ -7,9 +7,17 @@ import json
 from pathlib import Path
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from unsup_asr.commands import UsageError
-from unsup_asr.engine.recipe_files import CONFIG_NAME, RecipeError, check_recipe_name, recipe_folder
+from unsup_asr.engine.recipe_files import (
+    CONFIG_NAME,
+    RecipeError,
+    check_recipe_name,
+    first_lines,
+    recipe_folder,
+)
 from unsup_asr.engine.runs import read_run
 from unsup_asr.formats.finished import as_written
 from unsup_asr.formats.hypotheses import read_hypotheses, read_transcripts
@@ -109,9 +117,15 @@ def _experiment(recipe: str, exp: Path) -> Path:
     if Path(recipe).name == recipe and (exp / recipe / "latest").is_dir():
         return exp / recipe
     try:
-        file = recipe_folder(recipe) / CONFIG_NAME
-        name = OmegaConf.select(OmegaConf.load(file), "recipe")
-        check_recipe_name(name, f"{file}: recipe")
+        return exp / _name_in(recipe_folder(recipe) / CONFIG_NAME)
     except RecipeError as error:
         raise UsageError(str(error)) from error
-    return exp / name
+
+
+def _name_in(file: Path) -> str:
+    try:
+        name = OmegaConf.select(OmegaConf.load(file), "recipe")
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise RecipeError(f"{file}: {first_lines(error)}") from error
+    check_recipe_name(name, f"{file}: recipe")
+    return str(name)

@@ -70,7 +70,9 @@ def _check_size(file: Path) -> None:
     except yaml.YAMLError as error:
         raise RecipeError(f"{file}: {first_lines(error)}") from error
     except RecursionError:
-        size = math.inf
+        root, size = None, math.inf
+    if root is not None and not isinstance(root, yaml.MappingNode):
+        raise RecipeError(f"{file}: holds {root.id}s; expected a table, `key: value` on each line")
     if size > MAX_VALUES:
         raise RecipeError(
             f"{file}: {size:.0f} values when its aliases (*name) are written out, or endlessly "

@@ -9,6 +9,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -22,8 +23,11 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _INK, _QUIET = "#222222", "#777777"
 _WIDTH_INCHES = 8.0
 _DOTS_PER_INCH = 110
+# Names are the user's: `$` in one does not begin a formula.
+_AS_WRITTEN = rc_context({"text.parse_math": False})
 
 
+@_AS_WRITTEN
 def curves(
     series: Mapping[str, Sequence[float]],
     *,
@@ -61,6 +65,7 @@ def curves(
     return _png(figure)
 
 
+@_AS_WRITTEN
 def spectrogram(
     log_mel_TF: NDArray,
     *,
@@ -117,6 +122,7 @@ def spectrogram(
     return _png(figure)
 
 
+@_AS_WRITTEN
 def confusion(counts_RH: NDArray, labels: Sequence[str], *, title: str = "") -> bytes:
     """Rows normalised to 1: for each reference phone, what was recognised in its place.
 
@@ -141,6 +147,7 @@ def confusion(counts_RH: NDArray, labels: Sequence[str], *, title: str = "") -> 
     return _png(figure)
 
 
+@_AS_WRITTEN
 def layer_weights(
     layers: Sequence[int],
     weights: Sequence[float],
@@ -166,6 +173,7 @@ def layer_weights(
     return _png(figure)
 
 
+@_AS_WRITTEN
 def wall_time(seconds_by_stage: Mapping[str, Seconds], *, title: str = "") -> bytes:
     """One bar a stage, in the order given, from the top."""
     if not seconds_by_stage:

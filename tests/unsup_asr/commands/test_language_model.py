@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lm.arpa import read_arpa
 from lm.ngram import NgramEstimator
 from lm.score import load
 from unsup_asr import cli
@@ -234,3 +235,27 @@ def test_what_does_not_fit_into_memory_is_one_line(
     files = [str(arpa), str(tmp_path), "--phones", str(phones)]
     assert cli.main(["lm", "decode", *files, "--beam", str(10**15)]) == 1
     assert "unsup-asr lm: not enough memory: " in capsys.readouterr().err
+
+
+def test_the_text_is_not_overwritten_by_its_model(tmp_path: Path, capsys: Printed) -> None:
+    text = tmp_path / "t.txt"
+    text.write_text("a b\n", "utf-8")
+    (tmp_path / "other").hardlink_to(text)
+    for out in (text, tmp_path / "." / "t.txt", tmp_path / "other"):
+        assert cli.main(["lm", "estimate", str(text), "--out", str(out)]) == 2
+        assert "is the text itself" in capsys.readouterr().err
+    assert text.read_text("utf-8") == "a b\n"
+
+
+def test_a_model_of_order_1_has_a_perplexity(tmp_path: Path, capsys: Printed) -> None:
+    text, arpa = tmp_path / "t.txt", tmp_path / "one.arpa"
+    text.write_text("a b a\nb z\n", "utf-8")
+    assert cli.main(["lm", "estimate", str(text), "--out", str(arpa), "--order", "1"]) == 0
+    capsys.readouterr()
+    text.write_text("a q\n", "utf-8")
+    assert cli.main(["lm", "perplexity", str(arpa), str(text), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    table = read_arpa(arpa).table(1)
+    total = sum(table[(word,)][0] for word in ("a", "<unk>", "</s>"))
+    assert found["log10_probability"] == pytest.approx(total)
+    assert (found["tokens"], found["unknown"]) == (2, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,21 @@ def test_results_that_cannot_be_written_leave_those_that_are_there(
 
 def _full() -> None:
     raise OSError("full")
+
+
+def test_a_device_is_not_replaced_and_a_link_stays_one(tmp_path: Path) -> None:
+    """As root, `--out /dev/null` made a file of the device."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is no file to write"):
+        write_whole(tmp_path / "pipe", "new")
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link").symlink_to("target")
+    write_whole(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "new"
+
+
+def test_what_the_system_refuses_names_the_users_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file") as refused:
+        write_whole(tmp_path / "no" / "a.txt", "new")
+    assert refused.value.filename == str(tmp_path / "no" / "a.txt")

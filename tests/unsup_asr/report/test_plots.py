@@ -120,3 +120,14 @@ def test_each_layer_has_a_bar_for_its_weight_and_one_for_its_share():
 
 def test_the_same_picture_has_the_same_bytes():
     assert plots.wall_time({"corpus": 2.0}) == plots.wall_time({"corpus": 2.0})
+
+
+@pytest.mark.parametrize("name", ["$x_$", "$\\frac{$", "$$", "a_b", "50 % $", "\\alpha"])
+def test_names_are_drawn_as_they_are_written(name: str) -> None:
+    """A recording may be called `$x_$`, which is half a formula."""
+    mel = np.ones((40, 20), np.float32)
+    times = {"true_boundaries_s": (0.0, 0.2), "found_boundaries_s": (0.1,)}
+    assert plots.spectrogram(mel, shift_s=0.01, phones=(name,), title=name, **times)
+    assert plots.curves({name: [1.0, 0.5], "other": [1.0]}, title=name, x_label=name, y_label=name)
+    assert plots.wall_time({name: 1.0}, title=name)
+    assert plots.confusion(np.ones((2, 2)), [name, "b"], title=name)
