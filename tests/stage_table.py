@@ -26,6 +26,7 @@ SETUPS: dict[str, tuple[str, ...]] = {
     "recordings": (*_FOLDER, "corpus.references=said.tsv"),
     "unscored recordings": _FOLDER,
     "game and HMM": ("demo", "realign=hmm", "realign.num_iterations=2"),
+    "text as it is cut": ("demo", *_FEW_ROUNDS, "matching=spoken_channel"),
     "words in self-training": ("demo", *_FEW_ROUNDS, "self_training=words"),
     "a layer of an upstream": (
         *("demo", *_FEW_ROUNDS, "features=self_supervised", "features.layer=0"),
@@ -76,6 +77,12 @@ CHANGES: dict[str, tuple[str, ...]] = {
     ),
     "unscored recordings": ("gan.diagnosis.min_usage=0.5", "corpus.allow_unreferenced=true"),
     "game and HMM": ("realign.num_iterations=3", "realign.num_rounds=2"),
+    "text as it is cut": (
+        "matching.channel.trust=2.0",
+        "matching.spoken_text.num_voices=10",
+        "segmentation.segments_per_phone=1.2",
+        "segmentation.clusterer.num_clusters=64",
+    ),
     "words in self-training": ("language_model.word_estimator.order=3",),
     "a layer of an upstream": (
         "features.layer=1",

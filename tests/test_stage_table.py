@@ -92,6 +92,19 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
         *("hmm_1", "units_2", "matching_2", "gan_2", "choice_2", "hmm_2", *ROUNDS),
         *("matching_2_lm", "gan_2_lm", *SCORED),
     ],
+    ("text as it is cut", "matching.channel.trust=2.0"): [
+        *("matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
+    ],
+    ("text as it is cut", "matching.spoken_text.num_voices=10"): [
+        *("spoken_segments", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
+    ],
+    ("text as it is cut", "segmentation.segments_per_phone=1.2"): [
+        *("segments", "spoken_segments", "units", "matching", "gan"),
+        *(*CHOSEN, *LM_ROWS, *SCORED),
+    ],
+    ("text as it is cut", "segmentation.clusterer.num_clusters=64"): [
+        *("units", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
+    ],
     ("words in self-training", "language_model.word_estimator.order=3"): [
         *("word_model", *ROUNDS, "supervised", "supervised_words", *SCORED)
     ],

@@ -20,12 +20,13 @@ from unsup_asr.steps.diagnose import run_diagnosis
 from unsup_asr.steps.evaluate import run_evaluate
 from unsup_asr.steps.features import run_features
 from unsup_asr.steps.hmm import run_hmm
-from unsup_asr.steps.matching import run_choice, run_matching
+from unsup_asr.steps.matching import SPOKEN_SEGMENTS, run_choice, run_matching
 from unsup_asr.steps.model import run_model
 from unsup_asr.steps.realign import run_realign
 from unsup_asr.steps.representations import run_representations
 from unsup_asr.steps.segment_output import run_segments_lm
 from unsup_asr.steps.spoken import run_spoken_model, run_spoken_text
+from unsup_asr.steps.spoken_segments import run_spoken_segments
 from unsup_asr.steps.superb import run_superb
 from unsup_asr.steps.text import run_language_model, run_text, run_word_model
 from unsup_asr.steps.units import run_segments, run_units, run_units_again
@@ -52,6 +53,7 @@ _OF_SEGMENTS = ("matching", "gan")
 def build_graph(config: DictConfig) -> list[Stage]:
     """All stages of a recipe, inputs before what needs them."""
     _check_rounds(config)
+    _check_channel(config)
     stages = [
         Stage(
             "corpus",
@@ -253,7 +255,8 @@ def _from_matching(config: DictConfig) -> list[Stage]:
     """Segments matched with text, the better of that and the game, and what corrects that."""
     stages = [
         Stage("segments", run_segments, ("features", "text"), _SEGMENTS, version=2),
-        *_game("segments", ""),
+        *_channel(config),
+        *_game("segments", "", channel=_channel(config)),
     ]
     if "num_iterations" in config.realign:
         return stages + _hmm_loop(config.realign.num_iterations)
@@ -271,17 +274,36 @@ def _from_matching(config: DictConfig) -> list[Stage]:
         )
         labels_from = name
         if number == 1:
-            again = _matching_again(name)
+            again = _matching_again(name, channel=_channel(config))
             labels_from = again[-1].name
             stages += again
     return stages
 
 
-def _game(segments: str, suffix: str) -> list[Stage]:
+def _channel(config: DictConfig) -> list[Stage]:
+    """The text, spoken and cut, where matching is to know what the segmenter makes of it."""
+    if "channel" not in config.matching:
+        return []
+    return [
+        Stage(
+            SPOKEN_SEGMENTS,
+            run_spoken_segments,
+            ("text",),
+            (
+                *("matching.spoken_text", "features.boundary_upstream", "features.silence"),
+                *("segmentation.segmenter", "segmentation.segments_per_phone"),
+            ),
+            upstreams=("features.boundary_upstream",),
+        )
+    ]
+
+
+def _game(segments: str, suffix: str, *, channel: Sequence[Stage] = ()) -> list[Stage]:
     """Units of a stage's boundaries, matched and played; the better of the two goes on."""
     units, matching, gan = (f"{name}{suffix}" for name in ("units", "matching", "gan"))
     read_as = {segments: "segments", units: "units", matching: "matching", gan: "gan"}
-    matched = ("features", segments, units, "text", "language_model")
+    heard = tuple(stage.name for stage in channel)
+    matched = ("features", segments, units, "text", "language_model", *heard)
     return [
         Stage(
             units,
@@ -361,10 +383,11 @@ def _from_spoken_text(config: DictConfig, learned_from: tuple[str, ...]) -> list
     ]
 
 
-def _matching_again(network_from: str) -> list[Stage]:
+def _matching_again(network_from: str, *, channel: Sequence[Stage]) -> list[Stage]:
     """Clusters that know what the first round has learned, matched once more."""
     again = partial(run_units_again, network_from=network_from)
-    inputs = ("features", "segments", "units_2", "text", "language_model")
+    heard = tuple(stage.name for stage in channel)
+    inputs = ("features", "segments", "units_2", "text", "language_model", *heard)
     keys = (*_UNITS, "segmentation.posterior_weight")
     return [
         Stage("units_2", again, ("features", "segments", network_from), keys),
@@ -394,6 +417,19 @@ def _check_rounds(config: DictConfig) -> None:
     if config.realign.get("num_iterations", 0) < 0:
         raise RecipeError(
             f"realign.num_iterations is {config.realign.num_iterations}; expected 0 or more"
+        )
+
+
+def _check_channel(config: DictConfig) -> None:
+    """RecipeError where the spoken text would not be cut as the recordings are."""
+    if "channel" in config.matching and (
+        uses_representations(config) or "adjacent_pooling" in config.segmentation
+    ):
+        raise RecipeError(
+            "matching=spoken_channel cuts the spoken text by features.boundary_upstream and "
+            "segmentation.segmenter alone, but this recipe's segments are made of layers of an "
+            "upstream, or joined to neighbours: use matching=skip_bigrams, or features=mfcc and "
+            "segmentation=peaks"
         )
 
 

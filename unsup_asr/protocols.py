@@ -220,6 +220,19 @@ class Matcher(Protocol):
         ...
 
 
+class TextChannel(Protocol):
+    """Text as a segmenter cuts it."""
+
+    def cut(
+        self,
+        text: Sequence[Int32Array],
+        spoken: Sequence[Int32Array],
+        num_segments: Sequence[Int32Array],
+    ) -> list[Int32Array]:
+        """Sentences with each phone as often as it might be cut, by what was seen of `spoken`."""
+        ...
+
+
 class FrameAlignment(Protocol):
     """One phone a frame, and the frames where the phones start."""
 

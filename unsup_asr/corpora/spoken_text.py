@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.signal
+from numpy.typing import NDArray
 
 from unsup_asr.ranges import (
     Fraction,
@@ -28,7 +29,7 @@ from unsup_asr.ranges import (
 )
 from unsup_asr.speech.audio import resample
 from unsup_asr.speech.espeak import PITCH_RANGE, RATE_WPM_RANGE, Espeak, voice_variants
-from unsup_asr.types import Float32Array
+from unsup_asr.types import Float32Array, Seconds
 
 # fmt: off
 VARIANTS = (
@@ -44,6 +45,8 @@ class SpokenSentence:
 
     sentence: int
     samples_N: Float32Array
+    phones: tuple[str, ...]  # espeak-ng's, folded
+    starts_s: NDArray[np.float64]  # when each begins, in the samples as they are
 
 
 @dataclass(kw_only=True)
@@ -113,13 +116,15 @@ class SpokenText:
                     sample_rate=self.sample_rate,
                 )
                 warped = resample(speech.samples, int(self.sample_rate * warp), self.sample_rate)
-                spoken.append(
-                    SpokenSentence(sentence, self._in_a_room(warped, snr_db, rng.integers(2**32)))
-                )
+                heard, before_s = self._in_a_room(warped, snr_db, rng.integers(2**32))
+                starts_s = np.array(speech.starts_s) / warp + before_s
+                spoken.append(SpokenSentence(sentence, heard, speech.phones, starts_s))
             yield spoken
 
-    def _in_a_room(self, speech_N: Float32Array, snr_db: float, seed: int) -> Float32Array:
-        """Silence around the speech, and coloured noise over all of it."""
+    def _in_a_room(
+        self, speech_N: Float32Array, snr_db: float, seed: int
+    ) -> tuple[Float32Array, Seconds]:
+        """Silence around the speech, coloured noise over all of it; and when the speech begins."""
         rng = np.random.default_rng(seed)  # its own, for it draws as many numbers as samples
         before, behind = rng.integers(int(self.max_silence_s * self.sample_rate) + 1, size=2)
         padded_N = np.pad(speech_N, (before, behind))
@@ -129,4 +134,4 @@ class SpokenText:
         )
         ratio = np.mean(np.square(padded_N)) / np.mean(np.square(noise_N))
         noise_N *= np.sqrt(ratio * 10 ** (-snr_db / 10))
-        return (padded_N + noise_N).astype(np.float32)
+        return (padded_N + noise_N).astype(np.float32), before / self.sample_rate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from unsup_asr.formats.checked import read_array
 from unsup_asr.formats.hypotheses import read_hypotheses, write_hypotheses
 from unsup_asr.formats.ragged import RaggedWriter
 from unsup_asr.progress import progress_bar
-from unsup_asr.protocols import Matcher
+from unsup_asr.protocols import Matcher, TextChannel
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.criterion import read_criterion
 from unsup_asr.steps.inputs import open_split, text_ids
@@ -22,23 +23,30 @@ from unsup_asr.types import SPLITS, Int32Array
 
 log = logging.getLogger(__name__)
 
+SPOKEN_SEGMENTS = "spoken_segments"  # read where the recipe's matching has a channel
+
 
 def run_matching(context: StageContext, *, units: str) -> None:
     """Match skip-bigram statistics; write the table, curves, phones of segments and hypotheses."""
     options = context.config.matching
     text, inventory = text_ids(context)
     clusters = open_split(context, units, "clusters", "train")
-    merged = [merge_repeats(np.array(clusters[i])) for i in clusters]
+    cut = [np.array(clusters[i]) for i in clusters]
     # A long consonant that the text writes twice is one sound, and one segment.
     text = [merge_repeats(sentence) for sentence in text]
+    merged = [merge_repeats(c) for c in cut]
     rate = np.mean([len(c) for c in merged]) / np.mean([len(s) for s in text])
-    rng = np.random.default_rng(context.seed)
-    if options.duplicate_text:
-        text = [duplicate_phones(s, max(0.0, float(rate) - 1.0), rng) for s in text]
+    if SPOKEN_SEGMENTS in context.artifacts:
+        text = _through_channel(context, text)
+    else:
+        cut = merged
+        if options.duplicate_text:
+            rng = np.random.default_rng(context.seed)
+            text = [duplicate_phones(s, max(0.0, float(rate) - 1.0), rng) for s in text]
     matcher: Matcher = instantiate(options.matcher)
     centroids_KD = read_array(context.input(units).file("centroids.npy"))
     with progress_bar(matcher.num_steps, "matching") as tick:
-        found = matcher.match(merged, centroids_KD, text, num_phones=len(inventory), progress=tick)
+        found = matcher.match(cut, centroids_KD, text, num_phones=len(inventory), progress=tick)
     log.info("losses of the restarts: %s", [round(x, 3) for x in found.losses_R])
     np.save(context.out / "table.npy", found.table_KV, allow_pickle=False)
     report = {
@@ -73,6 +81,17 @@ def run_choice(context: StageContext) -> None:
     write_hypotheses(context.out / "hypotheses" / "train.tsv", hypotheses)
     (context.out / "choice.json").write_text(
         json.dumps({"chosen": chosen, "criteria": scores}), "utf-8"
+    )
+
+
+def _through_channel(context: StageContext, text: Sequence[Int32Array]) -> list[Int32Array]:
+    """The text as the segmenter cuts it, by what it made of spoken sentences of it."""
+    channel: TextChannel = instantiate(context.config.matching.channel)
+    spoken, numbers = (
+        open_split(context, SPOKEN_SEGMENTS, name, "train") for name in ("phones", "num_segments")
+    )
+    return channel.cut(
+        text, [np.array(spoken[i]) for i in spoken], [np.array(numbers[i]) for i in spoken]
     )
 
 

@@ -33,7 +33,11 @@ def run_segments(context: StageContext) -> None:
     train = open_split(context, "features", "boundary", "train")
     segmenter: Segmenter = instantiate(options.segmenter)
     if options.segments_per_phone is not None:
-        _ask_for_rate(segmenter, context, train)
+        sentences = read_phone_sentences(context.input("text").file("phones.txt"))
+        expected = expected_phones_per_second(
+            sentences, train.lengths, frame_shift_s=frame_timing(context).shift_s
+        )
+        ask_for_rate(segmenter, options.segments_per_phone, phones_per_second=expected)
     segmenter.fit(train, frame_timing(context))
     adjacent = adjacent_pooling(options)
     found = "boundaries" if adjacent is None else "runs"
@@ -51,9 +55,8 @@ def run_segments(context: StageContext) -> None:
     segmenter.save(context.out / "model")
 
 
-def _ask_for_rate(segmenter: Segmenter, context: StageContext, train: RaggedArray) -> None:
-    """Set the rate of segments that the text asks for; ValueError where it would not be used."""
-    per_phone = context.config.segmentation.segments_per_phone
+def ask_for_rate(segmenter: Segmenter, per_phone: float, *, phones_per_second: float) -> None:
+    """Set so many segments a phone; ValueError where that would not be used."""
     if not hasattr(segmenter, RATE):
         raise ValueError(
             f"segmentation.segments_per_phone is {per_phone}, but {type(segmenter).__name__} finds "
@@ -64,11 +67,8 @@ def _ask_for_rate(segmenter: Segmenter, context: StageContext, train: RaggedArra
             f"segmentation.segments_per_phone is {per_phone} and segmentation.segmenter.{RATE} "
             f"{given}: two rates of segments. Set one of them to null"
         )
-    sentences = read_phone_sentences(context.input("text").file("phones.txt"))
-    rate = per_phone * expected_phones_per_second(
-        sentences, train.lengths, frame_shift_s=frame_timing(context).shift_s
-    )
-    log.info("%.2f segments a second, from the lengths of sentences and utterances", rate)
+    rate = per_phone * phones_per_second
+    log.info("%.2f segments a second, %.2f phones", rate, phones_per_second)
     setattr(segmenter, RATE, rate)
 
 

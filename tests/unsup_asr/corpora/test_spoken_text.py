@@ -40,6 +40,17 @@ def centroid(said) -> float:
     return float(np.sum(power * np.fft.rfftfreq(len(said.samples_N))) / np.sum(power))
 
 
+@pytest.mark.parametrize("warp", [0.75, 1.5])
+def test_phones_begin_when_they_are_heard_behind_the_silence_and_warped(warp) -> None:
+    """Samples before the first phone are silent; the last one begins before the sound ends."""
+    for said in spoken(min_warp=warp, max_warp=warp, min_snr_db=80.0, max_snr_db=80.0):
+        assert len(said.phones) == len(said.starts_s)
+        assert np.all(np.diff(said.starts_s) >= 0)
+        loud = np.flatnonzero(np.abs(said.samples_N) > 0.05 * np.abs(said.samples_N).max()) / 16000
+        assert said.starts_s[0] == pytest.approx(loud[0], abs=0.06)
+        assert loud[-1] - 0.7 < said.starts_s[-1] < loud[-1]
+
+
 def test_noise_lies_at_the_ratio_asked_for() -> None:
     quiet, loud = (spoken(min_snr_db=db, max_snr_db=db, max_silence_s=0.0) for db in (60.0, 0.0))
     power = [np.mean(np.concatenate([s.samples_N for s in said]) ** 2) for said in (quiet, loud)]

@@ -30,7 +30,8 @@ class OneVoice:
         assert sentences == ["short", "long"]
         samples = [np.random.default_rng(i).normal(0, 0.1, 1600 * (i + 1)) for i in range(2)]
         yield [
-            SpokenSentence(i % 2, samples[i % 2].astype(np.float32)) for i in range(NUM_SENTENCES)
+            SpokenSentence(i % 2, samples[i % 2].astype(np.float32), ("a",), np.zeros(1))
+            for i in range(NUM_SENTENCES)
         ]
 
 
