@@ -114,7 +114,12 @@ class _Surroundings:
         previous = [np.insert(x[:-1], 0, edge) for x in sentences]
         following = [np.append(x[1:], edge) for x in sentences]
         empty = [np.zeros(0, dtype=np.int32)]  # a text of empty sentences has no places
-        return cls(*(np.concatenate(empty + x) for x in (sentences, previous, following)), edge)
+        return cls(
+            phone_P=np.concatenate(empty + sentences),
+            previous_P=np.concatenate(empty + previous),
+            next_P=np.concatenate(empty + following),
+            edge=edge,
+        )
 
     @property
     def is_first_P(self) -> NDArray[np.bool_]:
@@ -125,8 +130,12 @@ class _Surroundings:
         return self.next_P == self.edge
 
     def at(self, places: NDArray[np.integer]) -> _Surroundings:
-        parts = (self.phone_P, self.previous_P, self.next_P)
-        return _Surroundings(*(x[places] for x in parts), self.edge)
+        return _Surroundings(
+            phone_P=self.phone_P[places],
+            previous_P=self.previous_P[places],
+            next_P=self.next_P[places],
+            edge=self.edge,
+        )
 
 
 @dataclass(frozen=True)
