@@ -88,6 +88,25 @@ def test_the_report_holds_what_is_asked_for(exp, capsys):
     assert (exp / "toy" / "report.html").read_text("utf-8").count("data:image/png") >= 4
 
 
+def test_every_system_is_held_against_its_nulls_and_its_clusters_ceilings(exp, capsys):
+    assert main(["report", "toy", "--exp", str(exp), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["nulls"].keys() == report["per"].keys()
+    for system, nulls in report["nulls"].items():
+        lower = min(nulls["audio_swap"], nulls["random_phones"])
+        assert lower > 50, system
+        assert report["working"][system] == (report["per"][system] <= lower - 5), system
+    assert list(report["maps"]) == ["matching", "matching_2"]
+    for scores in report["maps"].values():
+        assert 0 < scores["segments"] < scores["majority_map"] < scores["random_map"]
+    unsupervised = [s for s in report["per"] if "+" not in s and not s.startswith("supervised")]
+    assert {"text", *unsupervised} == {*report["signs"], "self_training"}
+    signs = report["signs"]
+    assert signs["matching"]["js_divergence"]["2"] > signs["text"]["js_divergence"]["2"]
+    assert 5 < signs["text"]["phones_per_second"] < 20
+    assert signs["self_training_2"]["edits_from_final"] >= 0 < signs["gan"]["edits_from_final"]
+
+
 SUPERB = [
     "superb=phoneme_recognition",
     "superb.training.steps=30",
@@ -247,6 +266,9 @@ def test_game_and_hmm_in_turns(exp, tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     assert {"hmm_1", "matching_2", "gan_2", "hmm_2"} <= set(report["per"])
     assert report["decoding"]["hmm_2"] == "words"
+    assert list(report["maps"]) == ["matching", "matching_2"]
+    ceilings = [scores["segments"] for scores in report["maps"].values()]
+    assert ceilings[0] != ceilings[1]  # the second matching names the first HMM's segments
     latest = copied / "toy" / "latest"
     first, second = json.loads((latest / "evaluate" / "results.json").read_text("utf-8"))[
         "iterations"

@@ -20,6 +20,7 @@ from unsup_asr.steps.diagnose import run_diagnosis
 from unsup_asr.steps.evaluate import run_evaluate
 from unsup_asr.steps.features import run_features
 from unsup_asr.steps.hmm import run_hmm
+from unsup_asr.steps.map_scoring import Table
 from unsup_asr.steps.matching import SPOKEN_SEGMENTS, run_choice, run_matching
 from unsup_asr.steps.model import run_model
 from unsup_asr.steps.realign import run_realign
@@ -120,8 +121,9 @@ def build_graph(config: DictConfig) -> list[Stage]:
         stages.append(Stage("lexicon", run_lexicon, ("text",), ("words.estimator",)))
         inputs = ("model", "features", "text", "lexicon")
         stages.append(Stage("words", run_words, inputs, decoding, version=3))
-    stages.append(_diagnosis(stages, rounds))
     systems = [stage.name for stage in stages if stage.name.startswith(_SYSTEMS)]
+    stages.append(_diagnosis(stages, systems))
+    tables = [_table(stage) for stage in stages if stage.name.startswith("matching")]
     with_lm = [_decoded_segments(stage) for stage in stages if stage.name.startswith(_OF_SEGMENTS)]
     stages += with_lm
     if not has_references(config):
@@ -175,14 +177,14 @@ def build_graph(config: DictConfig) -> list[Stage]:
     stages.append(
         Stage(
             "evaluate",
-            partial(run_evaluate, systems=tuple(systems)),
+            partial(run_evaluate, systems=tuple(systems), tables=tuple(tables)),
             (
                 *("corpus", "references", "features", "text"),
-                *sorted({"segments", "choice"} & given),
+                *sorted({"segments", "choice", *(table.units for table in tables)} & given),
                 *("model", "diagnosis", *systems, *(stage.name for stage in with_lm), *words),
             ),
             ("text", "recipe"),
-            version=3,
+            version=4,
             reads_references=True,
         )
     )
@@ -194,7 +196,7 @@ def _decoded_segments(system: Stage) -> Stage:
 
     The boundaries are those that the system itself was made on.
     """
-    segments = next((i for i, name in system.stands_for.items() if name == "segments"), "segments")
+    segments = _read_as(system, "segments")
     return Stage(
         f"{system.name}_lm",
         partial(run_segments_lm, system=system.name),
@@ -204,16 +206,38 @@ def _decoded_segments(system: Stage) -> Stage:
     )
 
 
-def _diagnosis(stages: Sequence[Stage], rounds: Sequence[str]) -> Stage:
+def _read_as(system: Stage, name: str) -> str:
+    """The input that a stage reads under this name."""
+    return next((i for i, read_as in system.stands_for.items() if read_as == name), name)
+
+
+def _table(matching: Stage) -> Table:
+    """What is between a matching's table and the audio."""
+    units = next(name for name in matching.inputs if name.startswith("units"))
+    return Table(matching.name, _read_as(matching, "segments"), units)
+
+
+def _diagnosis(stages: Sequence[Stage], systems: Sequence[str]) -> Stage:
     """Why the run may have failed, by signs that need no references."""
     given = [stage.name for stage in stages]
-    realigned = [name for name in given if name.startswith(("realign_", "hmm_"))][-1:]
-    heard = [name for name in ("matching", "gan", "choice") if name in given]
+    realigned = [name for name in systems if name.startswith(("realign_", "hmm_"))][-1:]
+    segments_of = {
+        stage.name: _read_as(stage, "segments")
+        for stage in stages
+        if stage.name.startswith(_OF_SEGMENTS)
+    }
+    heard = [name for name in ("segments", "choice") if name in given]
     return Stage(
         "diagnosis",
-        partial(run_diagnosis, realigned=tuple(realigned)),
-        ("text", "language_model", *heard, *realigned, *rounds, "model"),
+        partial(
+            run_diagnosis,
+            realigned=tuple(realigned),
+            systems=tuple(systems),
+            segments_of=segments_of,
+        ),
+        ("text", "language_model", "features", *heard, *systems, "model"),
         ("gan.diagnosis", SCORER),
+        version=2,
     )
 
 

@@ -27,12 +27,14 @@ from unsup_asr.report.compare import compare as compared
 from unsup_asr.report.compare import compare_apart
 from unsup_asr.report.markdown import results_markdown
 from unsup_asr.report.results import Results, row_from_counts
-from unsup_asr.report.run import load_assets, load_results, run_folder
+from unsup_asr.report.run import load_assets, load_results, load_unscored, run_folder
 from unsup_asr.report.terminal import (
     aligned,
     report_json,
+    signs_json,
     table_cells,
     terminal_table,
+    unscored_report,
 )
 from unsup_asr.scoring.folds import read_fold_table
 from unsup_asr.scoring.metrics import per_utterance
@@ -92,6 +94,14 @@ def report(arguments: argparse.Namespace) -> int:
         )
     folder = _experiment(arguments.recipes[0], exp)
     run = run_folder(folder)
+    if (unscored := load_unscored(run)) is not None:
+        signs, diagnosis = unscored
+        if arguments.json:
+            found = {"recipe": folder.name, "signs": signs_json(signs), "diagnosis": diagnosis}
+            print(json.dumps(found, ensure_ascii=False, indent=1))
+        else:
+            print(unscored_report(folder.name, signs, diagnosis))
+        return 0
     results = load_results(run)
     if arguments.json:
         print(json.dumps(report_json(results), ensure_ascii=False, indent=1))

@@ -16,6 +16,7 @@ from unsup_asr.report.published import published_of
 from unsup_asr.report.results import SUPERVISED_ROWS, Results
 from unsup_asr.report.run import load_results
 from unsup_asr.report.terminal import aligned
+from unsup_asr.scoring.nulls import margin
 
 _UNKNOWN = ""  # what results of older versions do not say
 
@@ -146,6 +147,7 @@ def _table(runs: Sequence[_Run]) -> str:
         [f"behind {name}", "", "", *(_behind(found, name) for found in results)]
         for name in supervised
     ]
+    cells.append(["under the nulls", "", "", *(_under_nulls(found) for found in results)])
     cells.append(["boundary F1", "", "", *(_boundary_cell(found) for found in results)])
     cells.append(["wall s", "", "", *(f"{found.wall_s:.0f}" for found in results)])
     corpora = ", ".join(dict.fromkeys(found.corpus for found in results))
@@ -171,6 +173,15 @@ def _behind(results: Results, supervised: str) -> str:
     if final is None or supervised not in results.rows:
         return ""
     return f"{results.rows[final].per - results.rows[supervised].per:+.1f}"
+
+
+def _under_nulls(results: Results) -> str:
+    """Points of the final system under the lower of its nulls, and whether it works."""
+    final = results.final_row
+    row = results.rows[final] if final else None
+    if row is None or row.nulls is None:
+        return ""
+    return f"{margin(row.per, row.nulls):.1f}" + ("" if row.works else ", does not work")
 
 
 def _boundary_cell(results: Results) -> str:

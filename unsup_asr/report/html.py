@@ -10,9 +10,10 @@ from pathlib import Path
 from unsup_asr.formats.whole import write_whole
 from unsup_asr.report import plots
 from unsup_asr.report.assets import Assets, CurveSet, SpectrogramExample
+from unsup_asr.report.nulls import NULLS_NOTE, SIGNS_NOTE, map_cells, sign_cells
 from unsup_asr.report.results import SUPERB_ROW, Results, SampleTranscript
 from unsup_asr.report.tables import LayerWeights, PopulationResult, iteration_cells
-from unsup_asr.report.terminal import SUPERB_NOTE, facts, headline, table_cells
+from unsup_asr.report.terminal import SUPERB_NOTE, facts, headline, maps_note, table_cells
 from unsup_asr.report.words import WordResults
 from unsup_asr.scoring.metrics import align
 
@@ -64,6 +65,12 @@ def _sections(results: Results, assets: Assets) -> Iterable[str]:
     for message in results.diagnosis:
         yield f'<div class="warning">{escape(message)}</div>'
     yield "<h2>Phone error rate</h2>" + _system_table(results)
+    if results.maps:
+        table = _table(*map_cells(results.maps))
+        yield "<h2>What clusters can reach</h2>" + table + _note(maps_note(results))
+    if results.signs:
+        table = _table(*sign_cells(results.signs))
+        yield "<h2>Signs without references</h2>" + table + _note(SIGNS_NOTE)
     if results.words:
         yield "<h2>Word error rate</h2>" + _word_section(results.words)
     if results.population:
@@ -94,7 +101,9 @@ def _system_table(results: Results) -> str:
         '<p class="note">ins, del, sub in percent of the reference phones; the interval is a '
         f"bootstrap over utterances. * and shading: chosen by the unsupervised criterion{name}, "
         "which sees no labels; lower is better.</p>"
-    ) + (f'<p class="note">{SUPERB_NOTE}.</p>' if SUPERB_ROW in results.rows else "")
+        + (_note(NULLS_NOTE) if any(row.nulls for row in results.rows.values()) else "")
+        + (_note(SUPERB_NOTE) if SUPERB_ROW in results.rows else "")
+    )
 
 
 def _word_section(words: WordResults) -> str:
@@ -226,6 +235,10 @@ def _table_row(tag: str, cells: Iterable[str], *, row_class: str = "") -> str:
 def _image(png: bytes, *, alt: str) -> str:
     data = base64.b64encode(png).decode("ascii")
     return f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">'
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{escape(text)}.</p>'
 
 
 def _nothing(what: str) -> str:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from unsup_asr.report.nulls import null_cells, works_cell
 from unsup_asr.report.results import SUPERVISED_ROW, Results, Row
+from unsup_asr.scoring.nulls import MARGIN
 from unsup_asr.types import RunRecord
 
 _HEADER = (
-    *("run", "PER, unsupervised", "PER, supervised", "boundary F1", "scored on", "seed"),
+    *("run", "PER, unsupervised", "audio swap", "random phones", "works"),
+    *("PER, supervised", "boundary F1", "scored on", "seed"),
     *("date", "commit", "time, s", "peak, MB"),
 )
 _NOT_RUN = "not run"
 _NOT_RECORDED = "not recorded"
 _LEGEND = (
-    "PER in percent on the test split, with its 95 % interval; time is the sum of the stages; a "
-    "commit with + had changes that were not committed. Commands:"
+    "PER in percent on the test split, with its 95 % interval. The nulls are the PER of the same "
+    "output against another utterance's reference of like length, and of as many phones drawn with "
+    f"the text's frequencies; a system works if it is at least {MARGIN:g} points under both. Time "
+    "is the sum of the stages; a commit with + had changes that were not committed. Commands:"
 )
 
 
@@ -43,6 +48,7 @@ def _cells(name: str, results: Results, record: RunRecord | None) -> list[str]:
     return [
         name,
         _rate(rows[final]) if final else "",
+        *([*null_cells(rows[final]), works_cell(rows[final])] if final else ["", "", ""]),
         _rate(rows[SUPERVISED_ROW]) if SUPERVISED_ROW in rows else "",
         f"{results.boundaries.f1:.3f}" if results.boundaries else "",
         f"{any_row.split}, {any_row.num_utterances} utterances, {results.num_phones} phones",

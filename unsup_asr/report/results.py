@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,10 @@ from unsup_asr.report.rows import ErrorRow, error_row
 from unsup_asr.report.tables import Iteration, LayerWeights, PopulationResult
 from unsup_asr.report.words import WordResults
 from unsup_asr.scoring.boundaries import BoundaryScores
+from unsup_asr.scoring.maps import MapScores
 from unsup_asr.scoring.metrics import Confusions
+from unsup_asr.scoring.nulls import Nulls, works
+from unsup_asr.scoring.signs import Signs
 from unsup_asr.types import ErrorCounts
 
 FINAL_ROW = "self_training"
@@ -32,12 +35,14 @@ class Row(ErrorRow):
     `criterion` is the label-free score by which systems are chosen (lower is better), None where
     it does not apply; `chosen` says that the run went on with this system. `decoding` says what
     beside the acoustics decided the phones: 'no LM', 'phone LM', 'words', '' where it is unknown.
+    `nulls` (`scoring.nulls`) is None in results of older versions.
     """
 
     per: float
     criterion: float | None = None
     chosen: bool = False
     decoding: str = ""
+    nulls: Nulls | None = None
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.per) or not self.interval_low <= self.interval_high:
@@ -45,6 +50,11 @@ class Row(ErrorRow):
                 f"row with PER {self.per} and interval [{self.interval_low}, "
                 f"{self.interval_high}]; expected finite values with low <= high"
             )
+
+    @property
+    def works(self) -> bool | None:
+        """Whether it beats its nulls by `scoring.nulls.MARGIN` points; None without any."""
+        return None if self.nulls is None else works(self.per, self.nulls)
 
 
 def row_from_counts(
@@ -55,6 +65,7 @@ def row_from_counts(
     criterion: float | None = None,
     chosen: bool = False,
     decoding: str = "",
+    nulls: Nulls | None = None,
 ) -> Row:
     """The row of one system from its counts by utterance, with a 95 % bootstrap interval."""
     scored = error_row(counts, split=split, seed=seed)
@@ -63,6 +74,7 @@ def row_from_counts(
         criterion=criterion,
         chosen=chosen,
         decoding=decoding,
+        nulls=nulls,
         **asdict(scored),
     )
 
@@ -110,6 +122,8 @@ class Results:
     silence: str = ""
     unknown_reference_phones: float | None = None  # share of them that the text lacks
     words: WordResults | None = None  # where the run decoded words and references are words
+    maps: tuple[MapScores, ...] = ()  # of each matching's clusters, floor and ceilings
+    signs: dict[str, Signs] = field(default_factory=dict)  # by system, the text's as 'text'
     iterations: tuple[Iteration, ...] = ()  # where the run alternated between game and HMM
     wall_by_stage: dict[str, float]
     peak_rss_mb: float | None = None
@@ -137,6 +151,7 @@ class Results:
         data["population"] = self.population.to_json() if self.population else None
         data["layer_weights"] = self.layer_weights.to_json() if self.layer_weights else None
         data["words"] = self.words.to_json() if self.words else None
+        data["signs"] = {name: signs.to_json() for name, signs in self.signs.items()}
         if self.confusion:
             labels, counts = list(self.confusion.labels), self.confusion.counts_RH.tolist()
             data["confusion"] = {"labels": labels, "counts_RH": counts}
@@ -148,7 +163,7 @@ class Results:
 
         A field that older versions did not write takes its default.
         """
-        known = {field.name for field in fields(cls)}
+        known = {each.name for each in fields(cls)}
         missing = _required() - set(data)
         if missing or set(data) - known:
             raise ValueError(
@@ -183,8 +198,8 @@ class Results:
 def _required() -> set[str]:
     """Fields that every version has written."""
     optional = {"iterations", "layer_weights", "words", "audio_digest", "fold", "silence"}
-    optional.add("unknown_reference_phones")
-    return {field.name for field in fields(Results)} - optional
+    optional |= {"unknown_reference_phones", "maps", "signs"}
+    return {each.name for each in fields(Results)} - optional
 
 
 def _nested(data: Mapping) -> dict[str, object]:
@@ -208,6 +223,8 @@ def _nested(data: Mapping) -> dict[str, object]:
         "population": PopulationResult.from_json(population) if population else None,
         "layer_weights": LayerWeights.from_json(weights) if weights else None,
         "iterations": tuple(Iteration(**turn) for turn in data.get("iterations", ())),
+        "maps": tuple(MapScores(**scores) for scores in data.get("maps", ())),
+        "signs": {name: Signs.from_json(of) for name, of in data.get("signs", {}).items()},
         "words": WordResults.from_json(data["words"]) if data.get("words") else None,
     }
 
@@ -216,9 +233,11 @@ def _row_to_json(row: Row) -> dict[str, object]:
     data: dict[str, object] = asdict(row)
     if row.criterion is not None and not math.isfinite(row.criterion):
         data["criterion"] = str(row.criterion)  # "inf": JSON has no number for it
-    return data
+    return {**data, "works": row.works}  # for readers, not read back
 
 
 def _row_from_json(data: Mapping) -> Row:
-    criterion = data["criterion"]
-    return Row(**{**data, "criterion": None if criterion is None else float(criterion)})
+    plain = {key: value for key, value in data.items() if key != "works"}
+    criterion, nulls = plain["criterion"], plain.get("nulls")
+    plain["criterion"] = None if criterion is None else float(criterion)
+    return Row(**{**plain, "nulls": Nulls(**nulls) if nulls else None})

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unsup_asr.formats.checked import read_json
+from unsup_asr.formats.checked import read_json, read_json_value
 from unsup_asr.formats.finished import check_written
 from unsup_asr.report.assets import Assets
 from unsup_asr.report.results import Results
+from unsup_asr.report.signs import DIAGNOSIS_FILE, SIGNS_FILE, read_signs
+from unsup_asr.scoring.signs import Signs
 
 
 def run_folder(folder: Path) -> Path:
@@ -43,6 +45,19 @@ def load_results(folder: str | Path) -> Results:
 def load_assets(folder: Path) -> Assets:
     """What the pictures of a run's report are drawn from; `folder` as for `load_results`."""
     return Assets.read(_made_by_evaluate(run_folder(folder), "assets.json").parent)
+
+
+def load_unscored(folder: Path) -> tuple[dict[str, Signs], tuple[str, ...]] | None:
+    """Signs by system and the diagnosis of a run without references; None of any other."""
+    run = run_folder(folder)
+    stage = run / "diagnosis"
+    if (run / "evaluate").exists() or (run / "references").exists():
+        return None
+    if not (stage / SIGNS_FILE).is_file():
+        return None
+    check_written(stage)
+    messages = read_json_value(stage / DIAGNOSIS_FILE)
+    return read_signs(stage / SIGNS_FILE), tuple(messages)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
+from unsup_asr.report.nulls import (
+    MAPS_NOTE,
+    NO_TIMES,
+    NULLS_NOTE,
+    SIGNS_NOTE,
+    map_cells,
+    null_cells,
+    sign_cells,
+    verdict,
+    works_cell,
+)
 from unsup_asr.report.results import FINAL_ROW, SUPERB_ROW, SUPERVISED_ROW, Results, Row
 from unsup_asr.report.tables import iteration_cells
+from unsup_asr.scoring.signs import Signs
 
 SUPERB_NOTE = (
     "supervised: the network of self-training, on references. SUPERB recipe: a linear CTC head on "
@@ -26,6 +40,11 @@ def report_json(results: Results) -> dict[str, object]:
         "criterion": {name: _finite_or_none(row.criterion) for name, row in rows.items()},
         "chosen": [name for name, row in rows.items() if row.chosen],
         "unsupervised_per": rows[final].per if final else None,
+        "works": rows[final].works if final else None,
+        "nulls": {name: asdict(row.nulls) for name, row in rows.items() if row.nulls},
+        "working": {name: row.works for name, row in rows.items()},
+        "maps": {scores.system: asdict(scores) for scores in results.maps},
+        "signs": signs_json(results.signs),
         "supervised_per": rows[SUPERVISED_ROW].per if SUPERVISED_ROW in rows else None,
         "superb_recipe_per": rows[SUPERB_ROW].per if SUPERB_ROW in rows else None,
         "layer_weights": results.layer_weights.to_json() if results.layer_weights else None,
@@ -56,8 +75,14 @@ def terminal_table(results: Results) -> str:
     if any(row.chosen for row in results.rows.values()):
         name = f" ({results.criterion_name})" if results.criterion_name else ""
         parts.append(f"* chosen by the unsupervised criterion{name}: lower is better, no labels")
+    if any(row.nulls for row in results.rows.values()):
+        parts.append(NULLS_NOTE)
     if SUPERB_ROW in results.rows:
         parts.append(SUPERB_NOTE)
+    if results.maps:
+        parts += ["", *aligned(*map_cells(results.maps), left={0}), maps_note(results)]
+    if results.signs:
+        parts += ["", *signs_table(results.signs)]
     if results.words:
         parts += ["", *aligned(*results.words.cells(), left={0, 1, 7})]
     if results.population:
@@ -68,9 +93,29 @@ def terminal_table(results: Results) -> str:
         parts += ["", "Game, HMM, new boundaries (PER % on test):"]
         parts += aligned(*iteration_cells(results.iterations), left=set())
     parts += ["", *(f"{name:<20}{value}" for name, value in facts(results))]
-    if results.diagnosis:
-        parts += ["", "Why this run may fail:", *(f"  ! {line}" for line in results.diagnosis)]
+    parts += _warnings(results.diagnosis)
     return "\n".join(parts)
+
+
+def unscored_report(recipe: str, signs: Mapping[str, Signs], diagnosis: Sequence[str]) -> str:
+    """What is known of a run without references."""
+    parts = [f"{recipe}: no references, so no error rate; what can be said without them:", ""]
+    return "\n".join([*parts, *signs_table(signs), *_warnings(diagnosis)])
+
+
+def signs_table(signs: Mapping[str, Signs]) -> list[str]:
+    """Lines of the table of signs, with what they are."""
+    return [*aligned(*sign_cells(signs), left={0}), SIGNS_NOTE]
+
+
+def signs_json(signs: Mapping[str, Signs]) -> dict[str, object]:
+    """By system, the text's as 'text'."""
+    return {name: of_one.to_json() for name, of_one in signs.items()}
+
+
+def maps_note(results: Results) -> str:
+    """What the table of maps shows, or why half of it is empty."""
+    return MAPS_NOTE if results.maps[0].majority_map is not None else f"{MAPS_NOTE}. {NO_TIMES}"
 
 
 def headline(results: Results) -> str:
@@ -82,12 +127,14 @@ def headline(results: Results) -> str:
         text += f", supervised {results.rows[SUPERVISED_ROW].per:.1f} %"
     if SUPERB_ROW in results.rows:
         text += f", SUPERB recipe {results.rows[SUPERB_ROW].per:.1f} %"
-    return text
+    said = verdict(results)
+    return f"{text}; {said.split(':')[0]}" if said else text
 
 
 def facts(results: Results) -> list[tuple[str, str]]:
     """Pairs of name and value: the conditions, boundaries, divergence and cost of the run."""
-    facts = [
+    facts = [("nulls", said)] if (said := verdict(results)) else []
+    facts += [
         (
             "corpus",
             f"{results.corpus}: {results.train_hours:.2f} h of training audio, "
@@ -118,13 +165,21 @@ def facts(results: Results) -> list[tuple[str, str]]:
 
 
 def table_cells(rows: dict[str, Row]) -> tuple[list[str], list[list[str]]]:
-    """Column names, and one list of cells a row; edits in percent of the reference length."""
-    header = ["", "system", "PER %", "95 % interval", "ins", "del", "sub", "criterion", "scored on"]
+    """Column names, and one list of cells a row; edits in percent of the reference length.
+
+    Nulls and whether a system works stand beside its rate where any row has nulls.
+    """
+    has_nulls = any(row.nulls for row in rows.values())
+    nulls = ["swap", "random", "works"] if has_nulls else []
+    header = ["", "system", "PER %", "95 % interval", *nulls]
+    header += ["ins", "del", "sub", "criterion", "scored on"]
     cells = []
     for name, row in rows.items():
         criterion = "" if row.criterion is None else f"{row.criterion:.3f}"
         chosen = "*" if row.chosen else ""
-        cells.append([chosen, name, *row.cells(), criterion, row.scored_on])
+        rate, interval, *edits = row.cells()
+        beside = [*null_cells(row), works_cell(row)] if has_nulls else []
+        cells.append([chosen, name, rate, interval, *beside, *edits, criterion, row.scored_on])
     return header, cells
 
 
@@ -157,7 +212,13 @@ def _words_json(results: Results) -> dict[str, object]:
 
 def _system_lines(rows: dict[str, Row]) -> list[str]:
     header, cells = table_cells(rows)
-    return aligned(header, cells, left={0, 1, 8})
+    return aligned(header, cells, left={0, 1, len(header) - 1})
+
+
+def _warnings(diagnosis: Sequence[str]) -> list[str]:
+    return (
+        ["", "Why this run may fail:", *(f"  ! {line}" for line in diagnosis)] if diagnosis else []
+    )
 
 
 def _finite_or_none(value: float | None) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,19 +13,27 @@ from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.hypotheses import read_hypotheses
 from unsup_asr.formats.phone_text import phone_ids, read_inventory
+from unsup_asr.report.signs import DIAGNOSIS_FILE, SIGNS_FILE, write_signs
+from unsup_asr.scoring.signs import TEXT
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.conditions import silence_id
-from unsup_asr.steps.criterion import measured_text, read_criterion, text_perplexity
+from unsup_asr.steps.criterion import measured_text, read_criterion
 from unsup_asr.steps.inputs import open_split, text_ids
+from unsup_asr.steps.signs import signs_of_run
 from unsup_asr.types import Int32Array
 
 log = logging.getLogger(__name__)
 
-FOUND = "diagnosis.json"
 
-
-def run_diagnosis(context: StageContext, *, realigned: Sequence[str]) -> None:
-    """Write the messages of what looks wrong, causes first; warn of the first.
+def run_diagnosis(
+    context: StageContext,
+    *,
+    realigned: Sequence[str],
+    systems: Sequence[str],
+    segments_of: Mapping[str, str],
+) -> None:
+    """Write the signs of every system and the messages of what looks wrong, causes first; warn of
+    the first.
 
     A network learns wrong labels well, so a model with a low criterion proves little: what the
     acoustics alone heard in the last realignment counts too. What is wrong with matching and the
@@ -38,7 +46,9 @@ def run_diagnosis(context: StageContext, *, realigned: Sequence[str]) -> None:
     }
     model = context.input("model").file("choice.json")
     final = str(read_json_value(model)["chosen"])
-    of_text = text_perplexity(context)
+    signs = signs_of_run(context, systems, segments_of, final=final)
+    write_signs(context.out / SIGNS_FILE, signs)
+    of_text = signs[TEXT].perplexity
     of_end = _does_not_read_like_text(context, [*realigned, final], of_text)
     of_end += _of_model(context, final)
     of_start: list[str] = []
@@ -48,9 +58,11 @@ def run_diagnosis(context: StageContext, *, realigned: Sequence[str]) -> None:
         of_start += [f"in the game, {message}" for message in findings_of_game(context, of_text)]
     messages = [*of_start, *of_end]
     if messages:
-        signs = f"{len(messages)} signs" if len(messages) > 1 else "a sign"
-        log.warning("%s that this run may have failed, the first: %s", signs, messages[0])
-    (context.out / FOUND).write_text(json.dumps(messages, ensure_ascii=False, indent=1), "utf-8")
+        number = f"{len(messages)} signs" if len(messages) > 1 else "a sign"
+        log.warning("%s that this run may have failed, the first: %s", number, messages[0])
+    (context.out / DIAGNOSIS_FILE).write_text(
+        json.dumps(messages, ensure_ascii=False, indent=1), "utf-8"
+    )
 
 
 def _does_not_read_like_text(

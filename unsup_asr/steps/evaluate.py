@@ -23,13 +23,15 @@ from unsup_asr.report.results import (
     SampleTranscript,
     row_from_counts,
 )
+from unsup_asr.report.signs import DIAGNOSIS_FILE, SIGNS_FILE, read_signs
 from unsup_asr.report.tables import LayerWeights, MemberResult, PopulationResult
 from unsup_asr.scoring.metrics import (
     confusions,
-    ngram_js_divergence,
     per_utterance,
     reference_digest,
 )
+from unsup_asr.scoring.nulls import nulls_of, phone_frequencies
+from unsup_asr.scoring.signs import divergences
 from unsup_asr.speech.audio import read_utterance
 from unsup_asr.steps.boundary_scoring import boundaries_of, found_edges_of, iterations_of
 from unsup_asr.steps.conditions import (
@@ -40,7 +42,7 @@ from unsup_asr.steps.conditions import (
 )
 from unsup_asr.steps.criterion import measured_text, read_criterion
 from unsup_asr.steps.curves import training_curves
-from unsup_asr.steps.diagnose import FOUND
+from unsup_asr.steps.map_scoring import Table, score_maps
 from unsup_asr.steps.references import read_references, unknown_share
 from unsup_asr.steps.word_scoring import score_words
 from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
@@ -52,8 +54,12 @@ _SHOWN_TRANSCRIPTS = 8
 _SUPERVISED = {"supervised": SUPERVISED_ROW, "superb": SUPERB_ROW}  # rows by stage
 
 
-def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
-    """Score every system on test against the references; write results.json and the pictures."""
+def run_evaluate(
+    context: StageContext, *, systems: Sequence[str], tables: Sequence[Table] = ()
+) -> None:
+    """Score every system on test against the references, beside its nulls; write results.json and
+    the pictures.
+    """
     references = read_references(context, "test")
     inventory = read_inventory(context.input("text").file("inventory.json"))
     chosen = {
@@ -74,6 +80,8 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
     found_edges = found_edges_of(context)
     rows: dict[str, Row] = {}
     decoded_with = decodings(context, hypotheses)
+    flat = measured_text(context)
+    frequencies = phone_frequencies(flat)
     for name, found in hypotheses.items():
         has_criterion = name in systems and name not in _SUPERVISED
         rows[name] = row_from_counts(
@@ -83,13 +91,13 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
             criterion=read_criterion(context.input(name)) if has_criterion else None,
             chosen=name in chosen,
             decoding=decoded_with[name],
+            nulls=nulls_of(references, found, frequencies, seed=context.seed),
         )
     final = read_json_value(context.input("model").file("choice.json"))["chosen"]
     last = {WORDS_ROW: rows.pop(WORDS_ROW)} if WORDS_ROW in rows else {}
     last |= {row: rows.pop(name) for name, row in _SUPERVISED.items() if name in rows}
     rows |= {FINAL_ROW: rows[final], **last}
     by_id = {h.utterance_id: h.phones for h in hypotheses[final]}
-    flat = measured_text(context)
     recognised = read_hypotheses(context.input(final).file("hypotheses/train.tsv"))
     train = read_manifest(context.input("corpus").file("train.jsonl"))
     results = Results(
@@ -103,13 +111,13 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         num_train_speakers=len({u.speaker for u in train}),
         criterion_name="weighted perplexity",
         boundaries=boundaries_of(found_edges, references),
-        js_divergence=divergences(flat, [h.phones for h in recognised]),
+        js_divergence=divergences(flat, [h.phones for h in recognised], orders=(1, 2, 3, 4)),
         samples=tuple(
             SampleTranscript(r.utterance_id, r.phones, by_id[r.utterance_id])
             for r in references[:_SHOWN_TRANSCRIPTS]
         ),
         confusion=confusions(references, hypotheses[final]),
-        diagnosis=tuple(read_json_value(context.input("diagnosis").file(FOUND))),
+        diagnosis=tuple(read_json_value(context.input("diagnosis").file(DIAGNOSIS_FILE))),
         population=_population(context, references),
         layer_weights=_layer_weights(context),
         iterations=iterations_of(context, rows, references),
@@ -119,6 +127,8 @@ def run_evaluate(context: StageContext, *, systems: Sequence[str]) -> None:
         fold=phone_fold(context),
         silence=silence_policy(references),
         unknown_reference_phones=unknown_share(references, inventory),
+        maps=score_maps(context, tables, references, frequencies),
+        signs=read_signs(context.input("diagnosis").file(SIGNS_FILE)),
     )
     results.write(context.out / "results.json")
     Assets(training_curves(context, systems), _spectrogram(context, references, found_edges)).write(
@@ -135,16 +145,6 @@ def add_unheard(hypotheses: Mapping[str, list[Hypothesis]], utterance_ids: Seque
     for found in hypotheses.values():
         known = {h.utterance_id for h in found}
         found.extend(Hypothesis(i, ()) for i in unheard if i not in known)
-
-
-def divergences(
-    text: Sequence[Sequence[str]], recognised: Sequence[Sequence[str]]
-) -> dict[int, float]:
-    """Bits between the n-grams of text and output, n up to 4, where the output has any: a run
-    that has failed may write next to nothing, and its report must still be written.
-    """
-    longest = max((len(phones) for phones in recognised), default=0)
-    return {n: ngram_js_divergence(text, recognised, n) for n in (1, 2, 3, 4) if n <= longest}
 
 
 def _spectrogram(

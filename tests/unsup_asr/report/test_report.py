@@ -9,18 +9,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unsup_asr.cli import main
 from unsup_asr.report.assets import Assets, CurveSet, spectrogram_example
 from unsup_asr.report.html import write_html
+from unsup_asr.report.markdown import results_markdown
 from unsup_asr.report.results import SUPERB_ROW, Results, SampleTranscript, row_from_counts
 from unsup_asr.report.run import load_assets, load_results
+from unsup_asr.report.signs import write_signs
 from unsup_asr.report.tables import Iteration, LayerWeights, MemberResult, PopulationResult
-from unsup_asr.report.terminal import report_json, terminal_table
+from unsup_asr.report.terminal import report_json, terminal_table, unscored_report
 from unsup_asr.report.words import TunedWeights, word_results, word_row
 from unsup_asr.scoring.boundaries import BoundaryScores
+from unsup_asr.scoring.maps import MapScores
 from unsup_asr.scoring.metrics import confusions
+from unsup_asr.scoring.nulls import Nulls
+from unsup_asr.scoring.signs import Signs
 from unsup_asr.types import ErrorCounts, Hypothesis, Transcript
 
 SAID = {"u1": ("the", "cat<"), "u2": ("the", "end")}
+
+
+def signs(
+    phones: float, js_divergence: dict[int, float], perplexity: float, edits: float | None
+) -> Signs:
+    """Of utterances of two seconds."""
+    return Signs(
+        phones_per_utterance=phones,
+        phones_per_second=phones / 2,
+        js_divergence=js_divergence,
+        equal_neighbours=0.055,
+        perplexity=perplexity,
+        edits_from_final=edits,
+    )
 
 
 @pytest.fixture
@@ -30,7 +50,8 @@ def results() -> Results:
 
     def row(substitutions: int, **options):
         counts = [ErrorCounts(0, i % 2, substitutions, 10) for i in range(100)]
-        return row_from_counts(counts, split="test", seed=0, **options)
+        nulls = Nulls(audio_swap=58.25, random_phones=63.0)
+        return row_from_counts(counts, split="test", seed=0, nulls=nulls, **options)
 
     return Results(
         recipe="toy",
@@ -70,6 +91,14 @@ def results() -> Results:
             choices={"weighted_perplexity": 0, "two_steps": 1},
             rule="weighted_perplexity",
         ),
+        maps=(
+            MapScores(system="matching", random_map=88.0, majority_map=31.5, segments=9.5),
+            MapScores(system="matching_2", random_map=87.0, majority_map=None, segments=None),
+        ),
+        signs={
+            "text": signs(12.0, {1: 0.001, 2: 0.01, 3: 0.0625}, 6.0, None),
+            "matching": signs(18.0, {1: 0.125, 2: 0.25}, math.inf, 40.5),
+        },
         layer_weights=LayerWeights((0, 5, 12), (0.2, 0.5, 0.3), (10.0, 1.0, 5.0)),
         iterations=(
             Iteration(
@@ -158,14 +187,18 @@ def test_results_come_back_equal_from_disk(tmp_path, results):
 
 def test_results_of_a_version_that_knew_less_are_still_read(tmp_path, results):
     data = results.to_json()
-    for key in ("iterations", "layer_weights", "audio_digest", "fold", "silence"):
+    for key in ("iterations", "layer_weights", "audio_digest", "fold", "silence", "maps", "signs"):
         del data[key]
     for row in data["rows"].values():
-        del row["decoding"]
+        for key in ("decoding", "nulls", "works"):
+            del row[key]
     old = Results.from_json(json.loads(json.dumps(data)))
     assert old.layer_weights is None
     assert (old.fold, old.silence, old.audio_digest) == ("", "", "")
     assert old.rows["matching"].decoding == ""
+    assert old.rows["matching"].works is None
+    assert "swap" not in terminal_table(old)
+    assert "works" not in terminal_table(old)
     assert old.rows["matching"].per == results.rows["matching"].per
 
 
@@ -184,7 +217,7 @@ def test_the_superb_row_is_supervised_and_says_what_it_is(tmp_path, results, ass
     del rows["self_training"]
     with_superb = replace(results, rows=rows)
     assert with_superb.final_row == "matching"
-    assert terminal_table(with_superb).splitlines()[0].endswith("5.0 %, SUPERB recipe 5.0 %")
+    assert terminal_table(with_superb).splitlines()[0].endswith("5.0 %, SUPERB recipe 5.0 %; works")
     assert "not a SUPERB number" in terminal_table(with_superb)
     assert "SUPERB" not in terminal_table(results)
     write_html(with_superb, assets, tmp_path / "report.html")
@@ -283,7 +316,7 @@ def test_a_damaged_stage_record_is_named(experiment):
 
 def test_terminal_table_is_aligned_and_marks_what_was_chosen(results):
     lines = terminal_table(results).splitlines()
-    assert lines[0] == "toy, seed 1: unsupervised PER 25.0 %, supervised 5.0 %"
+    assert lines[0] == "toy, seed 1: unsupervised PER 25.0 %, supervised 5.0 %; works"
     by_system = {line[3:].split()[0]: line for line in lines[2:8] if len(line.split()) > 3}
     columns = [by_system[name] for name in results.rows]
     assert [line[0] for line in columns] == ["*", " ", "*", " "]
@@ -435,3 +468,105 @@ def test_turns_of_game_and_hmm_have_a_table(tmp_path: Path, results: Results, as
     assert "".join(f"<td>{cell}</td>" for cell in cells) in page
     without = replace(results, iterations=())
     assert "new boundaries" not in terminal_table(without)
+
+
+def test_nulls_stand_beside_every_rate_in_every_report(tmp_path: Path, results: Results, assets):
+    lines = terminal_table(results).splitlines()
+    by_system = {line[3:].split()[0]: line.split() for line in lines[2:8] if len(line.split()) > 3}
+    assert lines[2].split()[6:9] == ["swap", "random", "works"]
+    assert by_system["self_training"][6:9] == ["58.2", "63.0", "yes"]
+    assert by_system["gan"][5:8] == ["58.2", "63.0", "no"]  # 55.0
+    text = "\n".join(lines)
+    assert "works: 33.2 points under its nulls: audio swap 58.2, random phones 63.0" in text
+    assert "works: at least 5 points under both" in text
+    write_html(results, assets, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<td>58.2</td><td>63.0</td><td>yes</td>" in page
+    assert "works: 33.2 points under its nulls" in page
+    assert "works: at least 5 points under both" in page
+    report = report_json(results)
+    assert report["works"] is True
+    assert report["working"]["gan"] is False
+    assert report["nulls"]["gan"] == {"audio_swap": 58.25, "random_phones": 63.0}
+    results.write(tmp_path / "results.json")
+    rows = json.loads((tmp_path / "results.json").read_text("utf-8"))["rows"]
+    assert (rows["self_training"]["works"], rows["gan"]["works"]) == (True, False)
+
+
+def test_a_system_that_does_not_beat_its_nulls_is_not_called_working(
+    tmp_path: Path, results: Results, assets: Assets
+) -> None:
+    final = results.rows["self_training"]
+    close = replace(final, nulls=Nulls(audio_swap=29.5, random_phones=60.0))
+    above = replace(final, nulls=Nulls(audio_swap=None, random_phones=24.0))
+    for row, says in ((close, "only 4.5 points under"), (above, "1.0 points above")):
+        failed = replace(results, rows={**results.rows, "self_training": row})
+        write_html(failed, assets, tmp_path / "report.html")
+        for text in (terminal_table(failed), (tmp_path / "report.html").read_text("utf-8")):
+            assert "supervised 5.0 %; does not work" in text
+            assert f"does not work: {says} its nulls: audio swap" in text
+            assert "expected at least 5 under" in text
+        assert report_json(failed)["works"] is False
+        line = results_markdown({"toy": (failed, None)}).splitlines()[6]
+        assert line.split(" | ")[4] == "no"
+    assert "audio swap not to be had" in terminal_table(failed)
+
+
+def test_markdown_has_the_nulls_beside_the_rate(results: Results) -> None:
+    text = results_markdown({"toy": (results, None)})
+    header, _, line = text.splitlines()[4:7]
+    assert header.split(" | ")[1:5] == ["PER, unsupervised", "audio swap", "random phones", "works"]
+    assert line.split(" | ")[2:5] == ["58.2", "63.0", "yes"]
+    assert "at least 5 points under both" in text
+
+
+def test_floor_and_ceilings_of_clusters_have_a_table(
+    tmp_path: Path, results: Results, assets: Assets
+) -> None:
+    lines = terminal_table(results).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("clusters of"))
+    assert lines[start + 2].split() == ["matching", "88.0", "31.5", "9.5"]
+    assert lines[start + 3].split() == ["matching_2", "87.0"]
+    write_html(results, assets, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<td>88.0</td><td>31.5</td><td>9.5</td>" in page
+    assert "which this corpus does not have" not in page
+    without = replace(results, maps=results.maps[1:])
+    assert "which this corpus does not have" in terminal_table(without)
+    assert report_json(results)["maps"]["matching"]["majority_map"] == 31.5
+
+
+def test_signs_have_a_table_and_are_all_that_a_run_without_references_shows(
+    tmp_path: Path, results: Results, assets: Assets
+) -> None:
+    expected = ["matching", "18.0", "9.00", "1.50", "0.125", "0.250", "5.5", "inf", "40.5"]
+    unscored = unscored_report("toy", results.signs, ("a cause",))
+    for text in (terminal_table(results), unscored):
+        lines = text.splitlines()
+        start = next(i for i, line in enumerate(lines) if line.startswith("output of"))
+        of_text = ["(text)", "12.0", "6.00", "1.00", "0.001", "0.010", "0.062", "5.5", "6.0"]
+        assert lines[start + 2].split() == of_text
+        assert lines[start + 3].split() == expected
+    assert unscored.splitlines()[0].startswith("toy: no references")
+    assert unscored.endswith("Why this run may fail:\n  ! a cause")
+    write_html(results, assets, tmp_path / "report.html")
+    assert "<td>9.00</td><td>1.50</td>" in (tmp_path / "report.html").read_text("utf-8")
+    assert report_json(results)["signs"]["matching"]["perplexity"] == "inf"
+
+
+def test_report_of_a_run_without_references_prints_its_signs(
+    tmp_path: Path, results: Results, capsys: pytest.CaptureFixture
+) -> None:
+    diagnosis = tmp_path / "mine" / "latest" / "diagnosis"
+    diagnosis.mkdir(parents=True)
+    write_signs(diagnosis / "signs.json", results.signs)
+    (diagnosis / "diagnosis.json").write_text('["a cause"]')
+    assert main(["report", "mine", "--exp", str(tmp_path)]) == 0
+    assert "  ! a cause" in capsys.readouterr().out
+    assert main(["report", "mine", "--exp", str(tmp_path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["recipe"], report["diagnosis"]) == ("mine", ["a cause"])
+    assert list(report["signs"]) == ["text", "matching"]
+    (diagnosis.parent / "references").mkdir()  # a run with references that did not come to its end
+    assert main(["report", "mine", "--exp", str(tmp_path)]) == 1
+    assert "no results yet" in capsys.readouterr().err

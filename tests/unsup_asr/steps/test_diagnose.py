@@ -14,9 +14,11 @@ from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses
 from unsup_asr.formats.phone_text import write_phone_sentences
 from unsup_asr.formats.ragged import RaggedWriter
+from unsup_asr.report.signs import read_signs
+from unsup_asr.speech.timing import write_timing
 from unsup_asr.steps.criterion import text_perplexity
 from unsup_asr.steps.diagnose import run_diagnosis
-from unsup_asr.types import Hypothesis
+from unsup_asr.types import FrameTiming, Hypothesis
 
 STEPS = np.random.default_rng(0).choice([1, 2], p=[0.8, 0.2], size=(60, 12))
 SENTENCES = [["abcd"[i] for i in walk] for walk in STEPS.cumsum(1) % 4]
@@ -26,8 +28,8 @@ class Run:
     """A run that ended with what was said; criteria of its stages in perplexities of the text."""
 
     def __init__(self, folder: Path, ratios: dict[str, float]) -> None:
-        text, model = folder / "text", folder / "language_model"
-        for path in (text, model):
+        text, model, features = (folder / name for name in ("text", "language_model", "features"))
+        for path in (text, model, features):
             path.mkdir()
         (text / "inventory.json").write_text(json.dumps({"phones": list("abcd")}), "utf-8")
         write_phone_sentences(text / "phones.txt", [[tuple(s)] for s in SENTENCES])
@@ -38,7 +40,12 @@ class Run:
             {group: OmegaConf.load(GROUPS / group / f"{n}.yaml") for group, n in groups.items()},
         )
         assert isinstance(config, DictConfig)
-        names = ("text", "language_model", "choice", "model", *ratios)
+        write_timing(features / "timing.json", FrameTiming(0.01, 0.0))
+        with RaggedWriter(features / "kept" / "train", dtype="int32") as kept:
+            for i in range(len(SENTENCES)):
+                kept.append(f"u{i}", np.arange(150))
+        self.systems = tuple(ratios)
+        names = ("text", "language_model", "features", "choice", "model", *ratios)
         inputs = {n: Artifact(n, folder / n, reads_references=True) for n in names}
         self.context = StageContext("diagnosis", folder, config, 0, inputs)
         of_text = text_perplexity(self.context)
@@ -47,7 +54,8 @@ class Run:
             criterion = json.dumps({"weighted": ratio * of_text})
             (folder / stage / "criterion.json").write_text(criterion, "utf-8")
         hypotheses = [Hypothesis(f"u{i}", tuple(s)) for i, s in enumerate(SENTENCES)]
-        write_hypotheses(folder / "self_training_2" / "hypotheses" / "train.tsv", hypotheses)
+        for stage in ratios:
+            write_hypotheses(folder / stage / "hypotheses" / "train.tsv", hypotheses)
         if "gan" in ratios:
             self._played()
 
@@ -64,7 +72,12 @@ class Run:
         for stage, choice in (("choice", chosen), ("model", "self_training_2")):
             path = self.context.input(stage).file("criterion.json").with_name("choice.json")
             path.write_text(json.dumps({"chosen": choice}), "utf-8")
-        run_diagnosis(self.context, realigned=[realigned] if realigned else [])
+        run_diagnosis(
+            self.context,
+            realigned=[realigned] if realigned else [],
+            systems=self.systems,
+            segments_of={},
+        )
         return json.loads((self.context.out / "diagnosis.json").read_text("utf-8"))
 
 
@@ -119,3 +132,16 @@ def test_the_last_iteration_of_an_hmm_counts(tmp_path: Path) -> None:
 def test_a_run_from_spoken_text_has_a_diagnosis_too(tmp_path: Path) -> None:
     (found,) = Run(tmp_path, {"self_training_2": 7.0}).diagnosis()
     assert "7.0 times (at most 3 where learning succeeds)" in found
+
+
+def test_signs_of_every_system_lie_beside_the_diagnosis(tmp_path: Path) -> None:
+    run = Run(tmp_path, GOOD)
+    run.diagnosis("gan", realigned="realign_8")
+    signs = read_signs(tmp_path / "signs.json")
+    assert list(signs) == ["text", *GOOD]
+    assert signs["matching"].perplexity == pytest.approx(11 * signs["text"].perplexity)
+    assert signs["gan"].phones_per_second == pytest.approx(12 / 1.5)
+    assert signs["gan"].edits_from_final == 0
+    (tmp_path / "signs.json").write_text("{'text'")
+    with pytest.raises(ValueError, match=r"signs\.json: not the signs of a run .*run `diagnosis`"):
+        read_signs(tmp_path / "signs.json")
