@@ -181,8 +181,8 @@ def limits(setting: Sequence[Run], judging: Sequence[Run]) -> list[list[str]]:
 
 _RUN_HEADER = (
     *("run", "PER", "lower null", "supervised", "works", "good", "alarms"),
-    *("matching: JS 2", "game: JS 2", "game: perplexity", "realignment: perplexity"),
-    *("final: JS 2", "final: perplexity", "used for"),
+    *("game: perplexity", "realignment: perplexity", "final: perplexity"),
+    *("realignment: JS 2", "realignment: edits", "final: JS 2", "used for"),
 )
 _LIMIT_HEADER = (
     *("number", "limit", "hits, setting", "false, setting", "hits, judging", "false, judging"),
@@ -191,10 +191,9 @@ _LIMIT_HEADER = (
 
 def _run_cells(run: Run, *, set_on: bool) -> list[str]:
     shown = (
-        *("matching: JS 2 above the text's", "game: JS 2 above the text's"),
-        "game: perplexity, times the text's",
-        "last realignment: perplexity, times the text's",
-        *("final: JS 2 above the text's", "final: perplexity, times the text's"),
+        *(f"{of}: perplexity, times the text's" for of in ("game", "last realignment", "final")),
+        *("last realignment: JS 2 above the text's", "last realignment: edits from the final, %"),
+        "final: JS 2 above the text's",
     )
     return [
         run.name,

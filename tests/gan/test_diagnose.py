@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gan.diagnose import Diagnosis, bigram_divergence
+from unsup_asr.scoring.signs import Signs
 
 PHONES = 10
 BALANCED = [{"score_fake": 0.8, "score_real": -0.7}] * 8
@@ -109,3 +110,32 @@ def test_a_stage_that_does_not_read_like_the_text_is_a_finding() -> None:
 def test_a_stage_without_a_limit_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"no limit for the perplexity of stage 'units_2'; expec"):
         Diagnosis().perplexities({"units_2": 1.0}, of_text=1.0)
+
+
+def signs(divergence: float, edits: float | None = None) -> Signs:
+    return Signs(
+        phones_per_utterance=30.0,
+        phones_per_second=10.0,
+        js_divergence={2: divergence},
+        equal_neighbours=0.0,
+        perplexity=9.0,
+        edits_from_final=edits,
+    )
+
+
+def test_what_is_less_like_the_text_than_the_text_itself_is_a_finding() -> None:
+    found = Diagnosis().unlike_text(
+        {"text": signs(0.01), "realign_3": signs(0.045, 12.0), "self_training_1": signs(0.055)},
+        ["realign_3", "self_training_1"],
+    )
+    assert [finding.kind for finding in found] == ["unlike_text"]  # .035 over .03, .045 under .05
+    assert "realign_3 writes diverge from the text's by 0.035 bits more" in found[0].message
+
+
+def test_a_model_that_contradicts_its_labels_is_a_finding() -> None:
+    heard = {"text": signs(0.01), "realign_3": signs(0.01, 22.9), "self_training_1": signs(0.01)}
+    (found,) = Diagnosis().unlike_text(heard, ["realign_3", "self_training_1"])
+    assert found.kind == "changed"
+    assert "self_training_1 writes 23 % of its phones otherwise than realign_3" in found.message
+    heard["realign_3"] = signs(0.01, 18.1)
+    assert Diagnosis().unlike_text(heard, ["realign_3", "self_training_1"]) == []

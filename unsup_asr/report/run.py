@@ -56,7 +56,7 @@ def load_unscored(folder: Path) -> tuple[dict[str, Signs], tuple[str, ...]] | No
     if not (stage / SIGNS_FILE).is_file():
         return None
     check_written(stage)
-    messages = read_json_value(stage / DIAGNOSIS_FILE)
+    messages = [str(message) for message in read_json_value(stage / DIAGNOSIS_FILE)]
     return read_signs(stage / SIGNS_FILE), tuple(messages)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from unsup_asr.formats.checked import read_json
 from unsup_asr.scoring.signs import Signs
 
 SIGNS_FILE, DIAGNOSIS_FILE = "signs.json", "diagnosis.json"
@@ -19,8 +20,8 @@ def write_signs(path: Path, signs: Mapping[str, Signs]) -> None:
 
 def read_signs(path: Path) -> dict[str, Signs]:
     """What `write_signs` wrote; ValueError when it is damaged."""
+    data = read_json(path)
     try:
-        data = json.loads(path.read_text("utf-8"))
         return {name: Signs.from_json(of_one) for name, of_one in data.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(

@@ -35,28 +35,27 @@ def run_diagnosis(
     """Write the signs of every system and the messages of what looks wrong, causes first; warn of
     the first.
 
-    A network learns wrong labels well, so a model with a low criterion proves little: what the
-    acoustics alone heard in the last realignment counts too. What is wrong with matching and the
-    game counts where the run went on with it, or failed.
+    Whether a run has failed is decided by how unlike the text its last realignment and its model
+    write, and by how much the two differ. A network learns wrong labels well, so a model with a low
+    criterion proves little. Perplexities, and what is wrong with matching and the game, are causes:
+    they are told where a run has failed, since runs that succeed may have them too.
     """
-    chosen = {
-        read_json_value(context.input(name).file("choice.json"))["chosen"]
-        for name in ("choice", "model")
-        if name in context.artifacts
-    }
     model = context.input("model").file("choice.json")
     final = str(read_json_value(model)["chosen"])
     signs = signs_of_run(context, systems, segments_of, final=final)
     write_signs(context.out / SIGNS_FILE, signs)
     of_text = signs[TEXT].perplexity
-    of_end = _does_not_read_like_text(context, [*realigned, final], of_text)
+    diagnosis = instantiate(context.config.gan.diagnosis)
+    of_end = [found.message for found in diagnosis.unlike_text(signs, [*realigned, final])]
     of_end += _of_model(context, final)
-    of_start: list[str] = []
-    if "matching" in context.artifacts and (of_end or "matching" in chosen):
-        of_start += _does_not_read_like_text(context, ["matching"], of_text)
-    if "gan" in context.artifacts and (of_end or "gan" in chosen):
-        of_start += [f"in the game, {message}" for message in findings_of_game(context, of_text)]
-    messages = [*of_start, *of_end]
+    causes: list[str] = []
+    if of_end:
+        if "matching" in context.artifacts:
+            causes += _does_not_read_like_text(context, ["matching"], of_text)
+        if "gan" in context.artifacts:
+            causes += [f"in the game, {message}" for message in findings_of_game(context, of_text)]
+        causes += _does_not_read_like_text(context, [*realigned, final], of_text)
+    messages = [*causes, *of_end]
     if messages:
         number = f"{len(messages)} signs" if len(messages) > 1 else "a sign"
         log.warning("%s that this run may have failed, the first: %s", number, messages[0])

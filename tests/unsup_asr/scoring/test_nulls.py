@@ -86,7 +86,7 @@ def test_a_sentence_that_all_speakers_read_is_no_null() -> None:
 
 def test_random_phones_follow_the_text_and_the_seed() -> None:
     hypotheses = [Hypothesis(f"u{i}", phones) for i, phones in enumerate(SAID)]
-    uniform = dict.fromkeys(PHONES, 1 / 16)
+    uniform = dict.fromkeys(FREQUENCIES, 1 / len(FREQUENCIES))
     of_text = nulls_of(REFERENCES, hypotheses, FREQUENCIES, seed=0).random_phones
     assert of_text < nulls_of(REFERENCES, hypotheses, uniform, seed=0).random_phones - 2
     assert of_text == nulls_of(REFERENCES, hypotheses, FREQUENCIES, seed=0).random_phones
