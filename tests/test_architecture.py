@@ -70,7 +70,7 @@ def test_a_forbidden_import_is_seen_wherever_it_stands(
 # Floors of `unsup_asr`: a room may import those on lower floors, never one beside or above it.
 FLOORS: tuple[set[str], ...] = (
     {"types", "ranges"},
-    {"protocols", "progress"},
+    {"protocols", "progress", "compute"},
     {"formats"},
     {"speech", "scoring"},
     {"upstreams", "acoustic", "corpora", "report"},
@@ -84,12 +84,13 @@ FLOORS: tuple[set[str], ...] = (
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # The engine knows nothing of speech.
-ENGINE_MAY_IMPORT = {"types", "ranges", "formats", "progress"}
+ENGINE_MAY_IMPORT = {"types", "ranges", "formats", "progress", "compute"}
 WITHOUT_ENGINE = {
     "types",
     "ranges",
     "protocols",
     "progress",
+    "compute",
     "formats",
     "speech",
     "scoring",

@@ -1,0 +1,139 @@
+"""Where a process computes, and how exactly: one device and one precision, as torch's threads are.
+
+`runtime.device` and `runtime.precision` set them once, before the first stage; whatever multiplies
+matrices asks here. Neither changes what a stage is made of, so no key knows them; each stage
+records what it ran on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+log = logging.getLogger(__name__)
+
+_DRIVER = Path("/proc/driver/nvidia/version")  # there where an NVIDIA driver is loaded
+_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class DeviceError(ValueError):
+    """A device was asked for that torch cannot use here."""
+
+
+@dataclass(frozen=True)
+class _Setting:
+    device: torch.device
+    precision: torch.dtype
+
+
+_setting = _Setting(torch.device("cpu"), torch.float32)
+
+
+def device() -> torch.device:
+    """Where tensors are to live."""
+    return _setting.device
+
+
+def precision() -> torch.dtype:
+    """float32, or bfloat16: what factors of matrix products may be rounded to."""
+    return _setting.precision
+
+
+def autocast() -> torch.autocast:
+    """A context in which torch rounds factors of matrix products as `precision` says."""
+    return torch.autocast(
+        _setting.device.type, _setting.precision, enabled=_setting.precision is not torch.float32
+    )
+
+
+def use(asked: str | torch.device = "auto", asked_precision: str = "auto") -> None:
+    """Compute on `auto`, `cpu`, `cuda` or `cuda:N` from now on, in float32 or bfloat16.
+
+    `auto` is the first GPU where torch can use one, else the CPU, and bfloat16 on GPUs that
+    multiply it, else float32. On a GPU products of float32 are of TF32: 10 bits of mantissa are
+    multiplied, 23 added. DeviceError for a GPU that is not there, saying why where that is known.
+    """
+    global _setting
+    found = asked if isinstance(asked, torch.device) else _device(asked)
+    if found.type == "cuda":
+        torch.cuda.set_device(found)
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+    if asked_precision == "auto":
+        is_short = found.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        chosen = torch.bfloat16 if is_short else torch.float32
+    else:
+        chosen = _PRECISIONS[asked_precision]
+    _setting = _Setting(found, chosen)
+
+
+@contextlib.contextmanager
+def using(asked: str | torch.device, asked_precision: str = "float32") -> Iterator[None]:
+    """As `use`, inside a `with` alone."""
+    global _setting
+    before = _setting
+    use(asked, asked_precision)
+    try:
+        yield
+    finally:
+        _setting = before
+
+
+def described() -> str:
+    """For reports: `cpu, float32`, or `cuda:0 (its name), bfloat16`."""
+    where = str(_setting.device)
+    if _setting.device.type == "cuda":
+        where += f" ({torch.cuda.get_device_name(_setting.device)})"
+    return f"{where}, {str(_setting.precision).removeprefix('torch.')}"
+
+
+def why_no_gpu() -> str | None:
+    """Why torch uses no GPU although an NVIDIA driver is loaded; None where either is not so."""
+    if torch.cuda.is_available() or not _DRIVER.exists():
+        return None
+    if torch.version.cuda is None:
+        return (
+            f"torch {torch.__version__} is built without CUDA; install one that is "
+            "(docs/gpu.md says which)"
+        )
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+    else:
+        reason = "it finds none: is CUDA_VISIBLE_DEVICES set to nothing?"
+    return f"torch {torch.__version__} is built for CUDA {torch.version.cuda}; {reason}"
+
+
+def _device(asked: str) -> torch.device:
+    if asked == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", 0)
+        if (reason := why_no_gpu()) is not None:
+            log.warning(
+                "an NVIDIA driver is loaded and this run uses the CPU: %s. runtime.device=cpu says "
+                "that this is meant",
+                reason,
+            )
+        return torch.device("cpu")
+    found = torch.device(asked)
+    if found.type != "cuda":
+        return found
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    index = found.index or 0
+    if index >= count:
+        reason = why_no_gpu() or (
+            f"there {'is' if count == 1 else 'are'} {count} GPU{'' if count == 1 else 's'} here"
+            if count
+            else "there is no GPU that torch can use here"
+        )
+        raise DeviceError(
+            f"runtime.device is {asked!r}, but {reason}; expected auto, cpu"
+            + (f" or cuda:0 to cuda:{count - 1}" if count else "")
+        )
+    return torch.device("cuda", index)
