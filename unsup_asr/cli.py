@@ -174,6 +174,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     transcribe.add_argument("--out", metavar="DIR", help="one file for each audio file, in here")
     transcribe.add_argument(
+        "--device", metavar="NAME", default="auto", help="auto, cpu, cuda or cuda:1 (%(default)s)"
+    )
+    precisions = ("auto", "float32", "bfloat16")
+    transcribe.add_argument(
+        "--precision", choices=precisions, default="auto", help="of matrix products (%(default)s)"
+    )
+    transcribe.add_argument(
         "--channel", type=int, metavar="N", help="of several, from 1, instead of their mean"
     )
 

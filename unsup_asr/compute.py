@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +33,13 @@ class _Setting:
 
 
 _setting = _Setting(torch.device("cpu"), torch.float32)
+_asked = False  # whether anything has wanted to know since `forget`
 
 
 def device() -> torch.device:
     """Where tensors are to live."""
+    global _asked
+    _asked = True
     return _setting.device
 
 
@@ -84,12 +88,42 @@ def using(asked: str | torch.device, asked_precision: str = "float32") -> Iterat
         _setting = before
 
 
+def forget() -> None:
+    """Begin anew to watch whether the device is used."""
+    global _asked
+    _asked = False
+
+
+def ran_on() -> str:
+    """`cpu`, or the GPU where anything has asked for the device since `forget`."""
+    return device_name() if _asked else "cpu"
+
+
+def device_name() -> str:
+    """`cpu`, or `cuda:0 (its name)`."""
+    if _setting.device.type != "cuda":
+        return str(_setting.device)
+    return f"{_setting.device} ({torch.cuda.get_device_name(_setting.device)})"
+
+
+def precision_name() -> str:
+    """`float32` or `bfloat16`."""
+    return str(_setting.precision).removeprefix("torch.")
+
+
 def described() -> str:
     """For reports: `cpu, float32`, or `cuda:0 (its name), bfloat16`."""
-    where = str(_setting.device)
-    if _setting.device.type == "cuda":
-        where += f" ({torch.cuda.get_device_name(_setting.device)})"
-    return f"{where}, {str(_setting.precision).removeprefix('torch.')}"
+    return f"{device_name()}, {precision_name()}"
+
+
+def driver_version() -> str:
+    """Of the NVIDIA driver that is loaded, or `unknown`."""
+    try:
+        said = _DRIVER.read_text("utf-8")
+    except OSError:
+        return "unknown"
+    found = re.search(r"\b\d{3}\.\d+(\.\d+)?\b", said)
+    return found[0] if found else "unknown"
 
 
 def why_no_gpu() -> str | None:

@@ -90,6 +90,9 @@ def checks() -> dict[str, Check]:
     return {
         "python": Check(python, "install Python 3.11"),
         "torch": Check(torch_multiplies, _INSTALL),
+        "gpu": Check(
+            gpu_multiplies, "docs/gpu.md says what to install; runtime.device=cpu does without"
+        ),
         "torchaudio": Check(torchaudio_computes_features, _INSTALL),
         "faiss": Check(faiss_clusters, _INSTALL),
         "kenlm": Check(kenlm_reads_a_model, f"{_INSTALL}; it compiles with gcc and cmake"),
@@ -139,12 +142,35 @@ def python() -> str:
 
 
 def torch_multiplies() -> str:
-    """A product of matrices; also names a GPU, where there is one."""
+    """A product of matrices."""
     import torch
 
     _expect("a product of ones", float((torch.ones(2, 3) @ torch.ones(3, 2))[0, 0]), 3.0)
-    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU, CPU only"
-    return f"{torch.__version__}, {device}"
+    return torch.__version__
+
+
+def gpu_multiplies() -> str:
+    """Its driver, products in both precisions, and whether faiss sees it; or that there is none."""
+    import faiss
+    import torch
+
+    from unsup_asr import compute
+
+    if (reason := compute.why_no_gpu()) is not None:
+        raise NotWorkingError(f"a driver is loaded, but torch uses no GPU: {reason}")
+    if not torch.cuda.is_available():
+        return "none: all runs on the CPU"
+    gpu = torch.cuda.get_device_properties(0)
+    precisions = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    for name, dtype in precisions.items():
+        ones = torch.ones(64, 64, dtype=dtype, device="cuda")
+        _expect(f"a product of ones in {name} on {gpu.name}", float((ones @ ones)[0, 0]), 64.0)
+    short = "" if torch.cuda.is_bf16_supported(including_emulation=False) else " (emulated)"
+    clusters = "faiss too" if faiss.get_num_gpus() else "faiss clusters on the CPU"
+    return (
+        f"{gpu.name}, {gpu.total_memory / 1e9:.0f} GB, CUDA {torch.version.cuda}, driver "
+        f"{compute.driver_version()}; float32, bfloat16{short}; {clusters}"
+    )
 
 
 def torchaudio_computes_features() -> str:

@@ -95,7 +95,7 @@ PositiveFraction: TypeAlias = Annotated[float, Range(0, 1, is_low_open=True)]
 OpenFraction: TypeAlias = Annotated[float, Range(0, 1, is_low_open=True, is_high_open=True)]
 Probability: TypeAlias = Annotated[float, Range(0, 1, is_high_open=True)]
 Percentile: TypeAlias = Annotated[float, Range(0, 100)]
-Device: TypeAlias = Annotated[str, Text(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda or cuda:0")]
+Device: TypeAlias = Annotated[str, Text(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:0")]
 
 Positives: TypeAlias = Annotated[list[Positive], Filled()]
 NonNegatives: TypeAlias = Annotated[list[NonNegative], Filled()]
@@ -108,6 +108,8 @@ _Rate: TypeAlias = Positive | None
 PLAIN: dict[str, Any] = {
     "language": str,
     "seed": Seed,
+    "runtime.device": Device,
+    "runtime.precision": Literal["auto", "float32", "bfloat16"],
     "runtime.num_threads": Annotated[int, Range(0, 512)],
     "runtime.sum_threads": Annotated[int, Range(1, 512)],
     "features.boundary_weight": NonNegative,

@@ -10,7 +10,9 @@ import faiss
 import torch
 from omegaconf import DictConfig
 
+from unsup_asr import compute
 from unsup_asr.commands import UsageError
+from unsup_asr.commands.devices import compute_on
 from unsup_asr.engine.config import build_all, foreign
 from unsup_asr.engine.recipe import load_recipe
 from unsup_asr.engine.recipe_files import RecipeError
@@ -26,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = recipe_of(arguments)
     build_all(config)
     set_threads(config.runtime.sum_threads)
+    compute_on(config.runtime.device, config.runtime.precision)
     root = Path(arguments.exp) / config.recipe
     record = record_of(arguments.recipe, arguments.overrides, until=arguments.until)
     stages = graph_of(config)
@@ -95,10 +98,10 @@ def set_threads(sum_threads: int) -> None:
 
 def arithmetic() -> dict[str, str]:
     """What decides how sums are rounded: other values give results that are not bit-identical."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {
         "sum_threads": str(torch.get_num_threads()),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "gpu": gpu,
+        "device": compute.device_name(),
+        "precision": compute.precision_name(),
         "float32_matmul": torch.get_float32_matmul_precision(),
     }

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from unsup_asr.commands import UsageError
+from unsup_asr.commands.devices import compute_on
 from unsup_asr.formats.names import shown, shown_in_lines, stem_id
 from unsup_asr.formats.textgrid import textgrid
 from unsup_asr.formats.whole import write_whole
@@ -28,6 +29,7 @@ def transcribe(arguments: argparse.Namespace) -> int:
     """Print what is said in each file, or write one file for each; 1 when some cannot be read."""
     audio = [Path(name) for name in arguments.audio]
     _check(arguments, audio)
+    compute_on(arguments.device, arguments.precision)
     listen = _listener(
         Path(arguments.model),
         in_words=arguments.words,

@@ -22,6 +22,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
+from unsup_asr import compute
 from unsup_asr.engine.artifacts import Artifact, publish, restore
 from unsup_asr.engine.keys import (
     MISSING_FILE,
@@ -157,7 +158,7 @@ def run_stages(
                 rounding.compare(stage, folders, before)
                 _run_one(stage, config, final, folders, material, now)
         trusted.add(stage.name)
-        announce(f"{title}: {time.monotonic() - started:.1f} s")
+        announce(f"{title}: {time.monotonic() - started:.1f} s{_place(final)}")
     done = _done(stages, described, root)
     with _storage_reported(wanted[-1].name, root):
         keep_run(root, done, record)
@@ -238,6 +239,12 @@ def _done(
     return done
 
 
+def _place(folder: Path) -> str:
+    """Where a stage computed, if that was not the CPU."""
+    ran_on = (read_record(folder) or {}).get("ran_on", "cpu")
+    return "" if ran_on == "cpu" else f" on {ran_on}"
+
+
 def _identity(folder: Path) -> str:
     """Of a finished stage: a new one each time it, or anything it is made from, was forced."""
     with _damage_reported():
@@ -284,6 +291,7 @@ def _run_one(
         },
     )
     started = time.monotonic()
+    compute.forget()
     with logged_to(partial / LOG):
         log.info("stage %s, key %s", stage.name, final.name)
         try:
@@ -310,6 +318,7 @@ def _run_one(
         **material,
         "input_identities": begun.input_identities,
         "arithmetic": begun.arithmetic,
+        "ran_on": compute.ran_on(),
         "identity": hashlib.sha256(identity.encode()).hexdigest()[:16],
         "wall_s": round(time.monotonic() - started, 3),
         "peak_rss_mb": peak_rss_mb(),

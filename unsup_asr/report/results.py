@@ -127,6 +127,7 @@ class Results:
     iterations: tuple[Iteration, ...] = ()  # where the run alternated between game and HMM
     wall_by_stage: dict[str, float]
     peak_rss_mb: float | None = None
+    ran_on_by_stage: dict[str, str] = field(default_factory=dict)  # cpu, or a GPU and its name
 
     @property
     def wall_s(self) -> float:
@@ -198,7 +199,7 @@ class Results:
 def _required() -> set[str]:
     """Fields that every version has written."""
     optional = {"iterations", "layer_weights", "words", "audio_digest", "fold", "silence"}
-    optional |= {"unknown_reference_phones", "maps", "signs"}
+    optional |= {"unknown_reference_phones", "maps", "signs", "ran_on_by_stage"}
     return {each.name for each in fields(Results)} - optional
 
 

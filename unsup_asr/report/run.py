@@ -38,6 +38,7 @@ def load_results(folder: str | Path) -> Results:
     return replace(
         results,
         wall_by_stage={name: stage.wall_s for name, stage in stages.items()},
+        ran_on_by_stage={name: stage.ran_on for name, stage in stages.items()},
         peak_rss_mb=max(stage.peak_rss_mb for stage in stages.values()),
     )
 
@@ -66,6 +67,7 @@ class _Stage:
 
     wall_s: float
     peak_rss_mb: float
+    ran_on: str
     identity: str
     made_from: dict[str, str]  # identities of its inputs
 
@@ -76,6 +78,7 @@ def _read_stage(path: Path) -> _Stage:
         return _Stage(
             float(data["wall_s"]),
             float(data["peak_rss_mb"]),
+            str(data.get("ran_on", "cpu")),
             data.get("identity", ""),
             dict(data.get("input_identities", {})),
         )

@@ -59,6 +59,7 @@ def report_json(results: Results) -> dict[str, object]:
         "js_divergence": {str(n): bits for n, bits in results.js_divergence.items()},
         "wall_s": results.wall_s,
         "wall_by_stage": dict(results.wall_by_stage),
+        "ran_on_by_stage": dict(results.ran_on_by_stage),
         "peak_rss_mb": results.peak_rss_mb,
         "num_phones": results.num_phones,
         "train_hours": results.train_hours,
@@ -161,7 +162,21 @@ def facts(results: Results) -> list[tuple[str, str]]:
     cost = f"{results.wall_s:.0f} s"
     if results.peak_rss_mb is not None:
         cost += f", {results.peak_rss_mb:.0f} MB at the most"
+    if results.ran_on_by_stage:
+        cost += f"; {ran_on(results.ran_on_by_stage)}"
     return [*facts, ("cost", cost)]
+
+
+def ran_on(by_stage: Mapping[str, str]) -> str:
+    """One clause: which stages computed on a GPU, or that none did."""
+    devices = sorted(set(by_stage.values()) - {"cpu"})
+    if not devices:
+        return "all on the CPU"
+    stages = (
+        (device, [name for name in by_stage if by_stage[name] == device]) for device in devices
+    )
+    found = (f"{', '.join(names)} on {device}" for device, names in stages)
+    return "; ".join([*found, "the rest on the CPU"])
 
 
 def table_cells(rows: dict[str, Row]) -> tuple[list[str], list[list[str]]]:

@@ -278,9 +278,10 @@ def test_what_rounds_otherwise_is_in_the_record_and_told_when_a_run_goes_on(
 ) -> None:
     cli.main(["run", "mine", "runtime.num_threads=2", "--until", "count"])
     record = json.loads(Path("exp/mine/latest/count/stage.json").read_text())
-    assert record["runtime"] == {"runtime": {"num_threads": 2, "sum_threads": 1}}
+    usual = {"device": "auto", "precision": "auto"}
+    assert record["runtime"] == {"runtime": {**usual, "num_threads": 2, "sum_threads": 1}}
     assert record["arithmetic"]["sum_threads"] == "1"
-    assert {"instructions", "gpu", "float32_matmul"} < set(record["arithmetic"])
+    assert {"instructions", "device", "precision", "float32_matmul"} < set(record["arithmetic"])
     cli.main(["run", "mine", "runtime.num_threads=1"])
     assert capsys.readouterr().err == ""
     cli.main(["run", "mine", "runtime.sum_threads=2"])
@@ -291,6 +292,23 @@ def test_what_rounds_otherwise_is_in_the_record_and_told_when_a_run_goes_on(
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS")
     cli.main(["run", "mine", "--force", "double"])
     assert "this run has ABACUS" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_stops_a_run_before_its_first_stage(capsys: Printed) -> None:
+    assert cli.main(["run", "mine", "runtime.device=cuda:7"]) == 2
+    message = capsys.readouterr().err
+    assert "runtime.device is 'cuda:7', but there" in message
+    assert not Path("exp").exists()
+
+
+def test_the_precision_of_a_run_is_in_the_record_of_each_stage() -> None:
+    cli.main(["run", "mine", "runtime.precision=bfloat16", "--until", "count"])
+    record = json.loads(Path("exp/mine/latest/count/stage.json").read_text())
+    assert record["arithmetic"]["precision"] == "bfloat16"
+    assert record["ran_on"] == "cpu"
+    cli.main(["run", "mine", "--force", "count", "--until", "count"])
+    record = json.loads(Path("exp/mine/latest/count/stage.json").read_text())
+    assert record["arithmetic"]["precision"] == "float32"
 
 
 # validate, new-recipe, list

@@ -17,7 +17,7 @@ from unsup_asr.report.results import SUPERB_ROW, Results, SampleTranscript, row_
 from unsup_asr.report.run import load_assets, load_results
 from unsup_asr.report.signs import write_signs
 from unsup_asr.report.tables import Iteration, LayerWeights, MemberResult, PopulationResult
-from unsup_asr.report.terminal import report_json, terminal_table, unscored_report
+from unsup_asr.report.terminal import ran_on, report_json, terminal_table, unscored_report
 from unsup_asr.report.words import TunedWeights, word_results, word_row
 from unsup_asr.scoring.boundaries import BoundaryScores
 from unsup_asr.scoring.maps import MapScores
@@ -570,3 +570,9 @@ def test_report_of_a_run_without_references_prints_its_signs(
     (diagnosis.parent / "references").mkdir()  # a run with references that did not come to its end
     assert main(["report", "mine", "--exp", str(tmp_path)]) == 1
     assert "no results yet" in capsys.readouterr().err
+
+
+def test_the_cost_says_which_stages_used_a_gpu() -> None:
+    places = {"text": "cpu", "gan": "cuda:0 (H100)", "self_training_1": "cuda:0 (H100)"}
+    assert ran_on(places) == "gan, self_training_1 on cuda:0 (H100); the rest on the CPU"
+    assert ran_on({"text": "cpu"}) == "all on the CPU"

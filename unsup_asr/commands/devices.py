@@ -1,0 +1,14 @@
+"""Where a verb computes."""
+
+from __future__ import annotations
+
+from unsup_asr import compute
+from unsup_asr.commands import UsageError
+
+
+def compute_on(device: str, precision: str) -> None:
+    """Of this process from now on; a device that is not there is wrong usage."""
+    try:
+        compute.use(device, precision)
+    except compute.DeviceError as error:
+        raise UsageError(str(error)) from error
