@@ -21,7 +21,8 @@ import torch
 from lm.arpa import read_arpa
 from lm.lexicon import Lexicon
 from lm.words import WordDecoder
-from unsup_asr.acoustic.network import load_network, log_posteriors
+from unsup_asr.acoustic.network import load_network
+from unsup_asr.acoustic.posteriors import log_posteriors
 from unsup_asr.formats.hypotheses import read_words
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.formats.ragged import RaggedArray

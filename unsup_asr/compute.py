@@ -55,6 +55,14 @@ def autocast() -> torch.autocast:
     )
 
 
+def moved(tensor: torch.Tensor) -> torch.Tensor:
+    """The same on the device. A GPU copies out of pinned memory, so that nobody waits for it."""
+    where = device()
+    if where.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(where, non_blocking=True)
+
+
 def use(asked: str | torch.device = "auto", asked_precision: str = "auto") -> None:
     """Compute on `auto`, `cpu`, `cuda` or `cuda:N` from now on, in float32 or bfloat16.
 

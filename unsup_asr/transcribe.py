@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unsup_asr.acoustic.network import AcousticNetwork, load_network, log_posteriors
+from unsup_asr.acoustic.network import AcousticNetwork, load_network
+from unsup_asr.acoustic.posteriors import log_posteriors
 from unsup_asr.formats.finished import DamagedArtifactError, check_digests, check_written
 from unsup_asr.formats.names import shown, stem_id
 from unsup_asr.formats.phone_text import read_inventory

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,12 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from unsup_asr import compute
 from unsup_asr.formats.checked import described, read_json
 from unsup_asr.formats.weights import load_weights
 from unsup_asr.ranges import Probability, Size
 from unsup_asr.types import Float32Array
-
-_OUTPUTS_AT_ONCE = 20_000  # frames out of the network: minutes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,20 +59,25 @@ class AcousticNetwork(nn.Module):
             nn.init.uniform_(conv.weight, -bound, bound, generator=generator)
             nn.init.zeros_(conv.bias)
 
-    def forward(self, features_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Log posteriors (B, ceil(T / stack), V) and their lengths."""
+    def forward(self, features_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+        """Log posteriors (B, ceil(T / stack), V); `num_output_frames` are each utterance's own.
+
+        Products in the process's precision, the logarithms in float32.
+        """
         stack = self.shape.stack
         batch, frames, dim = features_BTD.shape
         features_BTD = F.pad(features_BTD, (0, 0, 0, -frames % stack))
         x_BDT = features_BTD.reshape(batch, -1, dim * stack).transpose(1, 2)
         lengths_B = num_output_frames(lengths_B, stack)
         is_valid_BT = torch.arange(x_BDT.shape[2], device=x_BDT.device) < lengths_B[:, None]
-        for conv, norm in zip(self.hidden, self.norms, strict=True):
-            x_BDT = F.relu(norm(conv(x_BDT)))
-            if self.training:
-                x_BDT = x_BDT * _dropout_mask(x_BDT, self.shape.dropout)
-            x_BDT = x_BDT * is_valid_BT[:, None]
-        return self.output(x_BDT).transpose(1, 2).log_softmax(-1), lengths_B
+        with compute.autocast():
+            for conv, norm in zip(self.hidden, self.norms, strict=True):
+                x_BDT = F.relu(norm(conv(x_BDT)))
+                if self.training:
+                    x_BDT = x_BDT * _dropout_mask(x_BDT, self.shape.dropout)
+                x_BDT = x_BDT * is_valid_BT[:, None]
+            scores_BVT = self.output(x_BDT)
+        return scores_BVT.transpose(1, 2).float().log_softmax(-1)
 
 
 def _dropout_mask(like: Tensor, probability: float) -> Tensor:
@@ -88,51 +92,11 @@ def num_output_frames(lengths_B: Tensor, stack: int) -> Tensor:
     return (lengths_B + stack - 1) // stack
 
 
-def log_posteriors(
-    network: AcousticNetwork,
-    features: Mapping[str, Float32Array],
-    *,
-    batch_size: int = 32,
-    device: str = "cpu",
-) -> dict[str, Float32Array]:
-    """Log posteriors (ceil(T / stack), V) of every utterance, each (T, D)."""
-    network.to(device).eval()
-    ids = sorted(features, key=lambda i: len(features[i]))
-    found: dict[str, Float32Array] = {}
-    with torch.inference_mode():
-        for first in range(0, len(ids), batch_size):
-            batch = ids[first : first + batch_size]
-            x_BTD, lengths_B = padded_batch([features[i] for i in batch], device=device)
-            out_BTV, lengths_B = _in_pieces(network, x_BTD, lengths_B)
-            for utterance_id, row, length in zip(
-                batch, out_BTV.cpu(), lengths_B.tolist(), strict=True
-            ):
-                found[utterance_id] = row[:length].numpy().copy()
-    return {utterance_id: found[utterance_id] for utterance_id in features}
-
-
-def _in_pieces(network: AcousticNetwork, x_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-    """As the network itself; of long audio in pieces, each with what it can see around it."""
-    size, stack = network.shape.stack * _OUTPUTS_AT_ONCE, network.shape.stack
-    if x_BTD.shape[1] <= size:
-        return network(x_BTD, lengths_B)
-    around = stack * (network.shape.num_layers + 1) * (network.shape.kernel // 2)
-    pieces = []
-    for first in range(0, x_BTD.shape[1], size):
-        start = max(0, first - around)
-        piece_BTD = x_BTD[:, start : first + size + around]
-        here_B = (lengths_B - start).clamp(0, piece_BTD.shape[1])
-        out_BTV, _ = network(piece_BTD, here_B)
-        skipped = (first - start) // stack
-        pieces.append(out_BTV[:, skipped : skipped + _OUTPUTS_AT_ONCE])
-    return torch.cat(pieces, dim=1), num_output_frames(lengths_B, stack)
-
-
-def padded_batch(arrays: Sequence[Float32Array], *, device: str = "cpu") -> tuple[Tensor, Tensor]:
-    """Arrays (T, D) padded with zeros behind: (B, longest T, D), and their lengths."""
-    lengths_B = torch.tensor([len(a) for a in arrays], device=device)
+def padded_batch(arrays: Sequence[Float32Array]) -> tuple[Tensor, Tensor]:
+    """Arrays (T, D) padded with zeros behind: (B, longest T, D), and their lengths; on the CPU."""
+    lengths_B = torch.tensor([len(a) for a in arrays])
     tensors = [torch.from_numpy(np.array(a, dtype=np.float32)) for a in arrays]
-    return pad_sequence(tensors, batch_first=True).to(device), lengths_B
+    return pad_sequence(tensors, batch_first=True), lengths_B
 
 
 def save_network(network: AcousticNetwork, folder: Path) -> None:

@@ -19,7 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unsup_asr.acoustic.augment import stretch
-from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, padded_batch
+from unsup_asr.acoustic.network import (
+    AcousticNetwork,
+    NetworkShape,
+    num_output_frames,
+    padded_batch,
+)
 from unsup_asr.ranges import (
     AtLeastOne,
     NonNegative,
@@ -181,11 +186,12 @@ class NetworkTraining:
                 optimizer.param_groups[0]["lr"] = self.learning_rate * self.decay**epoch
                 total, count = 0.0, 0
                 for batch in _similar_lengths(lengths, self.batch_size, rng):
-                    x_BTD, lengths_B = padded_batch([read(i, rng) for i in batch], device=device)
+                    x_BTD, lengths_B = padded_batch([read(i, rng) for i in batch])
                     if self.noise:
                         x_BTD += self.noise * torch.randn(x_BTD.shape).to(device)
                     self._mask(x_BTD, lengths_B, rng)
-                    log_posteriors_BTV, out_lengths_B = network(x_BTD, lengths_B)
+                    log_posteriors_BTV = network(x_BTD, lengths_B)
+                    out_lengths_B = num_output_frames(lengths_B, self.stack)
                     loss, weight = batch_loss(log_posteriors_BTV, out_lengths_B, batch)
                     optimizer.zero_grad(set_to_none=True)
                     (loss / weight).backward()

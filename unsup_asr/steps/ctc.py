@@ -10,7 +10,8 @@ from functools import partial
 import numpy as np
 from omegaconf import OmegaConf
 
-from unsup_asr.acoustic.network import log_posteriors, save_network
+from unsup_asr.acoustic.network import save_network
+from unsup_asr.acoustic.posteriors import posterior_blocks
 from unsup_asr.acoustic.training import CTC_BLANK, NetworkTraining
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
@@ -23,7 +24,7 @@ from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.criterion import run_criterion
 from unsup_asr.steps.inputs import decoder_file, frame_timing, open_split
 from unsup_asr.steps.references import training_targets
-from unsup_asr.types import Float32Array, Int32Array
+from unsup_asr.types import Float32Array, Hypothesis, Int32Array
 
 log = logging.getLogger(__name__)
 
@@ -78,29 +79,18 @@ def train_and_decode(
     decoder: PhoneDecoder = instantiate(
         with_files(context.config.self_training.decoder, partial(decoder_file, context))
     )
-    greedy: list[list[str]] = []
+    timing, greedy = frame_timing(context), list[list[str]]()
     for split in splits:
-        posteriors = log_posteriors(network, open_split(context, "features", "acoustic", split))
-        _decode_split(context, split, posteriors, inventory, decoder, training.stack)
-        if split == splits[0]:
-            greedy = [_greedy(p, inventory) for p in posteriors.values()]
+        kept = open_split(context, "features", "kept", split)
+        hypotheses: list[Hypothesis] = []
+        for block in posterior_blocks(network, open_split(context, "features", "acoustic", split)):
+            hypotheses += decode_utterances(
+                decoder, block, inventory, stack=training.stack, kept=kept, timing=timing
+            )
+            if split == splits[0]:
+                greedy += [_greedy(p_TV, inventory) for p_TV in block.values()]
+        write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)
     run_criterion(context, greedy)
-
-
-def _decode_split(
-    context: StageContext,
-    split: str,
-    posteriors: Mapping[str, Float32Array],
-    inventory: Sequence[str],
-    decoder: PhoneDecoder,
-    stack: int,
-) -> None:
-    timing = frame_timing(context)
-    kept = open_split(context, "features", "kept", split)
-    hypotheses = decode_utterances(
-        decoder, posteriors, inventory, stack=stack, kept=kept, timing=timing
-    )
-    write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)
 
 
 def _greedy(log_posteriors_TV: Float32Array, inventory: Sequence[str]) -> list[str]:

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from unsup_asr.acoustic.network import log_posteriors, save_network
+from unsup_asr.acoustic.network import save_network
+from unsup_asr.acoustic.posteriors import log_posteriors
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses

@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 from omegaconf import DictConfig
 
-from unsup_asr.acoustic.network import load_network, log_posteriors
+from unsup_asr.acoustic.network import load_network
+from unsup_asr.acoustic.posteriors import posterior_blocks
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.phone_text import read_phone_sentences
@@ -109,10 +110,12 @@ def run_units_again(context: StageContext, *, network_from: str) -> None:
     weight = context.config.segmentation.posterior_weight
 
     def frames(split: str) -> Iterator[tuple[str, Float32Array]]:
-        posteriors = log_posteriors(network, open_split(context, "features", "acoustic", split))
-        for i, x_TD in _frames(context, split):
-            spread = np.exp(posteriors[i] / 2).repeat(network.shape.stack, 0)[: len(x_TD)]
-            yield i, np.concatenate([x_TD, weight * spread], axis=1)
+        clustered = open_split(context, "features", "cluster", split)
+        for block in posterior_blocks(network, open_split(context, "features", "acoustic", split)):
+            for i, log_posteriors_TV in block.items():
+                x_TD = np.array(clustered[i], dtype=np.float32)
+                spread = np.exp(log_posteriors_TV / 2).repeat(network.shape.stack, 0)[: len(x_TD)]
+                yield i, np.concatenate([x_TD, weight * spread], axis=1)
 
     _cluster_segments(context, frames)
 

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from unsup_asr.acoustic.network import load_network, log_posteriors
+from unsup_asr.acoustic.network import load_network
+from unsup_asr.acoustic.posteriors import log_posteriors
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.checked import read_json_value

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from unsup_asr.acoustic.augment import stretch
-from unsup_asr.acoustic.network import load_network, log_posteriors, save_network
+from unsup_asr.acoustic.network import load_network, save_network
+from unsup_asr.acoustic.posteriors import log_posteriors
 from unsup_asr.acoustic.training import NetworkTraining
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 import segmentation.silence
-import unsup_asr.acoustic.network
+import unsup_asr.acoustic.posteriors
 import unsup_asr.upstreams.kaldi_features
 from segmentation.silence import frame_energy_db
-from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, log_posteriors
+from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape
+from unsup_asr.acoustic.posteriors import log_posteriors
 from unsup_asr.upstreams.kaldi_features import KaldiFbank, KaldiMFCC
 
 SAMPLES = 0.1 * np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
@@ -41,7 +42,7 @@ def test_posteriors_of_pieces_are_those_of_the_whole(
         for length in (3, 100, 122, 123, 3 * 61)
     }
     whole = log_posteriors(network, features)
-    monkeypatch.setattr(unsup_asr.acoustic.network, "_OUTPUTS_AT_ONCE", num_outputs)
+    monkeypatch.setattr(unsup_asr.acoustic.posteriors, "_OUTPUTS_AT_ONCE", num_outputs)
     pieces = log_posteriors(network, features)
     for utterance_id, rows in whole.items():
         np.testing.assert_allclose(pieces[utterance_id], rows, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,98 @@
+"""What a trained network hears: log posteriors of one utterance after another, block by block.
+
+Axes: B batch, T frames, D dims, V outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from unsup_asr import compute
+from unsup_asr.acoustic.network import AcousticNetwork, num_output_frames, padded_batch
+from unsup_asr.types import Float32Array
+
+_BLOCK_FRAMES = 360_000  # into the network: an hour of 10 ms frames, 35 MB of 50 posteriors each
+_BATCH_FRAMES = 60_000  # padded ones at once
+_OUTPUTS_AT_ONCE = 20_000  # frames out of the network: minutes
+
+
+def posterior_blocks(
+    network: AcousticNetwork,
+    features: Mapping[str, Float32Array],
+    *,
+    block_frames: int = _BLOCK_FRAMES,
+) -> Iterator[dict[str, Float32Array]]:
+    """Log posteriors (ceil(T / stack), V) of all utterances, each (T, D), in their order.
+
+    A block is of so many frames in, or of one utterance: memory does not grow with the hours.
+    """
+    network.to(compute.device()).eval()
+    for ids in _blocks(features, block_frames):
+        yield _of_block(network, {i: features[i] for i in ids})
+
+
+def log_posteriors(
+    network: AcousticNetwork, features: Mapping[str, Float32Array]
+) -> dict[str, Float32Array]:
+    """Log posteriors of a few utterances, all in memory; otherwise as `posterior_blocks`."""
+    return {i: p for block in posterior_blocks(network, features) for i, p in block.items()}
+
+
+def _blocks(features: Mapping[str, Float32Array], block_frames: int) -> Iterator[list[str]]:
+    ids: list[str] = []
+    num_frames = 0
+    for utterance_id in features:
+        length = len(features[utterance_id])
+        if ids and num_frames + length > block_frames:
+            yield ids
+            ids, num_frames = [], 0
+        ids.append(utterance_id)
+        num_frames += length
+    if ids:
+        yield ids
+
+
+def _of_block(
+    network: AcousticNetwork, features: Mapping[str, Float32Array]
+) -> dict[str, Float32Array]:
+    found: dict[str, Float32Array] = {}
+    for batch in _similar_batches({i: len(x_TD) for i, x_TD in features.items()}, _BATCH_FRAMES):
+        x_BTD, lengths_B = padded_batch([features[i] for i in batch])
+        with torch.inference_mode():
+            out_BTV = _in_pieces(network, compute.moved(x_BTD), compute.moved(lengths_B)).cpu()
+        out_lengths = num_output_frames(lengths_B, network.shape.stack).tolist()
+        for utterance_id, row_TV, length in zip(batch, out_BTV, out_lengths, strict=True):
+            found[utterance_id] = row_TV[:length].numpy().copy()
+    return {utterance_id: found[utterance_id] for utterance_id in features}
+
+
+def _similar_batches(lengths: Mapping[str, int], max_frames: int) -> Iterable[Sequence[str]]:
+    """Utterances by length, in batches of so many padded frames, or of one utterance."""
+    batch: list[str] = []
+    for utterance_id in sorted(lengths, key=lambda i: lengths[i]):
+        if batch and (len(batch) + 1) * lengths[utterance_id] > max_frames:
+            yield batch
+            batch = []
+        batch.append(utterance_id)
+    if batch:
+        yield batch
+
+
+def _in_pieces(network: AcousticNetwork, x_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+    """As the network itself; of long audio in pieces, each with what it can see around it."""
+    size, stack = network.shape.stack * _OUTPUTS_AT_ONCE, network.shape.stack
+    if x_BTD.shape[1] <= size:
+        return network(x_BTD, lengths_B)
+    around = stack * (network.shape.num_layers + 1) * (network.shape.kernel // 2)
+    pieces = []
+    for first in range(0, x_BTD.shape[1], size):
+        start = max(0, first - around)
+        piece_BTD = x_BTD[:, start : first + size + around]
+        here_B = (lengths_B - start).clamp(0, piece_BTD.shape[1])
+        out_BTV = network(piece_BTD, here_B)
+        skipped = (first - start) // stack
+        pieces.append(out_BTV[:, skipped : skipped + _OUTPUTS_AT_ONCE])
+    return torch.cat(pieces, dim=1)
