@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from unsup_asr.corpora.audio_files import find_audio
 from unsup_asr.corpora.recordings import Recording
@@ -21,12 +22,13 @@ from unsup_asr.corpora.transcribed import (
     digest_of_recordings,
     digest_of_said_text,
     pair,
+    together,
     write_corpus,
     write_references,
 )
 from unsup_asr.formats.lines import numbered_lines
 from unsup_asr.protocols import Digests
-from unsup_asr.ranges import Positive, PositiveInt, Seed
+from unsup_asr.ranges import Filled, Positive, PositiveInt, Seed
 
 _REMEDY = "Unpack the subset's archive again"
 
@@ -35,14 +37,15 @@ _REMEDY = "Unpack the subset's archive again"
 class LibriSpeechCorpus:
     """Options of LibriSpeech. Exactly one of `text` and `text_subsets` says where the text is from.
 
-    Of more than `max_text_lines`, so many are drawn at random. The caps on hours draw utterances
+    `train_subset` may be several, such as the three of LibriSpeech-960. Of more than
+    `max_text_lines`, so many are drawn at random. The caps on hours draw utterances
     at random too; the test subset is never cut.
     """
 
     root: str
     text: str | None = None
     text_subsets: list[str] = field(default_factory=list)
-    train_subset: str = "train-clean-100"
+    train_subset: str | Annotated[list[str], Filled()] = "train-clean-100"
     dev_subset: str = "dev-clean"
     test_subset: str = "test-clean"
     max_text_lines: PositiveInt | None = None
@@ -59,10 +62,12 @@ class LibriSpeechCorpus:
                 f"text is {self.text!r} and text_subsets {self.text_subsets}; expected exactly one "
                 "of them: a text file, or subsets whose transcripts are the text"
             )
-        heard = self._subsets()
-        if len(set(heard.values())) != len(heard):
-            raise ValueError(f"train, dev and test are {heard}; expected three subsets")
-        if shared := sorted(set(heard.values()) & set(self.text_subsets)):
+        heard = [name for names in self._subsets().values() for name in names]
+        if len(set(heard)) != len(heard):
+            raise ValueError(
+                f"train, dev and test are {self._subsets()}; expected each subset once"
+            )
+        if shared := sorted(set(heard) & set(self.text_subsets)):
             raise ValueError(
                 f"text_subsets has {shared}, which are heard in training, dev or test: their "
                 "transcripts must not be the text. Take others, such as train-clean-360"
@@ -85,7 +90,8 @@ class LibriSpeechCorpus:
     def reference_files(self) -> list[Path]:
         """What was said."""
         root = Path(self.root)
-        return [p for name in self._subsets().values() for p in _transcript_files(root, name)]
+        heard = (name for names in self._subsets().values() for name in names)
+        return [p for name in heard for p in _transcript_files(root, name)]
 
     def build(self, out: Path) -> None:
         """Check the corpus, then write manifests and text into `out`."""
@@ -109,10 +115,14 @@ class LibriSpeechCorpus:
 
     def _splits(self) -> dict[str, Transcribed]:
         root = Path(self.root)
-        return {split: _read_subset(root, name) for split, name in self._subsets().items()}
+        return {
+            split: together([_read_subset(root, name) for name in names])
+            for split, names in self._subsets().items()
+        }
 
-    def _subsets(self) -> dict[str, str]:
-        names = (self.train_subset, self.dev_subset, self.test_subset)
+    def _subsets(self) -> dict[str, list[str]]:
+        train = [self.train_subset] if isinstance(self.train_subset, str) else self.train_subset
+        names = (list(train), [self.dev_subset], [self.test_subset])
         return dict(zip(SPLITS, names, strict=True))
 
     def _text(self) -> Iterator[str]:

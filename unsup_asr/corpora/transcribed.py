@@ -78,6 +78,24 @@ def pair(
     return Transcribed([audio[key] for key in sorted(audio)], dict(sentences), left_out)
 
 
+def together(parts: Sequence[Transcribed]) -> Transcribed:
+    """Parts of a corpus as one split; ValueError for an utterance that is in two of them."""
+    sentences: dict[str, str] = {}
+    for part in parts:
+        if twice := sorted(part.sentences.keys() & sentences.keys()):
+            raise ValueError(
+                f"{len(twice)} utterances are in two of the parts of one split (first: "
+                f"{twice[0]}); remove one copy"
+            )
+        sentences |= part.sentences
+    recordings = [recording for part in parts for recording in part.recordings]
+    return Transcribed(
+        sorted(recordings, key=lambda recording: recording.utterance_id),
+        sentences,
+        sum((Counter(part.left_out) for part in parts), Counter[str]()),
+    )
+
+
 def write_corpus(
     out: Path,
     splits: Mapping[str, Transcribed],

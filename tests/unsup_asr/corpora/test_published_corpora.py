@@ -122,8 +122,32 @@ def test_librispeech_is_read_by_speaker_and_chapter(librispeech: Path, tmp_path:
     said = [s for chapter in LIBRISPEECH["train-clean-100"].values() for s in chapter]
     assert sentences_of(tmp_path / "out", "train") == said
     assert sentences_of(tmp_path / "out", "test") == LIBRISPEECH["test-clean"]["61/70968"]
-    assert summary["subsets"]["dev"] == "dev-clean"
+    assert summary["subsets"]["dev"] == ["dev-clean"]
     assert manifests_hold_no_text(tmp_path / "out")
+
+
+def test_several_subsets_are_one_training_set(librispeech: Path, tmp_path: Path) -> None:
+    (tmp_path / "lm.txt").write_text("A SENTENCE\nIT WAS A DREAM\n", "utf-8")
+    corpus = LibriSpeechCorpus(
+        root=str(librispeech),
+        text=str(tmp_path / "lm.txt"),
+        train_subset=["train-clean-360", "train-clean-100"],
+    )
+    summary = build(corpus, tmp_path / "out")
+    train = read_manifest(tmp_path / "out" / "train.jsonl")
+    assert [u.id for u in train] == [
+        *("103-1240-0000", "103-1240-0001", "14-208-0000", "14-208-0001", "14-208-0002"),
+        "26-495-0000",
+    ]
+    assert summary["train"]["num_speakers"] == 3
+    assert text_of(tmp_path / "out") == ["A SENTENCE"]
+    assert len(sentences_of(tmp_path / "out", "train")) == 6
+    twice = librispeech / "train-clean-360/26/495"
+    twice.mkdir(parents=True)
+    for path in (librispeech / "train-clean-100/26/495").iterdir():
+        (twice / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(ValueError, match=r"1 utterances are in two .* \(first: 26-495-0000\)"):
+        build(corpus, tmp_path / "again")
 
 
 def test_a_transcript_of_the_audio_never_stays_in_the_text(
@@ -151,7 +175,11 @@ def test_transcripts_of_what_is_heard_are_refused_as_text(subset: str) -> None:
     [
         ({}, "expected exactly one"),
         ({"text": "a.txt", "text_subsets": ["train-other-500"]}, "expected exactly one"),
-        ({"text": "a.txt", "dev_subset": "test-clean"}, "expected three subsets"),
+        ({"text": "a.txt", "dev_subset": "test-clean"}, "expected each subset once"),
+        (
+            {"text": "a.txt", "train_subset": ["train-clean-100", "dev-clean"]},
+            "expected each subset once",
+        ),
     ],
 )
 def test_impossible_options_of_librispeech_are_refused(options: dict, message: str) -> None:
