@@ -11,9 +11,8 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -23,9 +22,10 @@ from lm.normalize import DroppedLines, TextNormalizer
 from lm.phonemize import EspeakPhonemizer
 from lm.phonemized import PhonemizeCounts, PhonemizeTally
 from lm.scripts import script_of_letter, scripts_of_language
+from lm.sentence_files import write_sentences
 from lm.word_division import Phones
 from unsup_asr.formats.lines import read_lines
-from unsup_asr.formats.phone_text import phone_sentence_line, write_inventory
+from unsup_asr.formats.phone_text import write_inventory
 from unsup_asr.ranges import NonNegativeInt, PositiveInt
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class EspeakFrontEnd:
                 phone_counts, min_count=self.min_phone_count, rare=self.rare
             )
             waiting.seek(0)
-            num_kept = _write_sentences(waiting, inventory, out)
+            num_kept = write_sentences(waiting, inventory, out)
         if not num_kept:
             raise ValueError(
                 f"{text}: each of {dropped['kept']} sentences has a phone that is too rare and was "
@@ -172,27 +172,3 @@ def _check_language(counts: PhonemizeCounts, language: str, text: Path | str) ->
         f"{text}: espeak-ng says {counts.num_foreign} of {counts.num_lines} lines in another "
         f"language than {language!r}, or spells them out. {remedy}"
     )
-
-
-def _write_sentences(waiting: Iterable[str], inventory: PhoneInventory, out: Path) -> int:
-    """The files of the sentences whose phones the inventory has; how many there are."""
-    replace = cache(lambda spoken: inventory.apply(spoken.split(" ")))
-    num_kept = 0
-    with (
-        (out / "phones.txt").open("w", encoding="utf-8") as phones_file,
-        (out / "words.txt").open("w", encoding="utf-8") as words_file,
-        (out / "written.txt").open("w", encoding="utf-8") as written_file,
-    ):
-        for line in waiting:
-            *parts, written = line.rstrip("\n").split("\t")
-            said = [part.split(" ", 1) for part in parts]
-            replaced = [replace(phones) for _, phones in said]
-            if not said or None in replaced:
-                continue
-            sentence = [phones for phones in replaced if phones]
-            phones_file.write(phone_sentence_line(sentence) + "\n")
-            names = [word for (word, _), phones in zip(said, replaced, strict=True) if phones]
-            words_file.write(" ".join(names) + "\n")
-            written_file.write(written + "\n")
-            num_kept += 1
-    return num_kept

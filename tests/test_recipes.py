@@ -113,3 +113,25 @@ def test_data_that_is_there_validates_and_runs_until_the_language_model(
     capsys.readouterr()
     assert main(["status", recipe, "--exp", exp, *options]) == 0
     assert "stale" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_a_dictionary_decides_the_phones_and_a_changed_one_runs_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_librispeech(tmp_path / "data")
+    (tmp_path / "text.txt").write_text("THE CAT SAT\nTHE DOG SAT\n" * 40, "utf-8")
+    (tmp_path / "cmu.txt").write_text("THE  DH AH0\nCAT  K AE1 T\nSAT  S AE1 T\n", "utf-8")
+    recipe, exp = str(ROOT / "recipes" / "librispeech_100"), str(tmp_path / "exp")
+    options = [f"corpus.root={tmp_path / 'data'}", f"corpus.text={tmp_path / 'text.txt'}"]
+    options += ["text=lexicon", f"text.front_end.dictionary={tmp_path / 'cmu.txt'}"]
+    assert main(["run", recipe, "--exp", exp, "--until", "language_model", *options]) == 0
+    phones = (tmp_path / "exp/librispeech_100/latest/text/phones.txt").read_text("utf-8")
+    assert phones.splitlines() == ["DH AH | K AE T | S AE T"] * 40
+    capsys.readouterr()
+    assert main(["status", recipe, "--exp", exp, *options]) == 0
+    assert "stale" not in "".join(capsys.readouterr().out.splitlines()[:3])
+    (tmp_path / "cmu.txt").write_text("THE DH AH\nCAT K AE T\nSAT S AH T\n", "utf-8")
+    assert main(["status", recipe, "--exp", exp, *options]) == 0
+    corpus, text, *_ = capsys.readouterr().out.splitlines()
+    assert "stale" not in corpus
+    assert "stale" in text

@@ -65,7 +65,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
             external_digests=_user_digests,
             version=4,
         ),
-        Stage("text", run_text, ("corpus",), ("text",), version=3),
+        Stage("text", run_text, ("corpus",), ("text",), external_files=_text_files, version=3),
         Stage(
             "language_model",
             run_language_model,
@@ -477,6 +477,12 @@ def _user_files(config: DictConfig) -> list[Path]:
         return list(source_files())
     names = [config.corpus.get(key) for key in ("audio", "text", "text_path")]
     return [Path(name) for name in names if name]
+
+
+def _text_files(config: DictConfig) -> list[Path]:
+    """Files of the front end, such as a dictionary, whose content decides the text's phones."""
+    front_end = instantiate(config.text.front_end)
+    return list(front_end.source_files()) if hasattr(front_end, "source_files") else []
 
 
 def _user_digests(config: DictConfig, digests: Digests) -> Mapping[str, str]:

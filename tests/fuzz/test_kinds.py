@@ -27,6 +27,7 @@ from lm.inventory import PhoneInventory
 from lm.lexicon import Lexicon
 from lm.ngram import NgramEstimator
 from lm.phone_front_end import PhoneFrontEnd
+from lm.pronouncing_dictionary import read_dictionary
 from lm.score import load as load_kenlm
 from lm.token_lines import read_token_lines
 from lm.words import WordDecoder
@@ -313,6 +314,11 @@ KINDS: dict[str, Kind] = {
     "lexicon in a decoder": Kind(_words, _decode_words, "lexicon.tsv"),
     "arpa in kenlm": Kind(_language_model, _perplexity, "lm.arpa"),
     "lexicon": Kind(_words, lambda f: Lexicon.read(f / "lexicon.tsv"), "lexicon.tsv"),
+    "pronouncing dictionary": Kind(
+        _text("CAT  K AE1 T\nTHE(2) 0.5 DH IY0\n'TIS\tT IH1 Z # archaic\n"),
+        lambda f: read_dictionary(f / "file.txt", language="en-us"),
+        "file.txt",
+    ),
     "tokens": Kind(_text("a b\nc\n"), lambda f: list(read_token_lines(f / "file.txt")), "file.txt"),
     "network shape": Kind(_network, load_network, "network.json"),
     "network weights": Kind(_network, load_network, "network.safetensors"),
