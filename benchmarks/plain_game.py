@@ -61,7 +61,7 @@ class PlainGame:
             batch.features_MND,
             batch.speech,
             dropout=options.generator_dropout,
-            rngs=batch.rngs,
+            draws=batch.draws,
         )
         uniform_MN = torch.rand(rows.packing.sequence_MN.shape)
         logits_MNV, joined = join_random(rows.logits_MNV, rows.packing, uniform_MN)

@@ -9,13 +9,14 @@ Axes: M members, N packed rows, B sequences, D dims, V phones.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gan.draws import Draws, HostDraws
 from gan.packing import Packing
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.types import Float32Array, Int32Array, Int64Array
@@ -32,7 +33,7 @@ class Batch:
     text_MN: Tensor  # phone ids
     text: Packing
     targets_MN: Tensor | None  # class of each speech row for the auxiliary task, -1 where unknown
-    rngs: list[np.random.Generator]  # for what the step itself draws: dropout, JOIN, interpolation
+    draws: Draws  # what the step itself draws: dropout, JOIN, interpolation
 
 
 @dataclass(frozen=True)
@@ -106,16 +107,26 @@ class UnpairedData:
             )
         return replace(self, utterances=kept)
 
-    def draw(self, step: int, *, seeds: Sequence[int], batch_size: int, device: str) -> Batch:
-        """One step's data for each seed: speech in shuffled epochs, text with replacement."""
+    def choose(
+        self, step: int, *, seeds: Sequence[int], batch_size: int
+    ) -> tuple[Int64Array, Int64Array, list[np.random.Generator]]:
+        """Utterances in shuffled epochs and sentences with replacement, numbers (M, B) of each.
+
+        Also the generators, which the step's own draws go on from.
+        """
         rngs = [np.random.default_rng([seed, 1, step]) for seed in seeds]
         drawn = np.arange(len(self.segments)) if self.utterances is None else self.utterances
-        chosen = [drawn[utterances_at(step, seed, batch_size, len(drawn))] for seed in seeds]
-        speech = [self._gather_speech(utterances) for utterances in chosen]
-        text = [
-            self._gather_text(rng.integers(len(self.text_offsets) - 1, size=batch_size))
-            for rng in rngs
-        ]
+        utterances = [drawn[utterances_at(step, seed, batch_size, len(drawn))] for seed in seeds]
+        sentences = [rng.integers(len(self.text_offsets) - 1, size=batch_size) for rng in rngs]
+        return np.stack(utterances), np.stack(sentences), rngs
+
+    def draw(
+        self, step: int, *, seeds: Sequence[int], batch_size: int, device: torch.device | str
+    ) -> Batch:
+        """One step's data for each seed, gathered by the host."""
+        chosen_MB, sentences_MB, rngs = self.choose(step, seeds=seeds, batch_size=batch_size)
+        speech = [self._gather_speech(utterances) for utterances in chosen_MB]
+        text = [self._gather_text(sentences) for sentences in sentences_MB]
         speech_packing = Packing.of_lengths(torch.stack([n for _, n in speech]))
         text_packing = Packing.of_lengths(torch.stack([n for _, n in text]))
         features = _stack_padded([x for x, _ in speech])
@@ -125,21 +136,21 @@ class UnpairedData:
             speech_packing.to(device),
             phones.to(device),
             text_packing.to(device),
-            self._targets(chosen, speech_packing, device),
-            rngs,
+            self._targets(chosen_MB, speech_packing, device),
+            HostDraws(rngs),
         )
 
     def _gather_speech(self, chosen: Int64Array) -> tuple[Tensor, Tensor]:
         offsets, values = self.segments.offsets, self.segments.values_array
         rows = np.concatenate([values[offsets[i] : offsets[i + 1]] for i in chosen])
         if not np.isfinite(rows).all():
-            raise ValueError(_name_bad_utterance(self.segments, chosen))
+            raise ValueError(name_bad_utterance(self.segments, chosen))
         return torch.from_numpy(rows.astype(np.float32, copy=False)), torch.from_numpy(
             self.segments.lengths[chosen]
         )
 
     def _targets(
-        self, chosen: Sequence[Int64Array], packing: Packing, device: str
+        self, chosen: Int64Array, packing: Packing, device: torch.device | str
     ) -> Tensor | None:
         if self.auxiliary_classes is None:
             return None
@@ -170,7 +181,9 @@ def utterances_at(step: int, seed: int, batch_size: int, num_utterances: int) ->
     return chosen
 
 
-def pack_utterances(arrays: Sequence[Float32Array], *, device: str) -> tuple[Tensor, Packing]:
+def pack_utterances(
+    arrays: Sequence[Float32Array], *, device: torch.device
+) -> tuple[Tensor, Packing]:
     """Utterances of one member, packed: (1, N, D)."""
     lengths = torch.tensor([[len(array) for array in arrays]])
     rows = torch.from_numpy(np.concatenate(arrays).astype(np.float32, copy=False))
@@ -187,7 +200,8 @@ def _stack_padded(arrays: list[Tensor]) -> Tensor:
     return out
 
 
-def _name_bad_utterance(segments: RaggedArray, chosen: Int64Array) -> str:
+def name_bad_utterance(segments: RaggedArray, chosen: Iterable[int]) -> str:
+    """The message about the first of these utterances that holds NaN or infinite values."""
     for i in chosen:
         if not np.isfinite(segments[segments.ids[i]]).all():
             return (

@@ -102,7 +102,7 @@ def _tensors(game: Progress) -> dict[str, Tensor]:
     for name, optimizer in _optimizers(member).items():
         for index, state in optimizer.state_dict()["state"].items():
             out.update({f"{name}/{index}/{k}": v for k, v in state.items()})
-    return {name: tensor.detach().contiguous().clone() for name, tensor in out.items()}
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in out.items()}
 
 
 def _restore_tensors(game: Progress, tensors: dict[str, Tensor]) -> None:

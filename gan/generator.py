@@ -17,9 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gan.draws import Draws, HostDraws, rescale
 from gan.packing import Packing, fold_windows, lengthened, take_rows
 from unsup_asr.ranges import NonNegative, Size, SizeOrNone
 from unsup_asr.types import Float32Array
+
+NO_DRAWS = HostDraws(())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,10 +130,10 @@ def generate(
     packing: Packing,
     *,
     dropout: float = 0.0,
-    rngs: Sequence[np.random.Generator] = (),
+    draws: Draws = NO_DRAWS,
     padded: bool = False,
 ) -> Generated:
-    """Run each member's generator on its own packed rows. With `dropout` 0 no rng is used.
+    """Run each member's generator on its own packed rows. With `dropout` 0 nothing is drawn.
 
     The same numbers as `Generator.forward` utterance by utterance, in two matrix products. With
     `padded`, as in fairseq's padded batches: past its end a sequence shorter than the longest is
@@ -153,7 +156,7 @@ def generate(
         bias_M1D = torch.stack(
             [g.residual.bias[None] for g in generators if g.residual is not None]
         )
-        projected = torch.baddbmm(bias_M1D, drop_out(hidden, packing, dropout, rngs), weight_MDD)
+        projected = torch.baddbmm(bias_M1D, drop_out(hidden, packing, dropout, draws), weight_MDD)
         if generators[0].auxiliary is not None:
             weight_MDA = torch.stack([g.auxiliary.weight.T for g in generators if g.auxiliary])
             bias_M1A = torch.stack([g.auxiliary.bias[None] for g in generators if g.auxiliary])
@@ -165,7 +168,7 @@ def generate(
         hidden = torch.baddbmm(torch.stack([h.bias[None] for h in layers]), hidden, weight_MDH)
         hidden = torch.relu(hidden).masked_fill(packing.is_filler_MN[..., None], 0.0)
     read, hidden = _past_the_ends(generators, hidden, packing, padded=padded)
-    hidden = drop_out(hidden, read, dropout, rngs)
+    hidden = drop_out(hidden, read, dropout, draws)
     # Weight (V, D, K) as D x (K V), taps reversed: a row's product is what it adds around itself.
     weights = [
         g.conv.weight.flip(2).permute(1, 2, 0).reshape(hidden.shape[-1], -1) for g in generators
@@ -216,23 +219,12 @@ def _past_the_ends(
     return read, lengthened(hidden_MND, packing, read, fill)
 
 
-def drop_out(
-    values_MNC: Tensor, packing: Packing, probability: float, rngs: Sequence[np.random.Generator]
-) -> Tensor:
-    """Zero entries with this probability, rescale the rest; each member draws from its own rng.
-
-    Only real rows draw, so a member's numbers do not depend on whom it is trained beside; the host
-    must know how many they are.
-    """
+def drop_out(values_MNC: Tensor, packing: Packing, probability: float, draws: Draws) -> Tensor:
+    """Zero entries with this probability, rescale the rest."""
     if probability == 0.0:
         return values_MNC
-    threshold = round(probability * 2**16)
-    keep = torch.zeros(values_MNC.shape, dtype=torch.bool)
-    for member, (rng, rows) in enumerate(zip(rngs, packing.most_rows, strict=True)):
-        drawn = np.frombuffer(rng.bytes(2 * rows * values_MNC.shape[-1]), dtype=np.uint16)
-        keep[member, :rows] = torch.from_numpy(drawn >= threshold).view(rows, -1)
-    scale = 1.0 / (1.0 - threshold / 2**16)
-    return values_MNC * keep.to(values_MNC.device).to(values_MNC.dtype).mul_(scale)
+    kept_MNC = draws.kept(values_MNC, packing, probability)
+    return values_MNC * kept_MNC.to(values_MNC.dtype).mul_(rescale(probability))
 
 
 def _normalise(generator: Generator, rows_ND: Tensor, num_rows: int) -> Tensor:

@@ -14,6 +14,7 @@ from types import NoneType
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from gan.batches import pack_utterances
 from gan.generator import Generator, GeneratorShape, generate
@@ -21,7 +22,7 @@ from unsup_asr.formats.checked import described, read_json
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.formats.weights import load_weights
 from unsup_asr.speech.runs import merge_repeats
-from unsup_asr.types import Float32Array, Int32Array
+from unsup_asr.types import Float32Array, Int32Array, Int64Array
 
 UTTERANCES_AT_ONCE = 256  # enough to fill a matrix product; memory stays flat in the hours of audio
 
@@ -51,7 +52,8 @@ class TrainedGenerator:
     def save(self, folder: Path) -> None:
         """Write generator.safetensors and generator.json."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(self.generator.state_dict(), folder / "generator.safetensors")
+        weights = {name: tensor.cpu() for name, tensor in self.generator.state_dict().items()}
+        save_file(weights, folder / "generator.safetensors")
         description = {
             "shape": asdict(self.generator.shape),
             "chosen_update": self.chosen_update,
@@ -82,6 +84,26 @@ class TrainedGenerator:
 
 def posteriors_of(generator: Generator, utterances: Sequence[Float32Array]) -> list[Float32Array]:
     """Phone posteriors of each utterance, several to a matrix product; dropout and JOIN off."""
+    logits_NV, ends = _logits_of(generator, utterances)
+    return np.split(torch.softmax(logits_NV, -1).cpu().numpy(), ends)
+
+
+def transcribe_all(generator: Generator, segments: RaggedArray) -> list[Int32Array]:
+    """Best phone of each segment, equal neighbours joined. JOIN's mean does not move the argmax
+    of a run, so runs need no pooling here."""
+    sequences = []
+    for first in range(0, len(segments), UTTERANCES_AT_ONCE):
+        ids = segments.ids[first : first + UTTERANCES_AT_ONCE]
+        logits_NV, ends = _logits_of(generator, [segments[i] for i in ids])
+        best_N = logits_NV.argmax(1).int().cpu().numpy()
+        sequences += [merge_repeats(best) for best in np.split(best_N, ends)]
+    return sequences
+
+
+def _logits_of(
+    generator: Generator, utterances: Sequence[Float32Array]
+) -> tuple[Tensor, Int64Array]:
+    """Logits of all utterances, one after the other, and the rows where each but the last ends."""
     for array in utterances:
         if array.ndim != 2 or array.shape[1] != generator.shape.input_dim or len(array) == 0:
             raise ValueError(
@@ -91,22 +113,10 @@ def posteriors_of(generator: Generator, utterances: Sequence[Float32Array]) -> l
             )
     was_training = generator.training
     generator.eval()
-    device = str(generator.conv.weight.device)
     with torch.no_grad():
+        device = generator.conv.weight.device
         features, packing = pack_utterances(utterances, device=device)
         generated = generate([generator], features, packing)
-        rows = torch.softmax(generated.logits_MNV[0], -1).cpu().numpy()
     generator.train(was_training)
     ends = generated.packing.starts_MB[0, 1:-1].cpu().numpy()
-    return np.split(rows, ends)
-
-
-def transcribe_all(generator: Generator, segments: RaggedArray) -> list[Int32Array]:
-    """Best phone of each segment, equal neighbours joined. JOIN's mean does not move the argmax
-    of a run, so runs need no pooling here."""
-    sequences = []
-    for first in range(0, len(segments), UTTERANCES_AT_ONCE):
-        ids = segments.ids[first : first + UTTERANCES_AT_ONCE]
-        for rows in posteriors_of(generator, [segments[i] for i in ids]):
-            sequences.append(merge_repeats(rows.argmax(1).astype(np.int32)))
-    return sequences
+    return generated.logits_MNV[0], ends

@@ -38,7 +38,9 @@ def run_starts(
     is_start_MN = _is_run_start(logits_MNV, packing)
     runs_MB = packing.sum_rows(is_start_MN.long())
     joined = (
-        Packing.within(runs_MB, packing.most_rows) if fixed_rows else Packing.of_lengths(runs_MB)
+        Packing.within(runs_MB, packing.most_rows, granule=packing.granule)
+        if fixed_rows
+        else Packing.of_lengths(runs_MB)
     )
     num_members, num_runs = joined.sequence_MN.shape
     rank_MN = is_start_MN.long().cumsum(1) - 1

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unsup_asr import compute
 from unsup_asr.ranges import (
     Fraction,
     NonNegative,
@@ -91,19 +92,29 @@ class SkipBigramMatching:
         text: Sequence[Int32Array],
         *,
         num_phones: int,
-        device: str = "cpu",
         progress: Callable[[], None] = lambda: None,
     ) -> Matching:
         """Find the table that turns cluster statistics into text statistics.
 
         `clusters` are segment cluster ids of each utterance, `text` phone ids of each sentence.
         """
+        with compute.exact_products():
+            return self._match(clusters, centroids_KD, text, num_phones, progress)
+
+    def _match(
+        self,
+        clusters: Sequence[Int32Array],
+        centroids_KD: Float32Array,
+        text: Sequence[Int32Array],
+        num_phones: int,
+        progress: Callable[[], None],
+    ) -> Matching:
         num_clusters = len(centroids_KD)
         search = _Search(
             self,
-            _as_tensor(skip_bigrams(clusters, num_clusters, num_lags=self.num_lags), device),
-            _as_tensor(skip_bigrams(text, num_phones, num_lags=self.num_lags), device),
-            _squared_distances(_as_tensor(centroids_KD, device)),
+            _as_tensor(skip_bigrams(clusters, num_clusters, num_lags=self.num_lags)),
+            _as_tensor(skip_bigrams(text, num_phones, num_lags=self.num_lags)),
+            _squared_distances(_as_tensor(centroids_KD)),
         )
         generator = torch.Generator().manual_seed(self.seed)
         weights_RKV = torch.randn(self.restarts, num_clusters, num_phones, generator=generator)
@@ -112,11 +123,14 @@ class SkipBigramMatching:
             self.kernel_starts[r // len(self.init_scales) % len(self.kernel_starts)]
             for r in range(self.restarts)
         ]
-        weights_RKV = (weights_RKV * torch.tensor(scales_R)[:, None, None]).to(device)
+        weights_RKV = (weights_RKV * torch.tensor(scales_R)[:, None, None]).to(compute.device())
         weights_RKV, curves = search.run(weights_RKV, kernels_R, self.iterations, progress)
         best = search.losses(weights_RKV)[1].argsort()[: self.finalists].tolist()
         weights_RKV, last_curves = search.run(
-            weights_RKV[best], [self.kernel_end] * len(best), self.final_iterations, progress
+            weights_RKV[torch.tensor(best)],
+            [self.kernel_end] * len(best),
+            self.final_iterations,
+            progress,
         )
         tables_RKV, losses_R = search.losses(weights_RKV)
         chosen = int(losses_R.argmin())
@@ -233,5 +247,6 @@ def _squared_distances(points_KD: Tensor) -> Tensor:
     return torch.cdist(points_KD, points_KD).square()
 
 
-def _as_tensor(array: np.ndarray, device: str) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(device)
+def _as_tensor(array: np.ndarray) -> Tensor:
+    there = compute.device()
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(there)

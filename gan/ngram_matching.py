@@ -12,13 +12,13 @@ Axes: M members, N packed rows, F frames drawn of a segment, Z N-grams, V phones
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gan.draws import Draws
 from gan.packing import Packing
 from unsup_asr.types import Int32Array, Int64Array
 
@@ -56,7 +56,7 @@ class NgramTable:
             torch.from_numpy(ngrams[kept].astype(np.int64)), torch.from_numpy(shares).float()
         )
 
-    def to(self, device: str) -> NgramTable:
+    def to(self, device: torch.device | str) -> NgramTable:
         """The same table on a device."""
         return NgramTable(self.ngrams.to(device), self.shares_Z.to(device))
 
@@ -124,12 +124,8 @@ def frame_smoothness(posteriors_MNFV: Tensor, packing: Packing) -> Tensor:
     return distances_MN.sum(1) / packing.lengths_MB.sum(1)
 
 
-def draw_frames(
-    values_MNFV: Tensor, packing: Packing, rngs: Sequence[np.random.Generator]
-) -> Tensor:
-    """One frame's row of each segment, drawn by each member's own rng: (M, N, V)."""
-    drawn = torch.zeros(values_MNFV.shape[:2], dtype=torch.int64)
-    for row, rng, count in zip(drawn, rngs, packing.most_rows, strict=True):
-        row[:count] = torch.from_numpy(rng.integers(values_MNFV.shape[2], size=count))
-    index = drawn.to(values_MNFV.device)[..., None, None].expand(-1, -1, 1, values_MNFV.shape[3])
+def draw_frames(values_MNFV: Tensor, packing: Packing, draws: Draws) -> Tensor:
+    """One frame's row of each segment, drawn for each member by itself: (M, N, V)."""
+    drawn_MN = draws.whole(values_MNFV.shape[2], packing)
+    index = drawn_MN[..., None, None].expand(-1, -1, 1, values_MNFV.shape[3])
     return values_MNFV.gather(2, index)[:, :, 0]

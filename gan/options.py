@@ -12,9 +12,11 @@ from gan.generator import Generator, GeneratorShape
 from gan.losses import NON_SATURATING, OBJECTIVES
 from gan.penalty import NUM_SPECIALS
 from gan.steps import GameOptions, Rules
+from unsup_asr import compute
 from unsup_asr.ranges import NonNegative, NonNegativeInt, Positive, PositiveInt, Probability, Seed
 from unsup_asr.types import Float32Array
 
+RUNTIME = "runtime"
 DISCRIMINATOR_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 NGRAMS = "ngrams"
 PADDINGS = ("masked", "reference")
@@ -62,7 +64,7 @@ class AdversarialOptions:
     join: bool = True  # neighbouring segments of one best phone become one
     discriminator_hidden: PositiveInt = 384
     discriminator_kernel: PositiveInt = 6
-    discriminator_dtype: str = "float32"  # or bfloat16
+    discriminator_dtype: str = RUNTIME  # as runtime.precision says; or float32, or bfloat16
     generator_learning_rate: NonNegative = 4e-4
     discriminator_learning_rate: NonNegative = 5e-4
     discriminator_weight_decay: NonNegative = 1e-4
@@ -91,7 +93,7 @@ class AdversarialOptions:
 
     def __post_init__(self) -> None:
         choices = {
-            "discriminator_dtype": sorted(DISCRIMINATOR_DTYPES),
+            "discriminator_dtype": [RUNTIME, *sorted(DISCRIMINATOR_DTYPES)],
             "objective": [*sorted(OBJECTIVES), NGRAMS],
             "padding": list(PADDINGS),
         }
@@ -180,7 +182,9 @@ def game_rules(options: AdversarialOptions) -> Rules:
         objective=OBJECTIVES.get(options.objective, NON_SATURATING),
         frames_per_segment=options.frames_per_segment,
         padding=options.padding,
-        discriminator_dtype=DISCRIMINATOR_DTYPES[options.discriminator_dtype],
+        discriminator_dtype=DISCRIMINATOR_DTYPES.get(
+            options.discriminator_dtype, compute.precision()
+        ),
     )
 
 

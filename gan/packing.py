@@ -29,29 +29,31 @@ class Packing:
     most_rows: tuple[int, ...]  # of each member; exact where the host knows the lengths
     host_lengths_MB: Tensor | None  # None where only the device knows them
     columns_M: Tensor | None = None  # of the padded batch that it stands for; None: as few as fit
+    granule: int = 1  # the number of rows is a multiple of it, so that few shapes occur
 
     @classmethod
-    def of_lengths(cls, lengths_MB: Tensor) -> Packing:
+    def of_lengths(cls, lengths_MB: Tensor, *, granule: int = 1) -> Packing:
         """Lay out sequences of these lengths, padding with filler to the longest member.
 
         Reads the lengths: the host waits if they are on an accelerator.
         """
         host_lengths_MB = lengths_MB.cpu()
         totals = tuple(host_lengths_MB.sum(1).tolist())
-        sequence_MN = _sequence_of_rows(lengths_MB, max(totals))
-        return cls(sequence_MN, lengths_MB.shape[1], totals, host_lengths_MB)
+        sequence_MN = _sequence_of_rows(lengths_MB, _rounded_up(max(totals), granule))
+        return cls(sequence_MN, lengths_MB.shape[1], totals, host_lengths_MB, granule=granule)
 
     @classmethod
-    def within(cls, lengths_MB: Tensor, most_rows: tuple[int, ...]) -> Packing:
+    def within(cls, lengths_MB: Tensor, most_rows: tuple[int, ...], *, granule: int = 1) -> Packing:
         """Lay them out in rows enough for `most_rows` of each member, without reading them."""
-        sequence_MN = _sequence_of_rows(lengths_MB, max(most_rows))
-        return cls(sequence_MN, lengths_MB.shape[1], most_rows, None)
+        sequence_MN = _sequence_of_rows(lengths_MB, _rounded_up(max(most_rows), granule))
+        return cls(sequence_MN, lengths_MB.shape[1], most_rows, None, granule=granule)
 
     def with_lengths(self, change: Callable[[Tensor], Tensor]) -> Packing:
         """The same sequences with lengths that follow from these."""
         if self.host_lengths_MB is None:
-            return Packing.of_lengths(change(self.lengths_MB))
-        return Packing.of_lengths(change(self.host_lengths_MB)).to(self.sequence_MN.device)
+            return Packing.of_lengths(change(self.lengths_MB), granule=self.granule)
+        changed = Packing.of_lengths(change(self.host_lengths_MB), granule=self.granule)
+        return changed.to(self.sequence_MN.device)
 
     def to(self, device: torch.device | str) -> Packing:
         """The same on another device; what the host knows stays there."""
@@ -113,10 +115,12 @@ def common_prefixes(first: Packing, second: Packing) -> tuple[Packing, Tensor, T
     """
     if first.host_lengths_MB is None or second.host_lengths_MB is None:
         most_rows = tuple(map(min, first.most_rows, second.most_rows))
-        pairs = Packing.within(torch.minimum(first.lengths_MB, second.lengths_MB), most_rows)
+        shorter_MB = torch.minimum(first.lengths_MB, second.lengths_MB)
+        pairs = Packing.within(shorter_MB, most_rows, granule=first.granule)
     else:
         shorter_MB = torch.minimum(first.host_lengths_MB, second.host_lengths_MB)
-        pairs = Packing.of_lengths(shorter_MB).to(first.sequence_MN.device)
+        pairs = Packing.of_lengths(shorter_MB, granule=first.granule)
+        pairs = pairs.to(first.sequence_MN.device)
     rows = []
     for packing in (first, second):
         row = packing.starts_MB.gather(1, pairs.sequence_MN) + pairs.position_MN
@@ -155,6 +159,10 @@ def windows(values_MNC: Tensor, packing: Packing, *, left: int, right: int) -> T
 def fold_windows(windows_MNKC: Tensor, packing: Packing, *, left: int, right: int) -> Tensor:
     """The transpose of `windows`: add every window entry to the row it was read from, (M, N, C)."""
     return _FoldWindows.apply(windows_MNKC, _WindowIndex(packing, left, right))
+
+
+def _rounded_up(rows: int, granule: int) -> int:
+    return -(-rows // granule) * granule
 
 
 def _sequence_of_rows(lengths_MB: Tensor, num_rows: int) -> Tensor:

@@ -5,14 +5,12 @@ Axes: M members, N packed rows, B sequences, V phones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from gan.discriminator import ComposedDiscriminators, hidden_rows, input_gradient_rows
+from gan.draws import Draws
 from gan.packing import Packing, common_prefixes, lengthened, take_rows
 
 PAD_OFFSET = 1  # of fairseq's <pad> among its specials, which follow the phones here
@@ -23,7 +21,7 @@ def slopes_of_prefixes(
     composed: ComposedDiscriminators,
     real: tuple[Tensor, Packing],
     fake: tuple[Tensor, Packing],
-    rngs: Sequence[np.random.Generator],
+    draws: Draws,
 ) -> tuple[Tensor, Packing]:
     """d score / d input between each pair, cut to the shorter of the two: (M, N, V) and packing.
 
@@ -31,7 +29,7 @@ def slopes_of_prefixes(
     what it read at them, so no third pass is needed.
     """
     pairs, real_rows, fake_rows = common_prefixes(real[1], fake[1])
-    between = _mix(take_rows(real[0], real_rows), take_rows(fake[0], fake_rows), pairs, rngs)
+    between = _mix(take_rows(real[0], real_rows), take_rows(fake[0], fake_rows), pairs, draws)
     return input_gradient_rows(composed, between, pairs), pairs
 
 
@@ -39,7 +37,7 @@ def slopes_of_padded(
     composed: ComposedDiscriminators,
     real: tuple[Tensor, Packing],
     fake: tuple[Tensor, Packing],
-    rngs: Sequence[np.random.Generator],
+    draws: Draws,
 ) -> tuple[Tensor, Packing]:
     """The same as fairseq computes it: one length for the batch, padding scored as if spoken.
 
@@ -62,18 +60,14 @@ def slopes_of_padded(
         _padded_to((one_hot_MNV, real[1]), padded, pad_V),
         _padded_to(fake, padded, torch.full_like(pad_V, 1 / num_phones)),
         padded,
-        rngs,
+        draws,
     )
     return input_gradient_rows(composed, hidden_rows(composed, between, padded), padded), padded
 
 
-def _mix(
-    real_MNC: Tensor, fake_MNC: Tensor, pairs: Packing, rngs: Sequence[np.random.Generator]
-) -> Tensor:
+def _mix(real_MNC: Tensor, fake_MNC: Tensor, pairs: Packing, draws: Draws) -> Tensor:
     """One random share of each sequence for real, the rest for generated."""
-    drawn = np.stack([rng.random(pairs.num_sequences, dtype=np.float32) for rng in rngs])
-    share_MB = torch.from_numpy(drawn).to(real_MNC.device)
-    share_MN1 = pairs.per_row(share_MB)[..., None].to(real_MNC.dtype)
+    share_MN1 = pairs.per_row(draws.uniform(pairs))[..., None].to(real_MNC.dtype)
     return torch.addcmul(fake_MNC, share_MN1, real_MNC - fake_MNC)
 
 

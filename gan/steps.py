@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gan import losses
 from gan.batches import Batch
 from gan.discriminator import Discriminator, compose, hidden_rows, hidden_rows_of_text, scores
+from gan.draws import Draws
 from gan.generator import Generated, Generator, generate
 from gan.join import join_random, padded_columns
 from gan.ngram_matching import NgramTable, draw_frames, frame_smoothness, ngram_loss
@@ -108,11 +108,11 @@ def train_discriminators(
     if any(m.options.gradient_penalty > 0 for m in members):
         if rules.as_fairseq:
             slopes_MNV, pairs = slopes_of_padded(
-                composed, (batch.text_MN, batch.text), (fake_MNV, fake), batch.rngs
+                composed, (batch.text_MN, batch.text), (fake_MNV, fake), batch.draws
             )
         else:
             slopes_MNV, pairs = slopes_of_prefixes(
-                composed, (hidden_real, batch.text), (hidden_fake, fake), batch.rngs
+                composed, (hidden_real, batch.text), (hidden_fake, fake), batch.draws
             )
         penalise = losses.joint_gradient_penalty if rules.joint_penalty else losses.gradient_penalty
         penalty_M = penalise(slopes_MNV, pairs)
@@ -160,10 +160,10 @@ def match_ngrams(
         frames,
         batch.speech.with_lengths(lambda lengths_MB: lengths_MB * num_frames),
         dropout=rules.dropout,
-        rngs=batch.rngs,
+        draws=batch.draws,
     )
     posteriors_MNFV = torch.softmax(rows.logits_MNV, -1).unflatten(1, (num_rows, num_frames))
-    drawn_MNV = draw_frames(posteriors_MNFV, batch.speech, batch.rngs)
+    drawn_MNV = draw_frames(posteriors_MNFV, batch.speech, batch.draws)
     game_M = ngram_loss(drawn_MNV, batch.speech, table)
     smoothness_M = frame_smoothness(posteriors_MNFV, batch.speech)
     total_M = game_M + _weights(members, "smoothness", game_M) * smoothness_M
@@ -211,28 +211,26 @@ def _fakes(
         batch.features_MND,
         batch.speech,
         dropout=rules.dropout,
-        rngs=batch.rngs,
+        draws=batch.draws,
         padded=rules.as_fairseq,
     )
     logits_MNV, joined = rows.logits_MNV, rows.packing
     if rules.join:
-        uniform_MN = uniform_rows(batch.rngs, joined, logits_MNV)
+        uniform_MN = batch.draws.uniform_rows(joined)
         logits_MNV, joined = join_random(
             logits_MNV, joined, uniform_MN, fixed_rows=rules.fixed_rows
         )
     if rules.as_fairseq:
         joined = replace(joined, columns_M=padded_columns(rows.packing, joined))
     fakes_MNV = (
-        sample_phones(logits_MNV, joined, batch.rngs)
+        sample_phones(logits_MNV, joined, batch.draws)
         if rules.hard_samples
         else torch.softmax(logits_MNV, -1)
     )
     return rows, logits_MNV, fakes_MNV.masked_fill(joined.is_filler_MN[..., None], 0.0), joined
 
 
-def sample_phones(
-    logits_MNV: Tensor, packing: Packing, rngs: Sequence[np.random.Generator]
-) -> Tensor:
+def sample_phones(logits_MNV: Tensor, packing: Packing, draws: Draws) -> Tensor:
     """One-hot phones drawn from the posteriors, with the posteriors' slope: straight-through.
 
     Soft posteriors give themselves away by not being one-hot, and a discriminator that looks at
@@ -241,19 +239,11 @@ def sample_phones(
     slope of Gumbel-softmax at temperature 1 (Jang et al. 2017) has one, and learned nothing.
     """
     posteriors_MNV = torch.softmax(logits_MNV, -1)
-    uniform_MN = uniform_rows(rngs, packing, logits_MNV)
+    uniform_MN = draws.uniform_rows(packing)
     passed_MNV = posteriors_MNV.detach().cumsum(-1) <= uniform_MN[..., None]
     drawn_MN = passed_MNV.sum(-1).clamp_max(logits_MNV.shape[-1] - 1)
     drawn_MNV = torch.nn.functional.one_hot(drawn_MN, logits_MNV.shape[-1]).to(logits_MNV.dtype)
     return drawn_MNV + (posteriors_MNV - posteriors_MNV.detach())
-
-
-def uniform_rows(rngs: Sequence[np.random.Generator], packing: Packing, like: Tensor) -> Tensor:
-    """Uniform draws in [0, 1) for the rows of each member, from its own rng: (M, N)."""
-    out = torch.zeros(packing.sequence_MN.shape)
-    for row, rng, count in zip(out, rngs, packing.most_rows, strict=True):
-        row[:count] = torch.from_numpy(rng.random(count, dtype=np.float32))
-    return out.to(like.device)
 
 
 def _weights(members: Sequence[Member], name: str, like: Tensor) -> Tensor:

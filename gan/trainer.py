@@ -31,6 +31,7 @@ from gan.options import (
 )
 from gan.steps import Member
 from gan.turns import Turns
+from unsup_asr import compute
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.ranges import AtLeastOne, PositiveInt
 from unsup_asr.speech.runs import merge_repeats
@@ -66,7 +67,6 @@ def play(
     generator_init: Float32Array | None = None,
     auxiliary_classes: RaggedArray | None = None,
     give_up: GiveUp | None = None,
-    device: str = "cpu",
     progress: Callable[[], None] = lambda: None,
 ) -> list[TrainedGenerator]:
     """Play all updates of all members at once; of each, the generator of its best validation.
@@ -92,7 +92,7 @@ def play(
         data = data.without_short(MIN_SEGMENTS)
     if shared.auxiliary > 0 and auxiliary_classes is None:
         raise ValueError("auxiliary is set without auxiliary_classes; give both or neither")
-    games = [_start(options, data, generator_init, device) for options in members]
+    games = [_start(options, data, generator_init) for options in members]
     checkpoint = Checkpoint(checkpoint_dir, _fingerprint(members, give_up, data, generator_init))
     first = checkpoint.restore(games)
     held_out = segments if validation_segments is None else validation_segments
@@ -100,7 +100,7 @@ def play(
         progress()
     if first == 0:
         _validate(games, 0, held_out, validate, shared, num_phones)
-    turns = Turns.of(data, shared, device)
+    turns = Turns.of(data, shared)
     update = first
     with ThreadPoolExecutor(max_workers=1) as pool:
         while update < shared.updates:
@@ -131,7 +131,6 @@ def _start(
     options: AdversarialOptions,
     data: UnpairedData,
     generator_init: Float32Array | None,
-    device: str,
 ) -> Progress:
     generator, discriminator = new_players(
         options,
@@ -139,6 +138,7 @@ def _start(
         num_phones=data.num_phones,
         generator_init=generator_init,
     )
+    device = compute.device()
     member = Member(game_options(options), generator.to(device), discriminator.to(device))
     if generator_init is not None and options.anchor > 0:
         member.start = deepcopy(generator).requires_grad_(False).eval()

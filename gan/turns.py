@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
+import torch
+
 from gan.batches import Batch, UnpairedData
 from gan.checkpoint import Progress
 from gan.ngram_matching import NgramTable
 from gan.options import NGRAMS, AdversarialOptions, game_rules
+from gan.resident import ResidentData, fits
 from gan.steps import Rules, match_ngrams, train_discriminators, train_generators
+from unsup_asr import compute
 from unsup_asr.extraction.lookahead import map_ahead
 
 BATCHES_AHEAD = 2  # drawn while an update is played
@@ -21,14 +25,18 @@ class Turns:
     """What plays numbered updates, with their batches drawn in a thread beforehand."""
 
     data: UnpairedData
+    resident: ResidentData | None  # the same on an accelerator, where it fits
     shared: AdversarialOptions
     rules: Rules
     table: NgramTable | None
-    device: str
+    device: torch.device
 
     @classmethod
-    def of(cls, data: UnpairedData, shared: AdversarialOptions, device: str) -> Turns:
-        """The turns that the members' common options ask for."""
+    def of(cls, data: UnpairedData, shared: AdversarialOptions) -> Turns:
+        """The turns that the members' common options ask for, where this process computes."""
+        device = compute.device()
+        is_host = device.type == "cpu"
+        resident = ResidentData.of(data, device) if not is_host and fits(data, device) else None
         table = None
         if shared.objective == NGRAMS:
             table = NgramTable.of_text(
@@ -37,8 +45,8 @@ class Turns:
                 order=shared.ngram_order,
                 most=shared.num_ngrams,
             ).to(device)
-        rules = replace(game_rules(shared), fixed_rows=device != "cpu")
-        return cls(data, shared, rules, table, device)
+        rules = replace(game_rules(shared), fixed_rows=not is_host)
+        return cls(data, resident, shared, rules, table, device)
 
     def play(
         self,
@@ -52,7 +60,7 @@ class Turns:
         Numbers are the same. A CPU gains nothing from larger matrix products and loses its
         caches: at the published sizes 4 members together cost 6.8 times one, not 4.
         """
-        groups = [[game] for game in games] if self.device == "cpu" else [games]
+        groups = [[game] for game in games] if self.device.type == "cpu" else [games]
         turns = [(update, group) for update in updates for group in groups]
         batches = map_ahead(pool, self._draw, turns, ahead=BATCHES_AHEAD)
         for (update, group), batch in zip(turns, batches, strict=True):
@@ -62,12 +70,10 @@ class Turns:
 
     def _draw(self, turn: tuple[int, Sequence[Progress]]) -> Batch:
         update, games = turn
-        return self.data.draw(
-            update,
-            seeds=[game.member.options.seed for game in games],
-            batch_size=self.shared.batch_size,
-            device=self.device,
-        )
+        seeds, size = [game.member.options.seed for game in games], self.shared.batch_size
+        if self.resident is not None:
+            return self.resident.draw(update, seeds=seeds, batch_size=size)
+        return self.data.draw(update, seeds=seeds, batch_size=size, device=self.device)
 
     def _play(self, games: Sequence[Progress], update: int, batch: Batch) -> None:
         members = [game.member for game in games]

@@ -45,7 +45,10 @@ _SEGMENTS = tuple(
     f"segmentation.{name}" for name in ("segmenter", "segments_per_phone", "adjacent_pooling")
 )
 _UNITS = tuple(f"segmentation.{name}" for name in ("pooling", "adjacent_pooling", "clusterer"))
-_GAME = ("gan.start", "gan.frames", "gan.trainer", "gan.population", "gan.auxiliary_clusterer")
+_GAME = tuple(
+    f"gan.{name}"
+    for name in ("start", "frames", "trainer", "population", "auxiliary_clusterer", "validate_on")
+)
 _SPOKEN = ("features", "text", "language_model")
 _SYSTEMS = ("matching", "gan", "realign_", "hmm_", "spoken_model", "self_training_", *SUPERVISED)
 _OF_SEGMENTS = ("matching", "gan")

@@ -120,6 +120,7 @@ PLAIN: dict[str, Any] = {
     "features.runtime.shard_minutes": Positive,
     "features.runtime.attempts": PositiveInt,
     "features.runtime.device": Device,
+    "gan.validate_on": Literal["train", "dev"],
     "language_model.posterior_floor": Positive,
     "segmentation.posterior_weight": NonNegative,
     "segmentation.segments_per_phone": _Rate,

@@ -41,7 +41,7 @@ def test_a_seed_draws_the_same_alone_and_beside_another() -> None:
     beside = data.draw(3, seeds=[5, 8], batch_size=2, device="cpu")
     rows = int(alone.speech.lengths_MB.sum())
     assert torch.equal(alone.features_MND[0], beside.features_MND[1, :rows])
-    assert alone.rngs[0].random() == beside.rngs[1].random()
+    assert alone.draws.rngs[0].random() == beside.draws.rngs[1].random()
 
 
 def test_what_a_seed_draws_does_not_change_from_version_to_version() -> None:
@@ -51,8 +51,8 @@ def test_what_a_seed_draws_does_not_change_from_version_to_version() -> None:
     batch = data.draw(3, seeds=[8], batch_size=4, device="cpu")
     assert batch.speech.lengths_MB.tolist() == [[20, 15, 18, 13]]
     assert batch.text.lengths_MB.tolist() == [[5, 8, 9, 12]]
-    assert list(batch.rngs[0].bytes(6)) == [21, 4, 116, 213, 120, 149]
-    found = batch.rngs[0].random(2, dtype=np.float32).tolist()
+    assert list(batch.draws.rngs[0].bytes(6)) == [21, 4, 116, 213, 120, 149]
+    found = batch.draws.rngs[0].random(2, dtype=np.float32).tolist()
     assert found == pytest.approx([0.9387194514, 0.6270986199])
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from gan.draws import HostDraws
 from gan.generator import Generator, GeneratorShape, drop_out, generate, phones_only
 from gan.packing import Packing
 
@@ -85,7 +86,7 @@ def test_a_map_of_another_shape_is_refused() -> None:
 
 def test_dropout_zeroes_the_share_asked_for_and_keeps_the_mean() -> None:
     packing = Packing.of_lengths(torch.tensor([[1000]]))
-    dropped = drop_out(torch.ones(1, 1000, 20), packing, 0.1, [np.random.default_rng(0)])
+    dropped = drop_out(torch.ones(1, 1000, 20), packing, 0.1, HostDraws([np.random.default_rng(0)]))
     assert float((dropped == 0).float().mean()) == pytest.approx(0.1, abs=0.01)
     assert float(dropped.mean()) == pytest.approx(1.0, abs=0.01)
 
@@ -94,8 +95,8 @@ def test_a_member_drops_the_same_entries_beside_a_longer_one() -> None:
     alone = Packing.of_lengths(torch.tensor([[4]]))
     beside = Packing.of_lengths(torch.tensor([[4], [9]]))
     rngs = [np.random.default_rng(seed) for seed in (3, 3, 4)]
-    one = drop_out(torch.ones(1, 4, 5), alone, 0.5, rngs[:1])
-    two = drop_out(torch.ones(2, 9, 5), beside, 0.5, rngs[1:])
+    one = drop_out(torch.ones(1, 4, 5), alone, 0.5, HostDraws(rngs[:1]))
+    two = drop_out(torch.ones(2, 9, 5), beside, 0.5, HostDraws(rngs[1:]))
     assert torch.equal(one[0], two[0, :4])
     assert rngs[0].random() == rngs[1].random()
 

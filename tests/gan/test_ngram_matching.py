@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gan import ngram_matching
+from gan.draws import HostDraws
 from gan.ngram_matching import NgramTable, draw_frames, frame_smoothness, ngram_loss
 from gan.packing import Packing
 from gan.trainer import AdversarialTrainer, play
@@ -90,7 +91,7 @@ def test_frame_smoothness_is_between_frames_of_one_segment() -> None:
 def test_drawn_frames_are_the_segments_own() -> None:
     packing = Packing.of_lengths(torch.tensor([[50]]))
     values = torch.arange(50)[None, :, None, None] * 10 + torch.arange(3)[None, None, :, None]
-    drawn = draw_frames(values.float(), packing, [np.random.default_rng(0)])[0, :, 0]
+    drawn = draw_frames(values.float(), packing, HostDraws([np.random.default_rng(0)]))[0, :, 0]
     assert (drawn // 10).tolist() == list(range(50))
     assert set((drawn % 10).tolist()) == {0.0, 1.0, 2.0}
 

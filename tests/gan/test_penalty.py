@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from gan.discriminator import Discriminator, DiscriminatorShape, compose, hidden_rows
+from gan.draws import HostDraws
 from gan.packing import Packing
 from gan.penalty import NUM_SPECIALS, PAD_OFFSET, slopes_of_padded, slopes_of_prefixes
 
@@ -45,7 +46,7 @@ def test_prefixes_are_cut_to_the_shorter_of_each_pair() -> None:
         composed,
         (hidden_rows(composed, real_rows, real_packing), real_packing),
         (hidden_rows(composed, fake_rows, fake_packing), fake_packing),
-        rngs(),
+        HostDraws(rngs()),
     )
     assert pairs.lengths_MB.tolist() == [[4, 2], [3, 2]]
     for member, rng in enumerate(rngs()):
@@ -63,7 +64,9 @@ def test_padded_slopes_read_padding_as_fairseq_does() -> None:
     discriminators, _, fake = example()
     text = [[torch.randint(PHONES, (n,)) for n in m] for m in REAL_LENGTHS]
     real = [[F.one_hot(sentence, PHONES).float() for sentence in m] for m in text]
-    found, padded = slopes_of_padded(compose(discriminators), packed(text), packed(fake), rngs())
+    found, padded = slopes_of_padded(
+        compose(discriminators), packed(text), packed(fake), HostDraws(rngs())
+    )
     assert padded.lengths_MB.tolist() == [[6, 6], [3, 3]]
     pad = torch.zeros(PHONES)
     pad[3 + PAD_OFFSET] = 1.0

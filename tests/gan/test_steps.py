@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gan.batches import UnpairedData
+from gan.draws import HostDraws
 from gan.ngram_matching import NgramTable
 from gan.options import AdversarialOptions, game_options, game_rules, new_players
 from gan.packing import Packing
@@ -177,7 +178,7 @@ def test_fixed_rows_do_not_change_the_numbers(changes: dict) -> None:
 def test_hard_samples_are_one_hot_draws_from_the_posteriors() -> None:
     packing = Packing.of_lengths(torch.tensor([[4000]]))
     logits = torch.tensor([0.0, 1.0, 2.0]).expand(1, 4000, 3)
-    drawn = sample_phones(logits, packing, [np.random.default_rng(0)])
+    drawn = sample_phones(logits, packing, HostDraws([np.random.default_rng(0)]))
     assert set(drawn.flatten().tolist()) == {0.0, 1.0}
     torch.testing.assert_close(
         drawn.mean((0, 1)), torch.softmax(logits[0, 0], -1), atol=0.03, rtol=0.0
@@ -187,7 +188,7 @@ def test_hard_samples_are_one_hot_draws_from_the_posteriors() -> None:
 def test_gradients_pass_through_hard_samples() -> None:
     packing = Packing.of_lengths(torch.tensor([[3]]))
     logits = torch.zeros(1, 3, 2, requires_grad=True)
-    sample_phones(logits, packing, [np.random.default_rng(0)])[..., 0].sum().backward()
+    sample_phones(logits, packing, HostDraws([np.random.default_rng(0)]))[..., 0].sum().backward()
     assert logits.grad is not None
     assert bool((logits.grad[..., 0] > 0).all())
 

@@ -53,7 +53,7 @@ def run_gan(context: StageContext) -> None:
             num_phones=len(inventory),
             validate=validate,
             checkpoint_dir=context.out / "checkpoint",
-            validation_segments=inputs["train"],
+            validation_segments=inputs[options.validate_on],
             generator_init=first_map,
             auxiliary_classes=_auxiliary_classes(context, options),
             progress=tick,

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from gan import turns
 from lm.ngram import NgramEstimator
+from tests.pretend_device import DEVICE, pretend_device
+from unsup_asr import compute
 from unsup_asr.engine.artifacts import Artifact
 from unsup_asr.engine.recipe_files import GROUPS
 from unsup_asr.engine.stages import StageContext
@@ -258,3 +261,28 @@ def test_ngrams_of_the_text_teach_a_classifier_of_frames(tmp_path: Path) -> None
 def test_frames_and_pooled_segments_do_not_mix(changes: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         World(tmp_path).play("yeh2019", gan=changes, **YEH)
+
+
+def curve_of(folder: Path, split: str) -> list[float]:
+    world = World(folder)
+    world.play(gan={"validate_on": split}, **STILL)
+    game = json.loads((world.at("gan") / "gan.json").read_text("utf-8"))
+    return [row["weighted_lm_perplexity"] for row in game["members"][0]["history"]]
+
+
+def test_checkpoints_are_judged_on_the_split_that_is_asked_for(tmp_path: Path) -> None:
+    on_train, on_dev = curve_of(tmp_path / "a", "train"), curve_of(tmp_path / "b", "dev")
+    assert on_train[0] != pytest.approx(on_dev[0], rel=1e-3)  # four utterances instead of sixty
+
+
+@pytest.mark.parametrize("preset", ["w2vu_from_matching", "w2vu"])
+def test_the_stage_runs_on_an_accelerator(
+    preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "map_ahead", lambda _pool, make, items, ahead: map(make, items))
+    world = World(tmp_path)
+    with pretend_device(), compute.using(DEVICE):
+        world.play(preset, seeds=2, **STILL)
+    labels = RaggedArray.open(world.at("gan") / "labels" / "train")
+    assert len(labels) == SIZES["train"]
+    assert (world.at("gan") / "generator.safetensors").is_file()
