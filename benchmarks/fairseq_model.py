@@ -23,6 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 from gan.batches import Batch
 from gan.options import AdversarialOptions
 from gan.penalty import PAD_OFFSET
+from unsup_asr import compute
 
 MODEL_FILE = Path("examples/wav2vec/unsupervised/models/wav2vec_u.py")
 
@@ -68,7 +69,7 @@ class FairseqGame:
             input_dim=dim,
             segmentation=module.SegmentationConfig(type=module.SegmentationType.JOIN),
         )
-        self._model = module.Wav2vec_U(config, _Dictionary(phones)).train()
+        self._model = module.Wav2vec_U(config, _Dictionary(phones)).train().to(compute.device())
         self._clip_norm = options.clip_norm
         betas = (options.beta1, options.beta2)
         self._generator_optimizer = torch.optim.AdamW(
@@ -122,10 +123,11 @@ class PaddedBatch:
         text = batch.text_MN[0].split(batch.text.lengths_MB[0].tolist())
         features_BSD = pad_sequence(list(features), batch_first=True)
         steps = torch.arange(features_BSD.shape[1])
+        there = compute.device()
         return cls(
-            features_BSD,
-            steps >= lengths_B[:, None],
-            pad_sequence(list(text), batch_first=True, padding_value=PAD_OFFSET),
+            features_BSD.to(there),
+            (steps >= lengths_B[:, None]).to(there),
+            pad_sequence(list(text), batch_first=True, padding_value=PAD_OFFSET).to(there),
         )
 
 

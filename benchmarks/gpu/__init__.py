@@ -1,0 +1,1 @@
+"""What a GPU makes of this project, by a script that needs torch, numpy and safetensors alone."""

@@ -1,0 +1,326 @@
+"""The parts of `benchmarks.gpu.run`: each yields rows of plain values as it finds them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from benchmarks.fairseq_model import FairseqGame, PaddedBatch
+from gan.batches import Batch, UnpairedData
+from gan.infer import transcribe_all
+from gan.matching import SkipBigramMatching
+from gan.options import AdversarialOptions, game_options, game_rules, new_players
+from gan.resident import ResidentData
+from gan.steps import Member, Rules, train_discriminators, train_generators
+from unsup_asr import compute
+from unsup_asr.formats.ragged import RaggedArray
+
+Row = dict[str, object]
+PHONES = 48
+
+W2VU = AdversarialOptions()
+W2VU_2 = AdversarialOptions(
+    generator_kernel=9,
+    generator_stride=3,
+    generator_batch_norm=30.0,
+    generator_residual=True,
+    discriminator_kernel=8,
+    generator_learning_rate=5e-5,
+    discriminator_learning_rate=3e-4,
+    gradient_penalty=1.0,
+    diversity=3.0,
+    smoothness=1.5,
+    auxiliary=0.5,
+    num_auxiliary_classes=64,
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where, how large, and with whom beside."""
+
+    device: str
+    is_tiny: bool
+    fairseq: Path | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What runs, and after how many seconds it is stopped."""
+
+    run: Callable[[Setting], Iterator[Row]]
+    limit_s: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of the data that is made up: rows of an utterance, phones of a sentence."""
+
+    dim: int
+    rows: tuple[int, int]
+    phones: tuple[int, int] = (40, 120)
+    utterances: int = 640
+    batch: int = 160
+
+    def shrunk(self) -> Sizes:
+        """For a rehearsal."""
+        return Sizes(16, (6, 12), (5, 9), utterances=12, batch=4)
+
+
+POOLED = Sizes(512, (50, 150))  # w2vu: 14 segments a second, 4 to 11 s
+FRAMES = Sizes(1024, (200, 800))  # w2vu2: 50 frames a second, 4 to 16 s
+
+
+def card(setting: Setting) -> Iterator[Row]:
+    """What computes."""
+    compute.use(setting.device)
+    yield {"device": compute.described(), "driver": compute.driver_version()}
+    yield {"torch": torch.__version__, "cuda": torch.version.cuda}
+
+
+def steps(setting: Setting) -> Iterator[Row]:
+    """Loss terms of every kind of step there and on the CPU, with equal batches and draws."""
+    kinds = {
+        "w2vu": W2VU,
+        "w2vu as fairseq": replace(W2VU, padding="reference"),
+        "w2vu2": W2VU_2,
+        "hard samples": replace(W2VU, hard_samples=True),
+    }
+    for name, step in itertools.product(kinds, (train_generators, train_discriminators)):
+        options = replace(kinds[name], discriminator_dtype="float32")
+        data = made_up(POOLED.shrunk(), classes=options.num_auxiliary_classes)
+        found: dict[str, dict[str, float]] = {}
+        for device in ("cpu", setting.device):
+            with compute.using(device), compute.exact_products():
+                there = compute.device()
+                batch = data.draw(1, seeds=[0, 1], batch_size=4, device=there)
+                rules = replace(game_rules(options), fixed_rows=device != "cpu")
+                terms = step(members(options, 2, POOLED.shrunk().dim), batch, rules)
+                found[device] = {term: float(value.sum()) for term, value in terms.items()}
+        worst = max(
+            abs(found[setting.device][term] - value) / max(abs(value), 1e-3)
+            for term, value in found["cpu"].items()
+        )
+        yield {"step": f"{step.__name__}, {name}", "largest_relative_difference": f"{worst:.1e}"}
+
+
+def matching(setting: Setting) -> Iterator[Row]:
+    """The table of 384 clusters, there and on the CPU, and its time at the usual size."""
+    rng = np.random.default_rng(0)
+    num_clusters = 12 if setting.is_tiny else 384
+    clusters = [rng.integers(num_clusters, size=60).astype(np.int32) for _ in range(200)]
+    centroids = rng.standard_normal((num_clusters, 39)).astype(np.float32)
+    text = [rng.integers(40, size=50).astype(np.int32) for _ in range(200)]
+    short = SkipBigramMatching(restarts=2, finalists=1, iterations=3, final_iterations=2)
+    tables = []
+    for device in ("cpu", setting.device):
+        with compute.using(device):
+            tables.append(short.match(clusters, centroids, text, num_phones=40).table_KV)
+    yield {"largest_difference": f"{np.abs(tables[0] - tables[1]).max():.1e}"}
+    usual = SkipBigramMatching() if not setting.is_tiny else short
+    with compute.using(setting.device):
+        seconds = stopwatch(lambda: usual.match(clusters, centroids, text, num_phones=40))
+    yield {"seconds": round(seconds, 2)}
+
+
+def w2vu(setting: Setting) -> Iterator[Row]:
+    """ms of the pair of updates at the published sizes of 1.0; fairseq's beside it."""
+    yield from _pairs(setting, W2VU, POOLED)
+    if setting.fairseq is not None:
+        yield from _fairseq_pair(setting)
+
+
+def w2vu_2(setting: Setting) -> Iterator[Row]:
+    """ms of the pair of updates at the published sizes of 2.0."""
+    yield from _pairs(setting, W2VU_2, FRAMES)
+
+
+def sixteen(setting: Setting) -> Iterator[Row]:
+    """16 members in one set of tensors against one."""
+    sizes = POOLED.shrunk() if setting.is_tiny else POOLED
+    compute.use(setting.device, "auto")
+    resident = ResidentData.of(made_up(sizes), compute.device())
+    times = {}
+    for count in (1, 16):
+        playing = members(W2VU, count, sizes.dim)
+        batch = resident.draw(0, seeds=list(range(count)), batch_size=sizes.batch)
+        times[count] = sum(_times(playing, batch, _rules(W2VU), repeats=5))
+        yield {"members": count, "pair_ms": _ms(times[count])}
+    yield {"16_to_1": round(times[16] / times[1], 2)}
+
+
+def replayed(setting: Setting) -> Iterator[Row]:
+    """What a CUDA graph of one update would save: a pair captured once and replayed."""
+    if torch.device(setting.device).type != "cuda":
+        yield {"not_run": "CUDA graphs need a GPU"}
+        return
+    sizes = POOLED.shrunk() if setting.is_tiny else POOLED
+    compute.use(setting.device, "auto")
+    resident = ResidentData.of(made_up(sizes), compute.device())
+    batch = resident.draw(0, seeds=[0], batch_size=sizes.batch)
+    playing = members(W2VU, 1, sizes.dim)
+    for member in playing:
+        for optimizer in (member.generator_optimizer, member.discriminator_optimizer):
+            for group in optimizer.param_groups:
+                group["capturable"] = True
+    rules = _rules(W2VU)
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):  # pyright: ignore[reportArgumentType]
+        for _ in range(3):
+            train_generators(playing, batch, rules)
+            train_discriminators(playing, batch, rules)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    for generator in batch.draws.generators:  # pyright: ignore[reportAttributeAccessIssue]
+        graph.register_generator_state(generator)
+    with torch.cuda.graph(graph):
+        train_generators(playing, batch, rules)
+        train_discriminators(playing, batch, rules)
+    yield {"eager_pair_ms": _ms(sum(_times(playing, batch, rules, repeats=10)))}
+    yield {"replayed_pair_ms": _ms(median(stopwatch(graph.replay) for _ in range(20)))}
+
+
+def validation(setting: Setting) -> Iterator[Row]:
+    """Transcribing utterances, in ms per 1000."""
+    sizes = POOLED.shrunk() if setting.is_tiny else POOLED
+    compute.use(setting.device, "auto")
+    data = made_up(sizes)
+    generator = members(W2VU, 1, sizes.dim)[0].generator
+    seconds = median(stopwatch(lambda: transcribe_all(generator, data.segments)) for _ in range(3))
+    yield {"ms_per_1000_utterances": _ms(1000 * seconds / len(data.segments))}
+
+
+PARTS: dict[str, Part] = {
+    "card": Part(card, 30),
+    "steps": Part(steps, 60),
+    "matching": Part(matching, 45),
+    "w2vu": Part(w2vu, 80),
+    "w2vu2": Part(w2vu_2, 80),
+    "sixteen": Part(sixteen, 60),
+    "replayed": Part(replayed, 45),
+    "validation": Part(validation, 20),
+}
+
+
+def made_up(sizes: Sizes, *, classes: int = 0) -> UnpairedData:
+    """Random rows, phones and auxiliary classes of these sizes."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(sizes.rows[0], sizes.rows[1] + 1, size=sizes.utterances)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    ids = [str(i) for i in range(sizes.utterances)]
+    values = rng.standard_normal((int(offsets[-1]), sizes.dim), dtype=np.float32)
+    text = [
+        rng.integers(4, PHONES, size=rng.integers(sizes.phones[0], sizes.phones[1] + 1))
+        for _ in range(2000)
+    ]
+    drawn = rng.integers(max(classes, 1), size=int(offsets[-1])).astype(np.int32)
+    return UnpairedData.check(
+        RaggedArray(values, ids, offsets),
+        [sentence.astype(np.int32) for sentence in text],
+        num_phones=PHONES,
+        auxiliary_classes=RaggedArray(drawn, ids, offsets) if classes else None,
+    )
+
+
+def members(options: AdversarialOptions, count: int, dim: int) -> list[Member]:
+    """Players with first weights of seeds 0, 1, ..., where this process computes."""
+    made = []
+    for seed in range(count):
+        one = replace(options, seed=seed)
+        players = new_players(one, input_dim=dim, num_phones=PHONES)
+        made.append(Member(game_options(one), *(p.to(compute.device()) for p in players)))
+    return made
+
+
+def stopwatch(call: Callable[[], object]) -> float:
+    """Seconds until the device has done what the call asks for."""
+    import time
+
+    _wait()
+    started = time.perf_counter()
+    call()
+    _wait()
+    return time.perf_counter() - started
+
+
+def _wait() -> None:
+    if compute.device().type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _rules(options: AdversarialOptions) -> Rules:
+    return replace(game_rules(options), fixed_rows=compute.device().type != "cpu")
+
+
+def _times(
+    playing: list[Member], batch: Batch, rules: Rules, *, repeats: int
+) -> tuple[float, float]:
+    """Median seconds of the generators' and the discriminators' update, after two to warm up."""
+    turns = (train_generators, train_discriminators)
+    seconds = [
+        [stopwatch(lambda: turn(playing, batch, rules)) for turn in turns]  # noqa: B023
+        for _ in range(repeats + 2)
+    ]
+    generator, discriminator = (median(column[2:]) for column in zip(*seconds, strict=True))
+    return generator, discriminator
+
+
+def _pairs(setting: Setting, options: AdversarialOptions, sizes: Sizes) -> Iterator[Row]:
+    sizes = sizes.shrunk() if setting.is_tiny else sizes
+    for precision in ("float32", "bfloat16"):
+        compute.use(setting.device, precision)
+        data = made_up(sizes, classes=options.num_auxiliary_classes)
+        resident = ResidentData.of(data, compute.device())
+        playing = members(options, 1, sizes.dim)
+        batch = resident.draw(0, seeds=[0], batch_size=sizes.batch)
+        drawing = median(
+            stopwatch(lambda: resident.draw(1, seeds=[0], batch_size=sizes.batch))  # noqa: B023
+            for _ in range(5)
+        )
+        generator, discriminator = _times(playing, batch, _rules(options), repeats=10)
+        yield {
+            "precision": precision,
+            "generator_ms": _ms(generator),
+            "discriminator_ms": _ms(discriminator),
+            "pair_ms": _ms(generator + discriminator),
+            "drawing_ms": _ms(drawing),
+            "minutes_for_150000_updates": round(
+                150_000 * ((generator + discriminator) / 2 + drawing) / 60, 1
+            ),
+            **_memory(),
+        }
+
+
+def _memory() -> Row:
+    if compute.device().type != "cuda":
+        return {}
+    return {"peak_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2)}
+
+
+def _fairseq_pair(setting: Setting) -> Iterator[Row]:
+    assert setting.fairseq is not None
+    sizes = POOLED.shrunk() if setting.is_tiny else POOLED
+    compute.use(setting.device, "float32")
+    batch = made_up(sizes).draw(0, seeds=[0], batch_size=sizes.batch, device="cpu")
+    game = FairseqGame(setting.fairseq, W2VU, dim=sizes.dim, phones=PHONES)
+    padded = PaddedBatch.of(batch)
+    seconds = [
+        (
+            stopwatch(lambda: game.train_generator(padded)),
+            stopwatch(lambda: game.train_discriminator(padded)),
+        )
+        for _ in range(6)
+    ]
+    generator, discriminator = (median(column[1:]) for column in zip(*seconds, strict=True))
+    yield {"fairseq_generator_ms": _ms(generator), "fairseq_discriminator_ms": _ms(discriminator)}
+    yield {"fairseq_pair_ms": _ms(generator + discriminator)}
+
+
+def _ms(seconds: float) -> float:
+    return round(1e3 * seconds, 3)
