@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import NoneType
 
@@ -40,6 +40,13 @@ class TrainedGenerator:
     def stride(self) -> int:
         """Segments to one row of posteriors."""
         return self.generator.shape.stride
+
+    def at_stride(self, stride: int) -> TrainedGenerator:
+        """The same weights with an output every `stride` segments (Liu et al. 2022: 2, not 3)."""
+        generator = Generator(replace(self.generator.shape, stride=stride))
+        generator.load_state_dict(self.generator.state_dict())
+        generator = generator.to(self.generator.conv.weight.device).eval()
+        return replace(self, generator=generator)
 
     def posteriors(self, segments_SD: Float32Array) -> Float32Array:
         """Phone posteriors (ceil(S / stride), V) of one utterance; rows sum to 1."""

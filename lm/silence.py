@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+
+from unsup_asr.ranges import Fraction, Seed
 
 SILENCE = "<SIL>"
 
@@ -58,3 +61,25 @@ def insert_silences(
         )
         for sentence in sentences
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SilenceInText:
+    """The text of wav2vec-U's game: what it hears pauses, so what it reads must (Baevski et al.
+    2021: 0.25 between words and at the ends; Liu et al. 2022: 0.5).
+
+    Pauses are drawn once, with `seed`, for all of the game.
+    """
+
+    probability: Fraction = 0.25
+    at_ends: bool = True
+    seed: Seed = 0
+
+    def insert(self, sentences: Sequence[Sequence[Sequence[str]]]) -> list[tuple[str, ...]]:
+        """Phones and silences of each sentence of words of phones."""
+        return insert_silences(
+            sentences,
+            probability=self.probability,
+            at_ends=self.at_ends,
+            generator=np.random.default_rng(self.seed),
+        )

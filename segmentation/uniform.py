@@ -23,19 +23,22 @@ _ROUNDING = 1e-6  # of a ratio of two times in floating point
 
 @dataclass
 class UniformSegments:
-    """A boundary every `segment_s` seconds; the last segment may be shorter (Liu et al. 2022)."""
+    """A boundary every `segment_s` seconds, None for every frame; the last segment may be shorter.
 
-    segment_s: Positive = 0.02
+    wav2vec-U 2.0 reads every frame (Liu et al. 2022).
+    """
+
+    segment_s: Positive | None = 0.02
     frames: int | None = field(init=False, repr=False, default=None)  # a segment, once fitted
 
     def __post_init__(self) -> None:
-        if not 0 < self.segment_s < np.inf:
+        if self.segment_s is not None and not 0 < self.segment_s < np.inf:
             raise ValueError(f"segment_s is {self.segment_s}; expected more than 0 seconds")
 
     def fit(self, features: UtteranceFrames, timing: FrameTiming) -> None:
         """How many frames a segment has; ValueError for NaN, or less than one frame a segment."""
         check_rows(features.values_array, what="features")
-        frames = self.segment_s / timing.shift_s
+        frames = 1.0 if self.segment_s is None else self.segment_s / timing.shift_s
         if abs(frames - round(frames)) > _ROUNDING or round(frames) < 1:
             raise ValueError(
                 f"uniform segments: segment_s is {self.segment_s} at one frame every "

@@ -37,6 +37,12 @@ SETUPS: dict[str, tuple[str, ...]] = {
         *("features.layer=0", "features.projection.num_components=13", "~features.upstream.model"),
         "features.upstream._target_=unsup_asr.upstreams.kaldi_features.KaldiMFCC",
     ),
+    "the game alone": (
+        *("demo", *_FEW_ROUNDS, "features=wav2vecu", "segmentation=frames", "gan=w2vu2"),
+        *("start=game", "features.cut_from=audio", "features.projection=null"),
+        *("features.layer=0", "~features.upstream.model"),
+        "features.upstream._target_=unsup_asr.upstreams.kaldi_features.KaldiMFCC",
+    ),
     "TIMIT": ("timit", "corpus.root=TIMIT", "corpus.allow_incomplete=true", *_FEW_ROUNDS),
 }
 # For each setup, options to change.
@@ -95,6 +101,13 @@ CHANGES: dict[str, tuple[str, ...]] = {
         "segmentation.segmenter.kmeans.num_clusters=64",
         "segmentation.adjacent_pooling=null",
         "gan.population.num_seeds=2",
+    ),
+    "the game alone": (
+        "features.silence.keep_frames=1",
+        "gan.text_silence={_target_: lm.silence.SilenceInText}",
+        "gan.auxiliary_clusterer.niter=20",
+        "gan.decode_stride=null",
+        "realign.num_rounds=1",
     ),
     "TIMIT": (
         "corpus.references=false",

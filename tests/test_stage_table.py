@@ -16,6 +16,8 @@ MATCHED = ["units_2", "matching_2", *REALIGNED]
 CHOSEN = ["choice", "realign_1", *MATCHED]
 LM_ROWS = ["matching_lm", "gan_lm", "matching_2_lm"]
 
+PLAYED = ["gan", "gan_lm", "realign_1", *REALIGNED]  # where no matching is
+
 # What reads the text of TIMIT, which is phones: no words.
 TIMIT_TEXT = [
     *("text", "language_model", "segments", "units", "matching", "gan", "choice", "realign_1"),
@@ -134,6 +136,17 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
     ("wav2vec-U", "gan.population.num_seeds=2"): [
         *("gan", *CHOSEN, "gan_lm", "matching_2_lm", *SCORED)
     ],
+    ("the game alone", "features.silence.keep_frames=1"): [
+        *("representations", "features", "segments", "auxiliary", *PLAYED),
+        *("supervised", "supervised_words", *SCORED),
+    ],
+    ("the game alone", "gan.text_silence={_target_: lm.silence.SilenceInText}"): [
+        *PLAYED,
+        *SCORED,
+    ],
+    ("the game alone", "gan.auxiliary_clusterer.niter=20"): ["auxiliary", *PLAYED, *SCORED],
+    ("the game alone", "gan.decode_stride=null"): [*PLAYED, *SCORED],
+    ("the game alone", "realign.num_rounds=1"): [*ROUNDS, *SCORED],
     ("TIMIT", "corpus.references=false"): [],
     ("TIMIT", "corpus.setup=unmatched"): [*("corpus", "features", "references", *TIMIT_TEXT)],
     ("TIMIT", "text.front_end.min_phone_count=2"): TIMIT_TEXT,

@@ -14,6 +14,7 @@ from unsup_asr.engine.stages import Stage
 from unsup_asr.protocols import Digests
 from unsup_asr.recognise.phones import decoder_files
 from unsup_asr.steps.adversarial import run_gan
+from unsup_asr.steps.auxiliary import run_auxiliary
 from unsup_asr.steps.corpus import run_corpus, run_references
 from unsup_asr.steps.ctc import run_self_training, run_supervised
 from unsup_asr.steps.diagnose import run_diagnosis
@@ -39,7 +40,7 @@ SCORER = "language_model.scorer"  # of the unsupervised criterion
 _TRAINING = ("self_training.training", "self_training.decoder", SCORER)
 _UPSTREAM_FEATURES = tuple(
     f"features.{name}"
-    for name in ("upstream", "boundary_upstream", "layer", "silence", "projection")
+    for name in ("upstream", "boundary_upstream", "layer", "silence", "cut_from", "projection")
 )
 _SEGMENTS = tuple(
     f"segmentation.{name}" for name in ("segmenter", "segments_per_phone", "adjacent_pooling")
@@ -47,8 +48,12 @@ _SEGMENTS = tuple(
 _UNITS = tuple(f"segmentation.{name}" for name in ("pooling", "adjacent_pooling", "clusterer"))
 _GAME = tuple(
     f"gan.{name}"
-    for name in ("start", "frames", "trainer", "population", "auxiliary_clusterer", "validate_on")
+    for name in (
+        *("start", "frames", "text_silence", "trainer", "population", "validate_on"),
+        "decode_stride",
+    )
 )
+_AUXILIARY = ("gan.auxiliary_upstream", "gan.auxiliary_clusterer")
 _SPOKEN = ("features", "text", "language_model")
 _SYSTEMS = ("matching", "gan", "realign_", "hmm_", "spoken_model", "self_training_", *SUPERVISED)
 _OF_SEGMENTS = ("matching", "gan")
@@ -58,6 +63,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
     """All stages of a recipe, inputs before what needs them."""
     _check_rounds(config)
     _check_channel(config)
+    _check_game(config)
     stages = [
         Stage(
             "corpus",
@@ -90,7 +96,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
         stages += _from_spoken_text(config, learned_from)
         extra, kept = ("spoken_text",), ("start.num_kept",)
     else:
-        stages += _from_matching(config)
+        stages += _from_segments(config)
         extra, kept = (), ()
     labels_from = stages[-1].name
     rounds: list[str] = []
@@ -259,12 +265,13 @@ def _features(config: DictConfig) -> list[Stage]:
     read = ("features.upstream", "features.boundary_upstream")
     if not uses_representations(config):
         return [Stage("features", run_features, ("corpus",), ("features",), upstreams=read)]
+    cut = ("features.silence", "features.cut_from") if config.features.cut_from == "audio" else ()
     return [
         Stage(
             "representations",
             run_representations,
             ("corpus",),
-            ("features.upstream", "features.layers", "features.runtime"),
+            ("features.upstream", "features.layers", "features.runtime", *cut),
             resumable=True,
             upstreams=("features.upstream",),
         ),
@@ -278,16 +285,17 @@ def _features(config: DictConfig) -> list[Stage]:
     ]
 
 
-def _from_matching(config: DictConfig) -> list[Stage]:
-    """Segments matched with text, the better of that and the game, and what corrects that."""
+def _from_segments(config: DictConfig) -> list[Stage]:
+    """Segments named by the game, or the better of it and matching, and what corrects that."""
     stages = [
         Stage("segments", run_segments, ("features", "text"), _SEGMENTS, version=2),
         *_channel(config),
-        *_game("segments", "", channel=_channel(config)),
+        *_auxiliary(config),
+        *_named(config, "segments", ""),
     ]
     if "num_iterations" in config.realign:
-        return stages + _hmm_loop(config.realign.num_iterations)
-    labels_from = "choice"
+        return stages + _hmm_loop(config)
+    labels_from = stages[-1].name
     for number in range(1, config.realign.num_rounds + 1):
         name = f"realign_{number}"
         stages.append(
@@ -300,7 +308,7 @@ def _from_matching(config: DictConfig) -> list[Stage]:
             )
         )
         labels_from = name
-        if number == 1:
+        if number == 1 and matches(config):
             again = _matching_again(name, channel=_channel(config))
             labels_from = again[-1].name
             stages += again
@@ -309,7 +317,7 @@ def _from_matching(config: DictConfig) -> list[Stage]:
 
 def _channel(config: DictConfig) -> list[Stage]:
     """The text, spoken and cut, where matching is to know what the segmenter makes of it."""
-    if "channel" not in config.matching:
+    if "channel" not in config.matching or not matches(config):
         return []
     return [
         Stage(
@@ -325,20 +333,51 @@ def _channel(config: DictConfig) -> list[Stage]:
     ]
 
 
-def _game(segments: str, suffix: str, *, channel: Sequence[Stage] = ()) -> list[Stage]:
-    """Units of a stage's boundaries, matched and played; the better of the two goes on."""
+def matches(config: DictConfig) -> bool:
+    """Whether segments are matched with text before the game, which then begins from that."""
+    return config.start.road == "matching"
+
+
+def _auxiliary(config: DictConfig) -> list[Stage]:
+    """Classes of frames that the game's generator is to predict, where it is to."""
+    if config.gan.auxiliary_clusterer is None:
+        return []
+    read = () if config.gan.auxiliary_upstream is None else ("gan.auxiliary_upstream",)
+    inputs = ("corpus", "features") if read else ("features",)
+    return [Stage("auxiliary", run_auxiliary, inputs, _AUXILIARY, upstreams=read)]
+
+
+def _named(config: DictConfig, segments: str, suffix: str) -> list[Stage]:
+    """A stage's segments pooled, and named: the last of the stages has their phones."""
+    units, gan = f"units{suffix}", f"gan{suffix}"
+    read_as = {segments: "segments", units: "units", gan: "gan"}
+    pooled = Stage(units, run_units, ("features", segments), _UNITS, stands_for=read_as)
+    auxiliary = tuple(stage.name for stage in _auxiliary(config))
+    if matches(config):
+        return [pooled, *_matched_and_played(config, segments, suffix, auxiliary)]
+    is_pooled = config.segmentation.pooling is not None
+    inputs = (segments, units) if is_pooled else (segments,)
+    game = Stage(
+        gan,
+        run_gan,
+        ("features", *inputs, *auxiliary, "text", "language_model"),
+        (*_GAME, SCORER),
+        version=3,
+        resumable=True,
+        stands_for=read_as,
+    )
+    return [pooled, game] if is_pooled else [game]
+
+
+def _matched_and_played(
+    config: DictConfig, segments: str, suffix: str, auxiliary: tuple[str, ...]
+) -> list[Stage]:
+    """Units matched with text, and a game; the better of the two goes on."""
     units, matching, gan = (f"{name}{suffix}" for name in ("units", "matching", "gan"))
     read_as = {segments: "segments", units: "units", matching: "matching", gan: "gan"}
-    heard = tuple(stage.name for stage in channel)
+    heard = tuple(stage.name for stage in _channel(config)) if segments == "segments" else ()
     matched = ("features", segments, units, "text", "language_model", *heard)
     return [
-        Stage(
-            units,
-            run_units,
-            ("features", segments),
-            _UNITS,
-            stands_for=read_as,
-        ),
         Stage(
             matching,
             partial(run_matching, units="units"),
@@ -350,7 +389,7 @@ def _game(segments: str, suffix: str, *, channel: Sequence[Stage] = ()) -> list[
         Stage(
             gan,
             run_gan,
-            ("features", segments, units, matching, "text", "language_model"),
+            ("features", segments, units, matching, *auxiliary, "text", "language_model"),
             (*_GAME, SCORER),
             version=3,
             resumable=True,
@@ -366,24 +405,25 @@ def _game(segments: str, suffix: str, *, channel: Sequence[Stage] = ()) -> list[
     ]
 
 
-def _hmm_loop(num_iterations: int) -> list[Stage]:
+def _hmm_loop(config: DictConfig) -> list[Stage]:
     """An HMM of what the game has named, a game on the HMM's boundaries, and so on."""
     stages: list[Stage] = []
-    for number in range(1, num_iterations + 1):
+    for number in range(1, config.realign.num_iterations + 1):
         suffix = "" if number == 1 else f"_{number}"
         if number > 1:
-            stages += _game(f"hmm_{number - 1}", suffix)
+            stages += _named(config, f"hmm_{number - 1}", suffix)
+        named = f"{'choice' if matches(config) else 'gan'}{suffix}"
         stages.append(
             Stage(
                 f"hmm_{number}",
                 run_hmm,
-                (f"choice{suffix}", *_SPOKEN),
+                (named, *_SPOKEN),
                 (
                     *("realign.training", "realign.aligner", "realign.stack"),
                     *("realign.num_rounds", SCORER),
                 ),
                 version=2,
-                stands_for={f"choice{suffix}": "choice"},
+                stands_for={named: "choice"},
             )
         )
     return stages
@@ -391,7 +431,7 @@ def _hmm_loop(num_iterations: int) -> list[Stage]:
 
 def _from_spoken_text(config: DictConfig, learned_from: tuple[str, ...]) -> list[Stage]:
     """The text, spoken; a model of it."""
-    layer = ("features.layer",) if uses_representations(config) else ()
+    layer = ("features.layer", "features.cut_from") if uses_representations(config) else ()
     return [
         Stage(
             "spoken_text",
@@ -457,6 +497,30 @@ def _check_channel(config: DictConfig) -> None:
             "segmentation.segmenter alone, but this recipe's segments are made of layers of an "
             "upstream, or joined to neighbours: use matching=skip_bigrams, or features=mfcc and "
             "segmentation=peaks"
+        )
+
+
+def _check_game(config: DictConfig) -> None:
+    """RecipeError where the game cannot begin from what the road leads to, or read its segments."""
+    options = config.segmentation
+    if config.start.road == "game" and config.gan.start is not None:
+        raise RecipeError(
+            "start=game plays without matching, and gan.start begins from what matching has found: "
+            "set gan.start to null, or choose gan=w2vu, w2vu2 or w2vu_cpu"
+        )
+    if config.start.road == "matching" and options.clusterer is None:
+        raise RecipeError(
+            "segmentation.clusterer is null, and matching names clusters: give one, or start=game"
+        )
+    if options.pooling is None and options.get("adjacent_pooling") is not None:
+        raise RecipeError(
+            "segmentation.pooling is null, and segmentation.adjacent_pooling joins pooled "
+            "segments: set both, or neither"
+        )
+    if options.pooling is None and config.realign.get("num_iterations", 0) > 1:
+        raise RecipeError(
+            "segmentation.pooling is null, and realign=hmm plays its later games on segments of "
+            "several frames: give a pooling, or realign.num_iterations=1"
         )
 
 

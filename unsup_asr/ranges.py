@@ -103,6 +103,7 @@ Reals: TypeAlias = Annotated[list[Real], Filled()]
 
 _Layers: TypeAlias = NonNegativeInt | Annotated[list[NonNegativeInt], Filled()] | Literal["all"]
 _Rate: TypeAlias = Positive | None
+_Stride: TypeAlias = PositiveInt | None
 
 # Of options that belong to no component.
 PLAIN: dict[str, Any] = {
@@ -113,6 +114,7 @@ PLAIN: dict[str, Any] = {
     "runtime.num_threads": Annotated[int, Range(0, 512)],
     "runtime.sum_threads": Annotated[int, Range(1, 512)],
     "features.boundary_weight": NonNegative,
+    "features.cut_from": Literal["frames", "audio"],
     "features.delta_weights": NonNegatives,
     "features.layer": NonNegativeInt,
     "features.layers": _Layers,
@@ -120,11 +122,12 @@ PLAIN: dict[str, Any] = {
     "features.runtime.shard_minutes": Positive,
     "features.runtime.attempts": PositiveInt,
     "features.runtime.device": Device,
+    "gan.decode_stride": _Stride,
     "gan.validate_on": Literal["train", "dev"],
     "language_model.posterior_floor": Positive,
     "segmentation.posterior_weight": NonNegative,
     "segmentation.segments_per_phone": _Rate,
-    "start.road": Literal["matching", "spoken_text"],
+    "start.road": Literal["matching", "spoken_text", "game"],
     "superb.runtime.device": Device,
     "realign.num_iterations": NonNegativeInt,
     "realign.num_rounds": NonNegativeInt,

@@ -29,6 +29,7 @@ from unsup_asr.recognise.features import (
 from unsup_asr.recognise.phones import BLANK, decode_utterances
 from unsup_asr.recognise.words import DECODER, WORDS_FOLDER, recognise_words, word_decoder
 from unsup_asr.speech.audio import read_audio
+from unsup_asr.speech.cutting import CutFrom
 from unsup_asr.speech.timing import timing_of
 from unsup_asr.types import Float32Array, FrameTiming, Hypothesis, Int32Array, WordHypothesis
 from unsup_asr.upstreams.featurizer import ChosenLayer
@@ -45,6 +46,7 @@ class Model:
 
     upstream: Upstream
     silence: Silence
+    cut_from: CutFrom
     statistics: SpeakerStatistics | None  # of training frames, where the upstream is a network
     network: AcousticNetwork
     decoder: PhoneDecoder
@@ -74,7 +76,7 @@ class Model:
         utterance_id = stem_id(Path(audio))
         sample_rate = self.upstream.sample_rate
         samples_N = read_audio(audio, sample_rate=sample_rate, channel=channel)
-        found = trimmed_features(samples_N, [self.upstream], self.silence)
+        found = trimmed_features(samples_N, [self.upstream], self.silence, cut_from=self.cut_from)
         if found is None:
             raise ValueError(
                 f"{shown(audio)}: {len(samples_N) / sample_rate:.3f} s of audio hold no speech to "
@@ -151,6 +153,7 @@ def load_model(folder: str | Path, *, trust: bool = False) -> Model:
     return Model(
         upstream=upstream,
         silence=made(options, "features.silence", Silence, path),
+        cut_from="audio" if options.features.get("cut_from") == "audio" else "frames",
         statistics=read_statistics(statistics) if statistics.is_file() else None,
         network=load_network(folder),
         decoder=made(options, "decoder", PhoneDecoder, path, files_in=folder),

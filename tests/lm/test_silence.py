@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lm.silence import insert_silence, insert_silences
+from lm.silence import SilenceInText, insert_silence, insert_silences
 
 SENTENCE = [("a", "b"), ("c",), (), ("d",)]
 
@@ -42,3 +42,13 @@ def test_the_share_of_silences_is_the_probability_and_the_seed_decides():
 def test_an_impossible_probability_is_an_error():
     with pytest.raises(ValueError, match=r"silence probability is 1\.5"):
         silenced(1.5, at_ends=False)
+
+
+def test_the_text_of_a_game_has_its_silences_from_the_seed() -> None:
+    sentences = [[("a",), ("b",)]] * 40
+    inserted = SilenceInText(probability=0.25).insert(sentences)
+    assert all(sentence[0] == sentence[-1] == "<SIL>" for sentence in inserted)
+    assert 3 <= sum(sentence.count("<SIL>") - 2 for sentence in inserted) <= 20
+    assert inserted == SilenceInText(probability=0.25).insert(sentences)
+    assert inserted != SilenceInText(probability=0.25, seed=1).insert(sentences)
+    assert SilenceInText(probability=0.0, at_ends=False).insert(sentences) == [("a", "b")] * 40

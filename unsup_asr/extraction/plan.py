@@ -46,9 +46,12 @@ class Extraction:
     layers: list[int]
     device: str  # auto: a GPU where the worker has one
     batch_seconds: Seconds  # audio in one padded batch
-    out: str  # shards go to <out>/<split>/<shard>/layer_<k>/
+    # Shards go to <out>/<split>/<shard>/layer_<k>/; where silence is cut, beside them kept/ has the
+    # frames of the whole audio that are left, by their indices.
+    out: str
     work: str  # what is not finished, on the same file system
     shards: tuple[Shard, ...]
+    silence: dict[str, object] | None = None  # a config node: what is cut out of the audio first
 
     def __post_init__(self) -> None:
         if not self.batch_seconds > 0:

@@ -30,12 +30,15 @@ from unsup_asr.engine.config import instantiate
 from unsup_asr.extraction.lookahead import map_ahead
 from unsup_asr.extraction.plan import ERRORS, SCRATCH, Extraction, Shard
 from unsup_asr.formats.ragged import RaggedWriter
-from unsup_asr.protocols import Upstream
+from unsup_asr.protocols import Silence, Upstream
 from unsup_asr.speech.audio import read_utterance
+from unsup_asr.speech.cutting import cut_audio, speech_frames
 from unsup_asr.speech.timing import frame_samples, shortest_samples
-from unsup_asr.types import Float32Array, Seconds, Utterance
+from unsup_asr.types import Float32Array, Int32Array, Seconds, Utterance
 
 log = logging.getLogger(__name__)
+
+KEPT = "kept"  # of a shard whose audio was cut: the frames of the whole audio that are left
 
 _NUM_READERS = 2  # batches of audio that are read while another one is computed
 _MAX_FRAMES_OFF = 4  # between what an upstream gives and what its frame shift promises
@@ -54,10 +57,13 @@ def run_worker(
     try:
         device = _device(extraction.device)
         upstream: Upstream = instantiate(OmegaConf.create(extraction.upstream))
+        silence: Silence | None = None
+        if extraction.silence is not None:
+            silence = instantiate(OmegaConf.create(extraction.silence))
         for shard in extraction.shards[worker::num_workers]:
             if not path.exists():  # the run that wanted it has ended without this worker
                 return
-            _extract_shard(extraction, shard, upstream, device)
+            _extract_shard(extraction, shard, upstream, silence, device)
             poll()
     except ValueError as error:
         errors = Path(extraction.work) / ERRORS
@@ -98,7 +104,11 @@ def length_batches(
 
 
 def _extract_shard(
-    extraction: Extraction, shard: Shard, upstream: Upstream, device: torch.device
+    extraction: Extraction,
+    shard: Shard,
+    upstream: Upstream,
+    silence: Silence | None,
+    device: torch.device,
 ) -> None:
     """Write one shard beside its place, then move it there."""
     final = extraction.folder(shard)
@@ -108,6 +118,7 @@ def _extract_shard(
     scratch.mkdir(parents=True)
     meta = {"upstream": upstream.fingerprint(), "device": device.type}
     batches = length_batches(shard.utterances, batch_seconds=extraction.batch_seconds)
+    kept_writer: RaggedWriter | None = None
     with ExitStack() as stack:
         writers = {
             k: stack.enter_context(
@@ -115,15 +126,21 @@ def _extract_shard(
             )
             for k in chosen_layers(extraction.layers, upstream.num_layers)
         }
+        if silence is not None:
+            kept_writer = stack.enter_context(RaggedWriter(scratch / KEPT, dtype="int32"))
         pool = stack.enter_context(ThreadPoolExecutor(_NUM_READERS))
-        for waves in map_ahead(
-            pool, lambda batch: _read_batch(batch, upstream), batches, ahead=_NUM_READERS
+        for waves, kept in map_ahead(
+            pool, lambda batch: _read_batch(batch, upstream, silence), batches, ahead=_NUM_READERS
         ):
             if not waves:
                 continue
             for utterance_id, by_layer in _encode(waves, upstream, list(writers), device):
+                num_frames = min(map(len, by_layer.values()))
+                if kept_writer is not None:
+                    num_frames = min(num_frames, len(kept[utterance_id]))
+                    kept_writer.append(utterance_id, kept[utterance_id][:num_frames])
                 for k, rows_TD in by_layer.items():
-                    writers[k].append(utterance_id, rows_TD)
+                    writers[k].append(utterance_id, rows_TD[:num_frames])
     sync_tree(scratch)
     final.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -134,14 +151,26 @@ def _extract_shard(
         shutil.rmtree(scratch)
 
 
-def _read_batch(batch: Sequence[Utterance], upstream: Upstream) -> dict[str, Float32Array]:
-    """Samples by utterance id, without those that are too short for features."""
+def _read_batch(
+    batch: Sequence[Utterance], upstream: Upstream, silence: Silence | None
+) -> tuple[dict[str, Float32Array], dict[str, Int32Array]]:
+    """Samples by utterance id, without those that are too short for features; where silence is cut
+    out of them, the frames of the whole audio that are left.
+    """
     waves: dict[str, Float32Array] = {}
+    kept: dict[str, Int32Array] = {}
     for utterance in batch:
         samples_N = read_utterance(utterance, sample_rate=upstream.sample_rate)
-        if len(samples_N) >= shortest_samples(upstream):
-            waves[utterance.id] = samples_N
-    return waves
+        if len(samples_N) < shortest_samples(upstream):
+            continue
+        if silence is not None:
+            kept_K = speech_frames(samples_N, upstream, silence)
+            if kept_K is None:
+                continue
+            kept[utterance.id] = kept_K
+            samples_N = cut_audio(samples_N, kept_K, upstream)
+        waves[utterance.id] = samples_N
+    return waves, kept
 
 
 def _encode(

@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.protocols import Silence, Upstream
-from unsup_asr.speech.timing import MIN_FRAMES, frame_samples, shortest_samples
+from unsup_asr.speech.cutting import CutFrom, cut_audio, speech_frames
+from unsup_asr.speech.timing import shortest_samples
 from unsup_asr.types import Float32Array, Int32Array
 from unsup_asr.upstreams.featurizer import ChosenLayer
 from unsup_asr.upstreams.normalise import (
@@ -45,7 +46,11 @@ def of_one_speaker(
 
 
 def trimmed_features(
-    samples_N: Float32Array, upstreams: Sequence[Upstream], silence: Silence
+    samples_N: Float32Array,
+    upstreams: Sequence[Upstream],
+    silence: Silence,
+    *,
+    cut_from: CutFrom = "frames",
 ) -> tuple[list[Float32Array], Int32Array] | None:
     """Frames (T, D) of each upstream without long silences, and their original indices.
 
@@ -53,6 +58,11 @@ def trimmed_features(
     """
     if len(samples_N) < shortest_samples(upstreams[0]):
         return None
+    before_K = speech_frames(samples_N, upstreams[0], silence) if cut_from == "audio" else None
+    if cut_from == "audio":
+        if before_K is None:
+            return None
+        samples_N = cut_audio(samples_N, before_K, upstreams[0])
     wave_1N, length_1 = torch.from_numpy(samples_N)[None], torch.tensor([len(samples_N)])
     frames = [up.encode(wave_1N, length_1).layers_BTD[-1][0].numpy() for up in upstreams]
     for upstream, x_TD in zip(upstreams, frames, strict=True):
@@ -62,21 +72,12 @@ def trimmed_features(
                 f"{bad} of {len(x_TD)} frames of {type(upstream).__name__} are NaN or infinite; "
                 "look at the audio and at the upstream's options"
             )
-    kept_T = speech_frames(samples_N, upstreams[0], silence, num_frames=min(map(len, frames)))
+    num_frames = min(map(len, frames))
+    if before_K is not None:
+        num_frames = min(num_frames, len(before_K))
+        return [x[:num_frames] for x in frames], before_K[:num_frames]
+    kept_T = speech_frames(samples_N, upstreams[0], silence, num_frames=num_frames)
     return None if kept_T is None else ([x[kept_T] for x in frames], kept_T)
-
-
-def speech_frames(
-    samples_N: Float32Array, upstream: Upstream, silence: Silence, *, num_frames: int
-) -> Int32Array | None:
-    """Which of an upstream's frames are no long silence; None for fewer than 4."""
-    kept_T = silence.speech_frames(
-        samples_N,
-        frame_samples=frame_samples(upstream),
-        shift_samples=upstream.frame_shift_samples,
-    )
-    kept_T = kept_T[kept_T < num_frames]
-    return kept_T if len(kept_T) >= MIN_FRAMES else None
 
 
 @contextmanager

@@ -91,7 +91,7 @@ class Iteration:
     with and of the HMM's alignment at its end, None without aligned references.
     """
 
-    matching_per: float
+    matching_per: float | None  # None without a matching
     gan_per: float
     hmm_per: float
     hmm_criterion: float
@@ -106,7 +106,7 @@ def iteration_cells(iterations: Sequence[Iteration]) -> tuple[list[str], list[li
         [
             str(number),
             _fraction(turn.f1_before),
-            f"{turn.matching_per:.1f}",
+            "" if turn.matching_per is None else f"{turn.matching_per:.1f}",
             f"{turn.gan_per:.1f}",
             f"{turn.hmm_per:.1f}",
             f"{turn.hmm_criterion:.1f}",

@@ -14,13 +14,18 @@ from omegaconf import DictConfig
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.checked import read_array
+from unsup_asr.formats.phone_text import phone_ids, read_inventory, read_phone_sentences
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
-from unsup_asr.protocols import Clusterer, LanguageModelScorer
+from unsup_asr.protocols import LanguageModelScorer
 from unsup_asr.scoring.criterion import weighted_perplexity
-from unsup_asr.steps.inputs import open_split, text_ids
-from unsup_asr.steps.segment_output import write_segment_hypotheses, write_segment_posteriors
-from unsup_asr.types import SPLITS, Float32Array, Int32Array
+from unsup_asr.steps.inputs import open_segments, open_split, text_ids
+from unsup_asr.steps.segment_output import (
+    phones_of,
+    write_segment_hypotheses,
+    write_segment_posteriors,
+)
+from unsup_asr.types import SILENCES, SPLITS, Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +40,15 @@ def run_gan(context: StageContext) -> None:
     options = context.config.gan
     trainer = instantiate(options.trainer)
     population = instantiate(options.population)
-    text, inventory = text_ids(context)
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    text, num_outputs = _game_text(context, options)
     inputs, first_map = _generator_inputs(context, options)
     scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
     arpa = context.input("language_model").file("phones.arpa")
 
     def validate(sequences: Sequence[Int32Array]) -> dict[str, float]:
-        named = [[inventory[p] for p in ids] for ids in sequences if len(ids)]
+        spoken = (phones_of(ids, inventory) for ids in sequences)
+        named = [[inventory[p] for p in ids] for ids in spoken if len(ids)]
         perplexity = scorer.perplexity(arpa, named) if named else float("inf")
         weighted = weighted_perplexity(perplexity, named, num_phones=len(inventory))
         return {"lm_perplexity": perplexity, "weighted_lm_perplexity": weighted}
@@ -50,15 +57,18 @@ def run_gan(context: StageContext) -> None:
         members = population.player(trainer)(
             _training_segments(context, options, inputs["train"]),
             text,
-            num_phones=len(inventory),
+            num_phones=num_outputs,
             validate=validate,
             checkpoint_dir=context.out / "checkpoint",
             validation_segments=inputs[options.validate_on],
             generator_init=first_map,
-            auxiliary_classes=_auxiliary_classes(context, options),
+            auxiliary_classes=_auxiliary_classes(context),
             progress=tick,
         )
-    wrote = [member.transcribe(inputs["train"]) for member in members]
+    wrote = [
+        [phones_of(ids, inventory) for ids in member.transcribe(inputs["train"])]
+        for member in members
+    ]
     criteria = [validate(transcripts) for transcripts in wrote]
     choices = population.choices(
         wrote, [c["lm_perplexity"] for c in criteria], vocabulary_size=len(inventory)
@@ -86,6 +96,8 @@ def run_gan(context: StageContext) -> None:
     }
     (context.out / "gan.json").write_text(json.dumps(report), "utf-8")
     members[chosen].save(context.out)
+    if (stride := options.get("decode_stride")) is not None:
+        members = [member.at_stride(stride) for member in members]
     posteriors = [
         {split: of_segments(member, rows) for split, rows in inputs.items()} for member in members
     ]
@@ -96,6 +108,32 @@ def run_gan(context: StageContext) -> None:
     write_segment_posteriors(context, posteriors[chosen])
     if (context.out / _SCRATCH).exists():
         shutil.rmtree(context.out / _SCRATCH)
+
+
+def _game_text(context: StageContext, options: DictConfig) -> tuple[list[Int32Array], int]:
+    """Sentences of phone ids, and how many ids there are: of phones, and one past them of silence
+    where the game's text has any.
+    """
+    if options.get("text_silence") is None:
+        text, inventory = text_ids(context)
+        return text, len(inventory)
+    if options.start is not None:
+        raise ValueError(
+            "gan.text_silence and gan.start are both given; what matching has found knows no "
+            "silence to start from: set one of them to null"
+        )
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+    sentences = read_phone_sentences(context.input("text").file("phones.txt"))
+    known = {phone for sentence in sentences for word in sentence for phone in word}
+    silenced = instantiate(options.text_silence).insert(sentences)
+    silence = {phone for sentence in silenced for phone in sentence} - known
+    if known & SILENCES:
+        raise ValueError(
+            f"the text has {' '.join(sorted(known & SILENCES))} among its phones already, and "
+            "gan.text_silence adds silence: set it to null"
+        )
+    columns = [*inventory, *silence]
+    return [phone_ids(sentence, columns) for sentence in silenced], len(columns)
 
 
 def _generator_inputs(
@@ -109,7 +147,7 @@ def _generator_inputs(
                 "set one of them to null"
             )
         return {split: _frames(context, options, split, count=1) for split in SPLITS}, None
-    pooled = {split: open_split(context, "units", "pooled", split) for split in SPLITS}
+    pooled = {split: open_segments(context, split) for split in SPLITS}
     if options.start is None:
         return pooled, None
     table_KV = read_array(context.input("matching").file("table.npy"))
@@ -150,17 +188,13 @@ def _frames(context: StageContext, options: DictConfig, split: str, *, count: in
     return RaggedArray.open(folder)
 
 
-def _auxiliary_classes(context: StageContext, options: DictConfig) -> RaggedArray | None:
+def _auxiliary_classes(context: StageContext) -> RaggedArray | None:
     """Acoustic cluster of the first frame of each training segment (Liu et al. 2022)."""
-    if options.auxiliary_clusterer is None:
+    if "auxiliary" not in context.artifacts:
         return None
-    frames = open_split(context, "features", "acoustic", "train")
-    clusterer: Clusterer = instantiate(options.auxiliary_clusterer)
-    clusterer.fit(np.asarray(frames.values_array))
+    targets = open_split(context, "auxiliary", "targets", "train")
     edges = open_split(context, "segments", "boundaries", "train")
-    return RaggedArray.from_arrays(
-        {i: clusterer.assign(np.array(frames[i]))[edges[i][:-1]] for i in edges}
-    )
+    return RaggedArray.from_arrays({i: np.array(targets[i])[edges[i][:-1]] for i in edges})
 
 
 def of_segments(generator: Any, rows: RaggedArray) -> dict[str, Float32Array]:

@@ -48,6 +48,7 @@ def iterations_of(
     while f"hmm_{len(turns) + 1}" in rows:
         number = len(turns) + 1
         suffix, hmm = "" if number == 1 else f"_{number}", f"hmm_{number}"
+        matching = f"matching{suffix}"
         before, after = (
             boundaries_of(found_edges_of(context, s), references) for s in (edges_of, hmm)
         )
@@ -55,7 +56,7 @@ def iterations_of(
         assert criterion is not None
         turns.append(
             Iteration(
-                matching_per=rows[f"matching{suffix}"].per,
+                matching_per=rows[matching].per if matching in rows else None,
                 gan_per=rows[f"gan{suffix}"].per,
                 hmm_per=rows[hmm].per,
                 hmm_criterion=criterion,

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.extraction.plan import Extraction, extract, plan_shards
-from unsup_asr.extraction.worker import chosen_layers
+from unsup_asr.extraction.worker import KEPT, chosen_layers
 from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.sharded import ShardedArray, read_index, write_index
@@ -43,6 +43,7 @@ def run_representations(context: StageContext) -> None:
     extraction = Extraction(
         upstream=_plain(options.upstream),
         layers=layers,
+        silence=_plain(options.silence) if options.get("cut_from") == "audio" else None,
         device=options.runtime.device,
         batch_seconds=options.runtime.batch_seconds,
         out=str(context.out.resolve()),
@@ -73,6 +74,11 @@ def open_layers(context: StageContext, split: str) -> dict[int, ShardedArray]:
     artifact = context.input("representations")
     described = read_json_value(artifact.file("representations.json"))
     return {k: ShardedArray.open(artifact.file(split), _name(k)) for k in described["layers"]}
+
+
+def open_kept(context: StageContext, split: str) -> ShardedArray:
+    """Where silence was cut out of the audio, the frames of the whole audio that are left."""
+    return ShardedArray.open(context.input("representations").file(split), KEPT)
 
 
 def _name(layer: int) -> str:

@@ -1,4 +1,8 @@
-"""What matching and the game end with: a phone for every segment."""
+"""What matching and the game end with: a phone for every segment.
+
+Where the game's text has silences, so have its posteriors: a last column, past the phones of the
+inventory. A silent segment is no phone of a hypothesis; its frames belong to the phone before it.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,14 @@ from unsup_asr.formats.phone_text import (
     read_inventory,
 )
 from unsup_asr.formats.ragged import RaggedWriter
-from unsup_asr.protocols import PhoneDecoder
+from unsup_asr.protocols import DecodedPhones, PhoneDecoder
 from unsup_asr.recognise.timing import timed
 from unsup_asr.speech.runs import merge_repeats, run_starts
 from unsup_asr.steps.criterion import run_criterion
 from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array
+
+_SILENCE = "<SIL>"  # the name of the last column
 
 
 def write_segment_posteriors(
@@ -41,13 +47,33 @@ def write_segment_posteriors(
     boundaries = open_split(context, "segments", "boundaries", "train")
     with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
         for utterance_id, ids in phones["train"].items():
-            writer.append(utterance_id, np.repeat(ids, np.diff(np.array(boundaries[utterance_id]))))
+            named = _without_silence(ids, posteriors["train"][utterance_id], len(inventory))
+            lengths = np.diff(np.array(boundaries[utterance_id]))
+            writer.append(utterance_id, np.repeat(named, lengths))
     with RaggedWriter(context.out / "posteriors" / "test") as writer:
         for utterance_id, posteriors_SV in posteriors["test"].items():
             writer.append(utterance_id, posteriors_SV)
-    run_criterion(
-        context, [[inventory[p] for p in merge_repeats(ids)] for ids in phones["train"].values()]
-    )
+    spoken = (phones_of(merge_repeats(ids), inventory) for ids in phones["train"].values())
+    run_criterion(context, [[inventory[p] for p in ids] for ids in spoken])
+
+
+def phones_of(ids: Int32Array, inventory: Sequence[str]) -> Int32Array:
+    """Those that are phones: what lies past the inventory is silence."""
+    return ids[ids < len(inventory)]
+
+
+def _without_silence(ids_S: Int32Array, posteriors_SV: Float32Array, num_phones: int) -> Int32Array:
+    """The phone that each silent segment belongs to: the one before, of first ones the one after.
+
+    Where nothing was said, the likeliest phone of each segment.
+    """
+    spoken = np.flatnonzero(ids_S < num_phones)
+    if len(spoken) == len(ids_S):
+        return ids_S
+    if len(spoken) == 0:
+        return posteriors_SV[:, :num_phones].argmax(axis=1).astype(np.int32)
+    before_S = np.searchsorted(spoken, np.arange(len(ids_S)), side="right") - 1
+    return ids_S[spoken[np.maximum(before_S, 0)]]
 
 
 def write_segment_hypotheses(
@@ -62,6 +88,7 @@ def write_segment_hypotheses(
     found = {}
     for utterance_id, ids in phones.items():
         starts = run_starts(ids)
+        starts = starts[ids[starts] < len(inventory)]
         found[utterance_id] = (tuple(str(inventory[p]) for p in ids[starts].tolist()), starts)
     _write_timed(context, split, found, folder)
 
@@ -69,23 +96,32 @@ def write_segment_hypotheses(
 def run_segments_lm(context: StageContext, *, system: str) -> None:
     """Stages `<system>_lm`: posteriors of the test split decoded with the phone language model.
 
-    They are floored first: where a table is sure, it is often wrong.
+    They are floored first: where a table is sure, it is often wrong. The model of the text has no
+    silence: where the posteriors have, it is passed over.
     """
     inventory = read_inventory(context.input("text").file("inventory.json"))
     posteriors = open_split(context, system, "posteriors", "test")
     options = context.config.language_model
     arpa = context.input("language_model").file("phones.arpa")
-    decoder: PhoneDecoder = instantiate(
-        OmegaConf.create({**options.segment_decoder, "lm_path": str(arpa)})
-    )
+    has_silence = posteriors.values_array.shape[1] > len(inventory)
+    columns = [*inventory, _SILENCE] if has_silence else inventory
+    given = {"lm_path": str(arpa)} | ({"silence_token": _SILENCE} if has_silence else {})
+    decoder: PhoneDecoder = instantiate(OmegaConf.create({**options.segment_decoder, **given}))
     floored = [p + options.posterior_floor for p in posteriors.values()]
     logs = [np.log(p / p.sum(axis=1, keepdims=True)).astype(np.float32) for p in floored]
-    decoded = decoder.decode_batch(logs, inventory)
+    decoded = decoder.decode_batch(logs, columns)
     found = {
-        utterance_id: (best.phones, np.array(best.start_frames, dtype=int))
+        utterance_id: _spoken(best)
         for utterance_id, (best, *_) in zip(posteriors, decoded, strict=True)
     }
     _write_timed(context, "test", found, "hypotheses")
+
+
+def _spoken(decoded: DecodedPhones) -> tuple[tuple[str, ...], NDArray[np.integer]]:
+    """Phones without silences, and the segments where they start."""
+    pairs = zip(decoded.phones, decoded.start_frames, strict=True)
+    kept = [(phone, start) for phone, start in pairs if phone != _SILENCE]
+    return tuple(phone for phone, _ in kept), np.array([start for _, start in kept], dtype=int)
 
 
 def _write_timed(

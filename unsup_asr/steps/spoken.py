@@ -47,6 +47,7 @@ def run_spoken_text(context: StageContext) -> None:
         else None
     )
     silence: Silence = instantiate(context.config.features.silence)
+    cut_from = context.config.features.get("cut_from", "frames")
     num_voices, num_frames = spoken_text.num_voices, 0
     with (
         RaggedWriter(context.out / "acoustic" / "train") as features,
@@ -57,7 +58,10 @@ def run_spoken_text(context: StageContext) -> None:
     ):
         for voice, spoken in enumerate(spoken_text.speak(sentences)):
             found = pool.map(
-                lambda said: trimmed_features(said.samples_N, [upstream], silence), spoken
+                lambda said: trimmed_features(
+                    said.samples_N, [upstream], silence, cut_from=cut_from
+                ),
+                spoken,
             )
             frames: dict[str, Float32Array] = {}
             sentence_of: dict[str, int] = {}

@@ -17,7 +17,7 @@ from unsup_asr.formats.phone_text import read_phone_sentences
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress
 from unsup_asr.protocols import AdjacentPooling, Clusterer, Pooling, Segmenter
-from unsup_asr.steps.inputs import frame_timing, open_split
+from unsup_asr.steps.inputs import frame_timing, open_segments, open_split
 from unsup_asr.types import SPLITS, Float32Array, Int64Array, Seconds
 
 log = logging.getLogger(__name__)
@@ -95,8 +95,12 @@ def expected_phones_per_second(
 
 
 def run_units(context: StageContext) -> None:
-    """Pool the frames of each segment, cluster the segments; write `pooled` and `clusters`."""
-    _cluster_segments(context, partial(_frames, context))
+    """Pool the frames of each segment, cluster the segments; write `pooled` and `clusters`.
+
+    Each only where the recipe has a pooling, and a clusterer.
+    """
+    is_pooled = context.config.segmentation.pooling is not None
+    _cluster_segments(context, partial(_frames, context) if is_pooled else None)
 
 
 def run_units_again(context: StageContext, *, network_from: str) -> None:
@@ -126,25 +130,42 @@ def _frames(context: StageContext, split: str) -> Iterator[tuple[str, Float32Arr
 
 
 def _cluster_segments(
-    context: StageContext, frames: Callable[[str], Iterable[tuple[str, Float32Array]]]
+    context: StageContext, frames: Callable[[str], Iterable[tuple[str, Float32Array]]] | None
 ) -> None:
-    """Utterance by utterance; of all of them together, the clusterer reads what it asks for."""
+    """Utterance by utterance; of all of them together, the clusterer reads what it asks for.
+
+    `frames`: what is pooled, None where each frame of the features is a segment as it is.
+    """
     options = context.config.segmentation
-    pooling: Pooling = instantiate(options.pooling)
-    adjacent: AdjacentPooling | None = adjacent_pooling(options)
-    clusterer: Clusterer = instantiate(options.clusterer)
-    boundaries_of = "boundaries" if adjacent is None else "runs"
+    clusterer: Clusterer | None = options.clusterer and instantiate(options.clusterer)
     for split in SPLITS:
-        boundaries = open_split(context, "segments", boundaries_of, split)
-        with RaggedWriter(context.out / "pooled" / split) as pooled_writer:
-            for i, x_TD in frames(split):
-                rows_SD = pooling.pool(x_TD, np.array(boundaries[i]))
-                pooled_writer.append(i, rows_SD if adjacent is None else adjacent.pool(rows_SD))
-        pooled = RaggedArray.open(context.out / "pooled" / split)
+        if frames is None:
+            rows = open_segments(context, split)
+        else:
+            _write_pooled(context, split, frames(split))
+            rows = RaggedArray.open(context.out / "pooled" / split)
+        if clusterer is None:
+            continue
         if split == "train":
-            clusterer.fit(pooled.values_array)
+            clusterer.fit(rows.values_array)
         with RaggedWriter(context.out / "clusters" / split, dtype="int32") as cluster_writer:
-            for i, rows_SD in pooled.items():
-                cluster_writer.append(i, clusterer.assign(rows_SD))
+            for i, rows_SD in rows.items():
+                cluster_writer.append(i, clusterer.assign(np.array(rows_SD, dtype=np.float32)))
+    if clusterer is None:
+        return
     clusterer.save(context.out / "model")
     np.save(context.out / "centroids.npy", clusterer.fitted_centroids(), allow_pickle=False)
+
+
+def _write_pooled(
+    context: StageContext, split: str, frames: Iterable[tuple[str, Float32Array]]
+) -> None:
+    options = context.config.segmentation
+    pooling: Pooling | None = options.pooling and instantiate(options.pooling)
+    adjacent = adjacent_pooling(options)
+    boundaries_of = "boundaries" if adjacent is None else "runs"
+    boundaries = open_split(context, "segments", boundaries_of, split)
+    with RaggedWriter(context.out / "pooled" / split) as writer:
+        for i, x_TD in frames:
+            rows_SD = x_TD if pooling is None else pooling.pool(x_TD, np.array(boundaries[i]))
+            writer.append(i, rows_SD if adjacent is None else adjacent.pool(rows_SD))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -24,11 +25,12 @@ from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.formats.sharded import ShardedArray
 from unsup_asr.progress import progress
 from unsup_asr.protocols import Projection, Silence, Upstream
-from unsup_asr.recognise.features import STATISTICS, one_torch_thread, speech_frames
+from unsup_asr.recognise.features import STATISTICS, one_torch_thread
 from unsup_asr.speech.audio import read_utterance
+from unsup_asr.speech.cutting import cut_audio, speech_frames
 from unsup_asr.speech.timing import check_same_frames, timing_of, write_timing
 from unsup_asr.steps.features import report_short
-from unsup_asr.steps.representations import open_layers
+from unsup_asr.steps.representations import open_kept, open_layers
 from unsup_asr.types import SPLITS, Float32Array, Int32Array, Utterance
 from unsup_asr.upstreams.normalise import (
     SpeakerStatistics,
@@ -39,6 +41,8 @@ from unsup_asr.upstreams.normalise import (
 )
 
 _STORED = "float16"  # as the layers are
+# An utterance, and what is left of its frames where silence was cut out of its audio.
+_Heard: TypeAlias = tuple[Utterance, Int32Array | None]
 
 
 class SpeechFrames(Mapping[str, NDArray[np.float16]]):
@@ -70,7 +74,9 @@ def run_upstream_features(context: StageContext) -> None:
     for split in SPLITS:
         layer = _layer(context, split)
         _write_kept(context, split, layer, upstream)
-        frames = SpeechFrames(layer, RaggedArray.open(context.out / "kept" / split))
+        frames = layer
+        if options.cut_from == "frames":
+            frames = SpeechFrames(layer, RaggedArray.open(context.out / "kept" / split))
         if split == "train":
             statistics = streamed_statistics(frames.values())
             write_statistics(context.out / STATISTICS, statistics)
@@ -103,23 +109,37 @@ def _layer(context: StageContext, split: str) -> ShardedArray:
 
 
 def _write_kept(context: StageContext, split: str, layer: ShardedArray, upstream: Upstream) -> None:
-    """`kept`, and `boundary` where another upstream gives it: both are made from the audio."""
+    """`kept`, and `boundary` where another upstream gives it: both are made from the audio.
+
+    Where silence was cut out of the audio, `kept` was found then.
+    """
     silence: Silence = instantiate(context.config.features.silence)
     other = _boundary_upstream(context.config.features, upstream)
 
-    def read(utterance: Utterance) -> tuple[Int32Array | None, Float32Array | None]:
+    def read(item: _Heard) -> tuple[Int32Array | None, Float32Array | None]:
+        utterance, left_K = item
+        if left_K is not None and other is None:
+            return left_K, None
         samples_N = read_utterance(utterance, sample_rate=upstream.sample_rate)
+        if left_K is not None:
+            samples_N = cut_audio(samples_N, left_K, upstream)
         num_frames, edges_TD = layer.length(utterance.id), None
         if other is not None:
             length_1 = torch.tensor([len(samples_N)])
             output = other.encode(torch.from_numpy(samples_N)[None], length_1)
             edges_TD = output.layers_BTD[-1][0].numpy()
             num_frames = min(num_frames, len(edges_TD))
+        if left_K is not None:
+            return left_K, None if edges_TD is None else edges_TD[: len(left_K)]
         kept_T = speech_frames(samples_N, upstream, silence, num_frames=num_frames)
-        return kept_T, edges_TD
+        if kept_T is None or edges_TD is None:
+            return kept_T, None
+        return kept_T, edges_TD[kept_T]
 
     utterances = read_manifest(context.input("corpus").file(f"{split}.jsonl"))
     extracted = [utterance for utterance in utterances if utterance.id in layer]
+    left = open_kept(context, split) if context.config.features.cut_from == "audio" else None
+    items = ((u, None if left is None else left[u.id]) for u in extracted)
     scratch = context.out / "scratch"
     with (
         RaggedWriter(context.out / "kept" / split, dtype="int32") as kept,
@@ -127,14 +147,14 @@ def _write_kept(context: StageContext, split: str, layer: ShardedArray, upstream
         one_torch_thread(),
         ThreadPoolExecutor(context.num_threads) as pool,
     ):
-        found = map_ahead(pool, read, extracted, ahead=4 * context.num_threads)
+        found = map_ahead(pool, read, items, ahead=4 * context.num_threads)
         for utterance, (kept_T, edges_TD) in zip(
             progress(extracted, f"silence {split}"), found, strict=True
         ):
             if kept_T is not None:
                 kept.append(utterance.id, kept_T)
-                if edges_TD is not None:
-                    edges.append(utterance.id, edges_TD[kept_T])
+            if edges_TD is not None:
+                edges.append(utterance.id, edges_TD)
     report_short(split, num_kept=len(kept), num_utterances=len(utterances))
     if other is not None:
         raw, speakers = RaggedArray.open(scratch), {u.id: u.speaker for u in utterances}

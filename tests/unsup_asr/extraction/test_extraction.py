@@ -19,6 +19,7 @@ from unsup_asr.extraction.plan import Extraction, extract, plan_shards
 from unsup_asr.extraction.worker import chosen_layers, length_batches
 from unsup_asr.formats.sharded import ShardedArray, write_index
 from unsup_asr.protocols import Launcher
+from unsup_asr.speech.cutting import cut_audio
 from unsup_asr.types import Utterance
 
 RATE = 16000
@@ -60,6 +61,16 @@ def extraction(folder: Path, **options: object) -> Extraction:
         work=str(folder / "out" / "work"),
         shards=tuple(plan_shards(utterances(folder / "audio"), split="train", shard_seconds=0.6)),
     )
+
+
+def with_a_pause(folder: Path, job: Extraction) -> Extraction:
+    """The job, whose every recording now has a pause of zeros, which is to be cut out."""
+    for path in sorted((folder / "audio").glob("*.wav")):
+        samples, rate = soundfile.read(path, dtype="float32")
+        pause = np.zeros(4800, np.float32)
+        soundfile.write(path, np.concatenate([samples, pause, samples]), rate, subtype="FLOAT")
+    silence = {"_target_": "segmentation.silence.EnergySilence", "max_run_frames": 4}
+    return replace(job, silence={**silence, "keep_frames": 2})
 
 
 def layer(job: Extraction, index: int) -> ShardedArray:
@@ -126,6 +137,24 @@ def test_what_a_killed_worker_left_is_tried_again_in_the_same_run(tmp_path: Path
     found = layer(job, 2)
     for utterance_id in right:
         np.testing.assert_allclose(found[utterance_id], right[utterance_id], atol=2e-3)
+
+
+def test_silence_is_cut_out_of_the_audio_before_the_upstream_hears_it(tmp_path: Path) -> None:
+    job = with_a_pause(tmp_path, extraction(tmp_path))
+    extract(job, ThisProcess(), attempts=1)
+    found = layer(job, 2)
+    kept = ShardedArray.open(Path(job.out) / "train", "kept")
+    upstream = TinyUpstream(weights=str(job.upstream["weights"]))
+    for name in ("u0", "u3"):
+        samples, _ = soundfile.read(tmp_path / "audio" / f"{name}.wav", dtype="float32")
+        half = (len(samples) - 4800) // 2
+        pause = np.arange(half // 320 + 2, (half + 4800 - 400) // 320)
+        assert not set(pause) & set(kept[name].tolist())
+        assert set(range(half // 320 - 2)) <= set(kept[name].tolist())
+        rest = cut_audio(samples, kept[name], upstream)
+        assert len(rest) == (len(kept[name]) - 1) * 320 + 400
+        alone = upstream.encode(torch.from_numpy(rest)[None], torch.tensor([len(rest)]))
+        np.testing.assert_allclose(found[name], alone.layers_BTD[2][0].numpy(), atol=0.02)
 
 
 def test_shards_of_another_plan_are_removed(tmp_path: Path) -> None:

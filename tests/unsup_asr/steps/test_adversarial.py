@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from unsup_asr import compute
 from unsup_asr.engine.artifacts import Artifact
 from unsup_asr.engine.recipe_files import GROUPS
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.hypotheses import read_hypotheses
 from unsup_asr.formats.phone_text import write_phone_sentences
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.steps.adversarial import of_segments, run_gan
@@ -65,16 +67,18 @@ class World:
         speech: list[list[str]] | None = None,
         text: list[list[str]] | None = None,
         phones: list[str] | None = None,
+        heard: list[str] | None = None,
         table: np.ndarray | None = None,
     ) -> None:
         self.folder = folder
         self.phones = phones or list(PHONES)
+        self.heard = heard or self.phones  # what segments may be, phones and other things
         text = text or language(300, seed=0)
         speech = speech or language(sum(SIZES.values()), seed=1)
         self.at("text").mkdir(parents=True)
         inventory = json.dumps({"phones": self.phones})
         (self.at("text") / "inventory.json").write_text(inventory, "utf-8")
-        write_phone_sentences(self.at("text") / "phones.txt", [[tuple(s)] for s in text])
+        write_phone_sentences(self.at("text") / "phones.txt", [[(p,) for p in s] for s in text])
         self.at("language_model").mkdir()
         NgramEstimator(order=3).estimate_to(self.at("language_model") / "phones.arpa", text)
         self.at("matching").mkdir()
@@ -99,8 +103,8 @@ class World:
             folder = self.at(homes.get(name, "units")) / name / split
             with RaggedWriter(folder, dtype=dtype) as writer:
                 for number, sentence in enumerate(sentences):
-                    ids = np.array([self.phones.index(p) for p in sentence], dtype=np.int32)
-                    one_hot = np.eye(len(self.phones), dtype=np.float32)[ids]
+                    ids = np.array([self.heard.index(p) for p in sentence], dtype=np.int32)
+                    one_hot = np.eye(len(self.heard), dtype=np.float32)[ids]
                     noise = rng.standard_normal(one_hot.shape, dtype=np.float32)
                     frames = one_hot.repeat(NUM_FRAMES, axis=0)
                     rows = {
@@ -286,3 +290,70 @@ def test_the_stage_runs_on_an_accelerator(
     labels = RaggedArray.open(world.at("gan") / "labels" / "train")
     assert len(labels) == SIZES["train"]
     assert (world.at("gan") / "generator.safetensors").is_file()
+
+
+SILENCE = {"_target_": "lm.silence.SilenceInText", "probability": 0.2}
+
+
+def test_a_game_on_text_with_silences_writes_phones_alone(tmp_path: Path) -> None:
+    """Its generator has an output more; what it writes, names and is judged by has none."""
+    spoken = [["<SIL>", *s, "<SIL>"] for s in language(sum(SIZES.values()), seed=1)]
+    world = World(tmp_path, speech=spoken, heard=[*PHONES, "<SIL>"])
+    world.play("w2vu", gan={"text_silence": SILENCE}, generator_learning_rate=0.02)
+    gan = world.at("gan")
+    assert json.loads((gan / "generator.json").read_text("utf-8"))["shape"]["num_phones"] == 11
+    posteriors = RaggedArray.open(gan / "posteriors" / "test").values_array
+    assert posteriors.shape[1] == 11
+    assert 0 < np.mean(posteriors.argmax(axis=1) == 10) < 1  # some segments are silent
+    for array in ("wrote/0", "labels/train"):
+        assert set(np.unique(RaggedArray.open(gan / array).values_array)) <= set(range(10))
+    phones = {p for h in read_hypotheses(gan / "hypotheses" / "test.tsv") for p in h.phones}
+    assert phones <= set(PHONES)
+    (member,) = json.loads((gan / "gan.json").read_text("utf-8"))["members"]
+    criterion = json.loads((gan / "criterion.json").read_text("utf-8"))
+    assert member["weighted_lm_perplexity"] == pytest.approx(criterion["weighted"])
+
+
+@pytest.mark.parametrize(
+    ("preset", "phones", "message"),
+    [
+        ("w2vu_from_matching", None, "gan.text_silence and gan.start are both given"),
+        ("w2vu", [*PHONES, "sil"], "the text has sil among its phones already"),
+    ],
+)
+def test_silence_that_the_game_cannot_have_is_refused(
+    preset: str, phones: list[str] | None, message: str, tmp_path: Path
+) -> None:
+    text = with_pauses(language(300, seed=0), 0.2, seed=3) if phones else None
+    with pytest.raises(ValueError, match=message):
+        World(tmp_path, phones=phones, text=text).play(preset, gan={"text_silence": SILENCE})
+
+
+def test_segments_may_be_the_frames_themselves(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for name in ("units/pooled", "segments/boundaries"):
+        shutil.rmtree(world.at(name))
+    for split in SIZES:
+        acoustic = RaggedArray.open(world.at("features") / "acoustic" / split)
+        with (
+            RaggedWriter(world.at("features") / "cluster" / split, dtype="float16") as frames,
+            RaggedWriter(world.at("segments") / "boundaries" / split, dtype="int32") as edges,
+        ):
+            for i, rows in acoustic.items():
+                frames.append(i, rows)
+                edges.append(i, np.arange(len(rows) + 1))
+    world.play("w2vu", gan={"decode_stride": 2}, generator_stride=3)
+    labels = RaggedArray.open(world.at("gan") / "labels" / "train")
+    assert len(labels["train0"]) == 12 * NUM_FRAMES
+    posteriors = RaggedArray.open(world.at("gan") / "posteriors" / "test")
+    pairs = posteriors["test0"].reshape(12 * NUM_FRAMES // 2, 2, 10)
+    np.testing.assert_array_equal(pairs[:, 0], pairs[:, 1])  # an output every two frames
+    assert (pairs[:-1, 0] != pairs[1:, 0]).any(axis=1).all()
+    edges = world.at("segments") / "boundaries" / "test"
+    shutil.rmtree(edges)
+    with RaggedWriter(edges, dtype="int32") as writer:
+        for i, rows in RaggedArray.open(world.at("features") / "cluster" / "test").items():
+            writer.append(i, np.array([0, len(rows)]))
+    shutil.rmtree(world.at("gan"))
+    with pytest.raises(ValueError, match=r"segmentation\.pooling is null, and segments have more"):
+        world.play("w2vu")
