@@ -22,6 +22,7 @@ from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.formats.sharded import ShardedArray
 from unsup_asr.speech.audio import read_audio
+from unsup_asr.speech.cutting import cut_audio
 
 OPTIONS = [
     *SMALL,
@@ -118,6 +119,35 @@ def test_features_are_the_layer_without_silence_and_what_is_made_of_it(run_folde
     np.testing.assert_allclose(arrays["cluster"][utterance.id], projected, atol=0.02)
 
 
+def test_silence_can_leave_the_audio_before_the_upstream_hears_it(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    folder = copied(run_folder, tmp_path)
+    fbank = "unsup_asr.upstreams.kaldi_features.KaldiFbank"
+    given = options(run_folder, "features.cut_from=audio")
+    given += ["features.silence.max_run_frames=2", "features.silence.keep_frames=0"]
+    given.append(f"features.boundary_upstream={{_target_: {fbank}, frame_shift_ms: 20.0}}")
+    command = ["run", "toy", "--exp", str(folder / "exp"), "--until", "features"]
+    assert main([*command, *given]) == 0
+    latest = folder / "exp" / "toy" / "latest"
+    arrays = {
+        name: RaggedArray.open(latest / "features" / name / "test")
+        for name in ("boundary", "acoustic", "kept")
+    }
+    upstream = TinyUpstream(weights=str(run_folder / "weights.txt"))
+    mean, std = np.load(latest / "features" / "statistics.npy")
+    num_cut = 0
+    for utterance in read_manifest(latest / "corpus" / "test.jsonl"):
+        samples, kept = read_audio(utterance.audio), np.array(arrays["kept"][utterance.id])
+        left = cut_audio(samples, kept, upstream)
+        layer = upstream.encode(torch.from_numpy(left)[None], torch.tensor([len(left)]))
+        standard = (layer.layers_BTD[1][0].numpy().astype(np.float64) - mean) / std
+        np.testing.assert_allclose(arrays["acoustic"][utterance.id], standard, rtol=2e-2, atol=2e-2)
+        assert len(arrays["boundary"][utterance.id]) == len(kept)
+        num_cut += 1 + (len(samples) - 400) // 320 - len(kept)
+    assert num_cut > 0
+
+
 def test_units_are_runs_of_clusters_pooled_and_then_by_twos(run_folder: Path) -> None:
     latest = run_folder / "exp" / "toy" / "latest"
     frames, runs, pairs, pooled = (
@@ -210,11 +240,11 @@ def test_a_stage_that_was_killed_goes_on_with_the_shards_that_are_missing(
     folder = copied(run_folder, tmp_path)
     extract, shards = extraction_worker._extract_shard, []
 
-    def dies_at_the_third(job, shard, upstream, device):
+    def dies_at_the_third(job, shard, *rest):
         shards.append(shard.name)
         if len(shards) == 3:
             raise KeyboardInterrupt
-        extract(job, shard, upstream, device)
+        extract(job, shard, *rest)
 
     monkeypatch.setattr(extraction_worker, "_extract_shard", dies_at_the_third)
     command = ["run", "toy", "--exp", str(folder / "exp"), "--until", "representations"]
