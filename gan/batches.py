@@ -187,7 +187,7 @@ def pack_utterances(
     """Utterances of one member, packed: (1, N, D)."""
     lengths = torch.tensor([[len(array) for array in arrays]])
     rows = torch.from_numpy(np.concatenate(arrays).astype(np.float32, copy=False))
-    return rows[None].to(device), Packing.of_lengths(lengths).to(device)
+    return rows[None].to(device), Packing.of_lengths(lengths, device=device)
 
 
 def _stack_padded(arrays: list[Tensor]) -> Tensor:

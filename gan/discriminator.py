@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan.packing import Packing, fold_windows, windows
+from gan.packing import Packing, fold_windows, one_hot, windows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +234,7 @@ class _TailScores(torch.autograd.Function):
 
 
 def _one_hot(steps_MN: Tensor, tail_MKH: Tensor) -> Tensor:
-    return F.one_hot(steps_MN, tail_MKH.shape[1]).to(tail_MKH.dtype)
+    return one_hot(steps_MN, tail_MKH.shape[1], tail_MKH.dtype)
 
 
 def _bias(convolution: nn.Conv1d) -> Tensor:

@@ -94,6 +94,20 @@ class DeviceDraws:
             ]
         )
 
+    def twin(self) -> DeviceDraws:
+        """Generators of its own, with the same seeds."""
+        return DeviceDraws(
+            [
+                torch.Generator(generator.device).manual_seed(generator.initial_seed())
+                for generator in self.generators
+            ]
+        )
+
+    def sow_as(self, other: DeviceDraws) -> None:
+        """Begin anew with the seeds of the other."""
+        for own, its in zip(self.generators, other.generators, strict=True):
+            own.manual_seed(its.initial_seed())
+
     def kept(self, values_MNC: Tensor, packing: Packing, probability: float) -> Tensor:
         """Of filler too, whose values are zero."""
         del packing

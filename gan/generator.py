@@ -142,12 +142,7 @@ def generate(
     shape = generators[0].shape
     hidden = features_MND
     if generators[0].norm is not None:
-        hidden = torch.stack(
-            [
-                _normalise(g, x, rows)
-                for g, x, rows in zip(generators, hidden, packing.most_rows, strict=True)
-            ]
-        )
+        hidden = _normalise(generators, hidden, packing)
     auxiliary = None
     if generators[0].residual is not None:
         weight_MDD = torch.stack(
@@ -178,7 +173,8 @@ def generate(
     if shape.stride == 1 and not padded:
         return Generated(logits, read, auxiliary)
     outputs = packing.with_lengths(
-        lambda lengths_MB: (lengths_MB + shape.stride - 1) // shape.stride + num_overhanging(shape)
+        lambda lengths_MB: (lengths_MB + shape.stride - 1) // shape.stride + num_overhanging(shape),
+        lambda rows: rows // shape.stride + packing.num_sequences * (1 + num_overhanging(shape)),
     )
     return Generated(
         take_rows(logits, _every(read, shape.stride, outputs)).masked_fill(
@@ -227,9 +223,46 @@ def drop_out(values_MNC: Tensor, packing: Packing, probability: float, draws: Dr
     return values_MNC * kept_MNC.to(values_MNC.dtype).mul_(rescale(probability))
 
 
-def _normalise(generator: Generator, rows_ND: Tensor, num_rows: int) -> Tensor:
-    assert generator.norm is not None
-    return F.pad(generator.norm(rows_ND[:num_rows]), (0, 0, 0, len(rows_ND) - num_rows))
+def _normalise(generators: Sequence[Generator], rows_MND: Tensor, packing: Packing) -> Tensor:
+    """Batch norm over each member's real rows; filler stays zero."""
+    norms = [g.norm for g in generators if g.norm is not None]
+    if packing.host_lengths_MB is None:
+        return _normalise_unread(norms, rows_MND, packing)
+    normalised = [
+        F.pad(norm(rows_ND[:count]), (0, 0, 0, len(rows_ND) - count))
+        for norm, rows_ND, count in zip(norms, rows_MND, packing.most_rows, strict=True)
+    ]
+    return torch.stack(normalised)
+
+
+def _normalise_unread(
+    norms: Sequence[nn.BatchNorm1d], rows_MND: Tensor, packing: Packing
+) -> Tensor:
+    """The same where the host does not know how many rows are real (Ioffe and Szegedy 2015)."""
+    weight_M1D, bias_M1D = (
+        torch.stack([getattr(norm, name)[None] for norm in norms]) for name in ("weight", "bias")
+    )
+    if norms[0].training:
+        count_M11 = packing.lengths_MB.sum(1)[:, None, None]
+        mean_M1D = rows_MND.sum(1, keepdim=True) / count_M11
+        centred = (rows_MND - mean_M1D).masked_fill(packing.is_filler_MN[..., None], 0.0)
+        variance_M1D = centred.square().sum(1, keepdim=True) / count_M11
+        with torch.no_grad():
+            unbiased_M1D = variance_M1D * (count_M11 / (count_M11 - 1))
+            for number, norm in enumerate(norms):
+                assert norm.running_mean is not None
+                assert norm.running_var is not None
+                assert norm.num_batches_tracked is not None
+                assert norm.momentum is not None
+                norm.running_mean.lerp_(mean_M1D[number, 0], norm.momentum)
+                norm.running_var.lerp_(unbiased_M1D[number, 0], norm.momentum)
+                norm.num_batches_tracked.add_(1)
+    else:
+        mean_M1D = torch.stack([norm.running_mean[None] for norm in norms])  # pyright: ignore
+        variance_M1D = torch.stack([norm.running_var[None] for norm in norms])  # pyright: ignore
+        centred = (rows_MND - mean_M1D).masked_fill(packing.is_filler_MN[..., None], 0.0)
+    scaled = centred * (torch.rsqrt(variance_M1D + norms[0].eps) * weight_M1D) + bias_M1D
+    return scaled.masked_fill(packing.is_filler_MN[..., None], 0.0)
 
 
 def _every(packing: Packing, stride: int, strided: Packing) -> Tensor:

@@ -32,14 +32,18 @@ class Packing:
     granule: int = 1  # the number of rows is a multiple of it, so that few shapes occur
 
     @classmethod
-    def of_lengths(cls, lengths_MB: Tensor, *, granule: int = 1) -> Packing:
+    def of_lengths(
+        cls, lengths_MB: Tensor, *, granule: int = 1, device: torch.device | None = None
+    ) -> Packing:
         """Lay out sequences of these lengths, padding with filler to the longest member.
 
-        Reads the lengths: the host waits if they are on an accelerator.
+        Reads the lengths: the host waits if they are on an accelerator. Rows are laid out on
+        `device`, to which only the lengths are sent; None: where the lengths are.
         """
         host_lengths_MB = lengths_MB.cpu()
         totals = tuple(host_lengths_MB.sum(1).tolist())
-        sequence_MN = _sequence_of_rows(lengths_MB, _rounded_up(max(totals), granule))
+        there_MB = lengths_MB if device is None else lengths_MB.to(device)
+        sequence_MN = _sequence_of_rows(there_MB, _rounded_up(max(totals), granule))
         return cls(sequence_MN, lengths_MB.shape[1], totals, host_lengths_MB, granule=granule)
 
     @classmethod
@@ -48,12 +52,28 @@ class Packing:
         sequence_MN = _sequence_of_rows(lengths_MB, _rounded_up(max(most_rows), granule))
         return cls(sequence_MN, lengths_MB.shape[1], most_rows, None, granule=granule)
 
-    def with_lengths(self, change: Callable[[Tensor], Tensor]) -> Packing:
-        """The same sequences with lengths that follow from these."""
-        if self.host_lengths_MB is None:
+    def with_lengths(
+        self, change: Callable[[Tensor], Tensor], most: Callable[[int], int] | None = None
+    ) -> Packing:
+        """The same sequences with lengths that follow from these.
+
+        `most` gives, of so many rows of all sequences together, how many there can be after the
+        change: with it nothing is read where the host does not know the lengths.
+        """
+        if self.host_lengths_MB is not None:
+            changed_MB, device = change(self.host_lengths_MB), self.sequence_MN.device
+            return Packing.of_lengths(changed_MB, granule=self.granule, device=device)
+        if most is None:
             return Packing.of_lengths(change(self.lengths_MB), granule=self.granule)
-        changed = Packing.of_lengths(change(self.host_lengths_MB), granule=self.granule)
-        return changed.to(self.sequence_MN.device)
+        most_rows = tuple(map(most, self.most_rows))
+        return Packing.within(change(self.lengths_MB), most_rows, granule=self.granule)
+
+    def unread(self, sequence_MN: Tensor) -> Packing:
+        """The same layout over rows of which the host knows nothing but how many there are."""
+        members, rows = sequence_MN.shape
+        return Packing(
+            sequence_MN, self.num_sequences, (rows,) * members, None, granule=self.granule
+        )
 
     def to(self, device: torch.device | str) -> Packing:
         """The same on another device; what the host knows stays there."""
@@ -119,8 +139,8 @@ def common_prefixes(first: Packing, second: Packing) -> tuple[Packing, Tensor, T
         pairs = Packing.within(shorter_MB, most_rows, granule=first.granule)
     else:
         shorter_MB = torch.minimum(first.host_lengths_MB, second.host_lengths_MB)
-        pairs = Packing.of_lengths(shorter_MB, granule=first.granule)
-        pairs = pairs.to(first.sequence_MN.device)
+        device = first.sequence_MN.device
+        pairs = Packing.of_lengths(shorter_MB, granule=first.granule, device=device)
     rows = []
     for packing in (first, second):
         row = packing.starts_MB.gather(1, pairs.sequence_MN) + pairs.position_MN
@@ -134,6 +154,11 @@ def take_rows(values_MNC: Tensor, rows_MR: Tensor) -> Tensor:
     offsets = torch.arange(num_members, device=rows_MR.device)[:, None] * num_rows
     flat = (rows_MR + offsets).flatten()
     return values_MNC.reshape(-1, channels).index_select(0, flat).view(*rows_MR.shape, channels)
+
+
+def one_hot(ids: Tensor, count: int, dtype: torch.dtype) -> Tensor:
+    """A one where an id is, (..., count); unlike torch's it reads no value to check it."""
+    return (ids[..., None] == torch.arange(count, device=ids.device)).to(dtype)
 
 
 def lengthened(values_MNC: Tensor, packing: Packing, longer: Packing, fill_MNC: Tensor) -> Tensor:

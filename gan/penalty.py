@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gan.discriminator import ComposedDiscriminators, hidden_rows, input_gradient_rows
 from gan.draws import Draws
-from gan.packing import Packing, common_prefixes, lengthened, take_rows
+from gan.packing import Packing, common_prefixes, lengthened, one_hot, take_rows
 
 PAD_OFFSET = 1  # of fairseq's <pad> among its specials, which follow the phones here
 NUM_SPECIALS = 4
@@ -55,7 +54,7 @@ def slopes_of_padded(
     num_phones = fake[0].shape[-1]
     pad_V = torch.zeros(num_phones, device=fake[0].device)
     pad_V[num_phones - NUM_SPECIALS + PAD_OFFSET] = 1.0
-    one_hot_MNV = F.one_hot(real[0], num_phones).to(fake[0].dtype)
+    one_hot_MNV = one_hot(real[0], num_phones, fake[0].dtype)
     between = _mix(
         _padded_to((one_hot_MNV, real[1]), padded, pad_V),
         _padded_to(fake, padded, torch.full_like(pad_V, 1 / num_phones)),

@@ -36,7 +36,7 @@ class _Rows:
         """Rows of the chosen sequences, (M, N) or (M, N, D), zero for filler; their packing."""
         device = self.values.device
         lengths_MB = torch.from_numpy(np.diff(self.offsets)[chosen_MB])
-        packing = Packing.of_lengths(lengths_MB, granule=GRANULE).to(device)
+        packing = Packing.of_lengths(lengths_MB, granule=GRANULE, device=device)
         first_MB = torch.from_numpy(self.offsets[chosen_MB]).to(device)
         rows_MN = (packing.per_row(first_MB) + packing.position_MN).clamp_max(len(self.values) - 1)
         taken = self.values.index_select(0, rows_MN.flatten())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from gan.draws import Draws
 from gan.generator import Generated, Generator, generate
 from gan.join import join_random, padded_columns
 from gan.ngram_matching import NgramTable, draw_frames, frame_smoothness, ngram_loss
-from gan.packing import Packing
+from gan.packing import Packing, one_hot
 from gan.penalty import slopes_of_padded, slopes_of_prefixes
 
 
@@ -53,6 +54,7 @@ class Member:
         self.generator = generator
         self.discriminator = discriminator
         betas = (options.beta1, options.beta2)
+        on_gpu = {"capturable": True} if generator.conv.weight.is_cuda else {}
         self.generator_optimizer = torch.optim.AdamW(
             generator.parameters(),
             lr=options.generator_learning_rate,
@@ -60,6 +62,7 @@ class Member:
             eps=1e-6,
             weight_decay=0.0,
             fused=True,
+            **on_gpu,
         )
         self.discriminator_optimizer = torch.optim.AdamW(
             discriminator.parameters(),
@@ -68,6 +71,7 @@ class Member:
             eps=1e-6,
             weight_decay=options.discriminator_weight_decay,
             fused=True,
+            **on_gpu,
         )
         self.start: Generator | None = None  # frozen, for the anchor
 
@@ -242,12 +246,18 @@ def sample_phones(logits_MNV: Tensor, packing: Packing, draws: Draws) -> Tensor:
     uniform_MN = draws.uniform_rows(packing)
     passed_MNV = posteriors_MNV.detach().cumsum(-1) <= uniform_MN[..., None]
     drawn_MN = passed_MNV.sum(-1).clamp_max(logits_MNV.shape[-1] - 1)
-    drawn_MNV = torch.nn.functional.one_hot(drawn_MN, logits_MNV.shape[-1]).to(logits_MNV.dtype)
+    drawn_MNV = one_hot(drawn_MN, logits_MNV.shape[-1], logits_MNV.dtype)
     return drawn_MNV + (posteriors_MNV - posteriors_MNV.detach())
 
 
 def _weights(members: Sequence[Member], name: str, like: Tensor) -> Tensor:
-    return torch.tensor([getattr(m.options, name) for m in members]).to(like)
+    values = tuple(getattr(member.options, name) for member in members)
+    return _sent_once(values, like.dtype, like.device)
+
+
+@cache
+def _sent_once(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(values).to(device, dtype)
 
 
 def _update(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from gan.batches import Batch, UnpairedData
 from gan.checkpoint import Progress
 from gan.ngram_matching import NgramTable
 from gan.options import NGRAMS, AdversarialOptions, game_rules
+from gan.replay import CudaRecorder, Replays, Step
 from gan.resident import ResidentData, fits
-from gan.steps import Rules, match_ngrams, train_discriminators, train_generators
+from gan.steps import Member, Rules, match_ngrams, train_discriminators, train_generators
 from unsup_asr import compute
 from unsup_asr.extraction.lookahead import map_ahead
 
@@ -30,6 +32,7 @@ class Turns:
     rules: Rules
     table: NgramTable | None
     device: torch.device
+    replays: dict[tuple[int, ...], Replays] = field(default_factory=dict)  # by the members' numbers
 
     @classmethod
     def of(cls, data: UnpairedData, shared: AdversarialOptions) -> Turns:
@@ -79,9 +82,26 @@ class Turns:
         members = [game.member for game in games]
         if self.table is not None:
             terms = match_ngrams(members, batch, self.rules, self.table)
-        elif self.shared.plays_generator(update):
-            terms = train_generators(members, batch, self.rules)
         else:
-            terms = train_discriminators(members, batch, self.rules)
+            is_generators = self.shared.plays_generator(update)
+            step = train_generators if is_generators else train_discriminators
+            terms = self._adversarial(step, members, batch)
         for number, game in enumerate(games):
             game.latest.update({name: term[number] for name, term in terms.items()})
+
+    def _adversarial(
+        self, step: Step, members: Sequence[Member], batch: Batch
+    ) -> dict[str, Tensor]:
+        if not self._is_replayed:
+            return step(members, batch, self.rules)
+        playing = tuple(map(id, members))
+        if playing not in self.replays:
+            self.replays.clear()  # members that stopped are no longer in the group
+            self.replays[playing] = Replays(members, self.rules, CudaRecorder())
+        return self.replays[playing].play(step, batch)
+
+    @property
+    def _is_replayed(self) -> bool:
+        """Padding as fairseq's has shapes that follow from the longest utterance of a batch."""
+        can = self.resident is not None and self.shared.padding == "masked"
+        return can and self.device.type == "cuda" and compute.replays_updates()

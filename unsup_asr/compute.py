@@ -30,6 +30,7 @@ class DeviceError(ValueError):
 class _Setting:
     device: torch.device
     precision: torch.dtype
+    replays: bool = False
 
 
 _setting = _Setting(torch.device("cpu"), torch.float32)
@@ -48,6 +49,11 @@ def precision() -> torch.dtype:
     return _setting.precision
 
 
+def replays_updates() -> bool:
+    """Whether updates of one shape are to be recorded once on a GPU, and replayed."""
+    return _setting.replays
+
+
 def autocast() -> torch.autocast:
     """A context in which torch rounds factors of matrix products as `precision` says."""
     return torch.autocast(
@@ -63,7 +69,9 @@ def moved(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to(where, non_blocking=True)
 
 
-def use(asked: str | torch.device = "auto", asked_precision: str = "auto") -> None:
+def use(
+    asked: str | torch.device = "auto", asked_precision: str = "auto", *, replays: bool = False
+) -> None:
     """Compute on `auto`, `cpu`, `cuda` or `cuda:N` from now on, in float32 or bfloat16.
 
     `auto` is the first GPU where torch can use one, else the CPU, and bfloat16 on GPUs that
@@ -81,7 +89,7 @@ def use(asked: str | torch.device = "auto", asked_precision: str = "auto") -> No
         chosen = torch.bfloat16 if is_short else torch.float32
     else:
         chosen = _PRECISIONS[asked_precision]
-    _setting = _Setting(found, chosen)
+    _setting = _Setting(found, chosen, replays)
 
 
 @contextlib.contextmanager

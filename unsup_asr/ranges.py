@@ -111,6 +111,7 @@ PLAIN: dict[str, Any] = {
     "seed": Seed,
     "runtime.device": Device,
     "runtime.precision": Literal["auto", "float32", "bfloat16"],
+    "runtime.cuda_graphs": bool,
     "runtime.num_threads": Annotated[int, Range(0, 512)],
     "runtime.sum_threads": Annotated[int, Range(1, 512)],
     "features.boundary_weight": NonNegative,

@@ -16,6 +16,7 @@ from gan.batches import Batch, UnpairedData
 from gan.infer import transcribe_all
 from gan.matching import SkipBigramMatching
 from gan.options import AdversarialOptions, game_options, game_rules, new_players
+from gan.replay import CudaRecorder, Replays
 from gan.resident import ResidentData
 from gan.steps import Member, Rules, train_discriminators, train_generators
 from unsup_asr import compute
@@ -156,34 +157,43 @@ def sixteen(setting: Setting) -> Iterator[Row]:
 
 
 def replayed(setting: Setting) -> Iterator[Row]:
-    """What a CUDA graph of one update would save: a pair captured once and replayed."""
+    """Updates replayed as CUDA graphs: the same numbers as played ones, and their time."""
     if torch.device(setting.device).type != "cuda":
         yield {"not_run": "CUDA graphs need a GPU"}
         return
-    sizes = POOLED.shrunk() if setting.is_tiny else POOLED
-    compute.use(setting.device, "auto")
-    resident = ResidentData.of(made_up(sizes), compute.device())
-    batch = resident.draw(0, seeds=[0], batch_size=sizes.batch)
-    playing = members(W2VU, 1, sizes.dim)
-    for member in playing:
-        for optimizer in (member.generator_optimizer, member.discriminator_optimizer):
-            for group in optimizer.param_groups:
-                group["capturable"] = True
-    rules = _rules(W2VU)
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):  # pyright: ignore[reportArgumentType]
-        for _ in range(3):
-            train_generators(playing, batch, rules)
-            train_discriminators(playing, batch, rules)
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    for generator in batch.draws.generators:  # pyright: ignore[reportAttributeAccessIssue]
-        graph.register_generator_state(generator)
-    with torch.cuda.graph(graph):
-        train_generators(playing, batch, rules)
-        train_discriminators(playing, batch, rules)
-    yield {"eager_pair_ms": _ms(sum(_times(playing, batch, rules, repeats=10)))}
-    yield {"replayed_pair_ms": _ms(median(stopwatch(graph.replay) for _ in range(20)))}
+    for name, options, sizes in (("w2vu", W2VU, POOLED), ("w2vu2", W2VU_2, FRAMES)):
+        sizes = sizes.shrunk() if setting.is_tiny else sizes
+        compute.use(setting.device, "auto")
+        data = made_up(sizes, classes=options.num_auxiliary_classes)
+        resident = ResidentData.of(data, compute.device())
+        rules = _rules(options)
+        playing, playing_too = (members(options, 1, sizes.dim) for _ in range(2))
+        replays = Replays(playing_too, rules, CudaRecorder())
+        steps = (train_discriminators, train_generators)
+        worst = 0.0
+        for update in range(16):
+            batches = [resident.draw(update, seeds=[0], batch_size=sizes.batch) for _ in range(2)]
+            step = steps[update % 2]
+            expected = step(playing, batches[0], rules)
+            found = replays.play(step, batches[1])
+            for term, value in expected.items():
+                difference = abs(float(found[term]) - float(value))
+                worst = max(worst, difference / max(abs(float(value)), 1e-3))
+        yield {"what": name, "largest_relative_difference": f"{worst:.1e}"}
+        batch = resident.draw(0, seeds=[0], batch_size=sizes.batch)
+        for step in steps * 4:
+            replays.play(step, batch)
+        played = sum(_times(playing, batch, rules, repeats=10))
+        seconds = [
+            stopwatch(lambda: replays.play(steps[1], batch))  # noqa: B023
+            + stopwatch(lambda: replays.play(steps[0], batch))  # noqa: B023
+            for _ in range(20)
+        ]
+        yield {
+            "what": name,
+            "played_pair_ms": _ms(played),
+            "replayed_pair_ms": _ms(median(seconds)),
+        }
 
 
 def validation(setting: Setting) -> Iterator[Row]:
@@ -203,7 +213,7 @@ PARTS: dict[str, Part] = {
     "w2vu": Part(w2vu, 80),
     "w2vu2": Part(w2vu_2, 80),
     "sixteen": Part(sixteen, 60),
-    "replayed": Part(replayed, 45),
+    "replayed": Part(replayed, 60),
     "validation": Part(validation, 20),
 }
 

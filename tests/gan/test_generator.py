@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from gan.draws import HostDraws
-from gan.generator import Generator, GeneratorShape, drop_out, generate, phones_only
+from gan.generator import Generator, GeneratorShape, _normalise, drop_out, generate, phones_only
 from gan.packing import Packing
 
 LENGTHS = torch.tensor([[5, 1, 14], [3, 12, 2]])
@@ -113,3 +113,20 @@ def test_a_hidden_layer_cannot_start_from_a_map() -> None:
     generator = Generator(GeneratorShape(input_dim=3, num_phones=4, hidden=4))
     with pytest.raises(ValueError, match="hidden layer cannot start from a linear map"):
         generator.start_from_map(np.zeros((3, 4), dtype=np.float32))
+
+
+def test_batch_norm_of_rows_that_the_host_has_not_counted_is_torchs() -> None:
+    torch.manual_seed(0)
+    shape = GeneratorShape(input_dim=3, num_phones=2, batch_norm_weight=30.0)
+    packing = Packing.of_lengths(torch.tensor([[4, 3], [2, 1]]))
+    rows = torch.randn(2, 7, 3).masked_fill(packing.is_filler_MN[..., None], 0.0)
+    unread = packing.unread(packing.sequence_MN)
+    for is_training in (True, False):
+        known, blind = ([Generator(shape).train(is_training) for _ in range(2)] for _ in range(2))
+        for one, other in zip(known, blind, strict=True):
+            other.load_state_dict(one.state_dict())
+        expected, found = (_normalise(g, rows, p) for g, p in ((known, packing), (blind, unread)))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        for one, other in zip(known, blind, strict=True):
+            for a, b in zip(one.buffers(), other.buffers(), strict=True):
+                torch.testing.assert_close(b, a)

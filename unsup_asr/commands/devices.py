@@ -6,9 +6,9 @@ from unsup_asr import compute
 from unsup_asr.commands import UsageError
 
 
-def compute_on(device: str, precision: str) -> None:
+def compute_on(device: str, precision: str, *, replays: bool = False) -> None:
     """Of this process from now on; a device that is not there is wrong usage."""
     try:
-        compute.use(device, precision)
+        compute.use(device, precision, replays=replays)
     except compute.DeviceError as error:
         raise UsageError(str(error)) from error

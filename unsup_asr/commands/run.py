@@ -28,7 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = recipe_of(arguments)
     build_all(config)
     set_threads(config.runtime.sum_threads)
-    compute_on(config.runtime.device, config.runtime.precision)
+    runtime = config.runtime
+    compute_on(runtime.device, runtime.precision, replays=runtime.cuda_graphs)
     root = Path(arguments.exp) / config.recipe
     record = record_of(arguments.recipe, arguments.overrides, until=arguments.until)
     stages = graph_of(config)
