@@ -63,8 +63,6 @@ def test_replayed_updates_have_the_numbers_of_played_ones(changes: dict) -> None
     recorder = PretendRecorder(lambda: changed_by(replayed))
     replays = Replays(replayed, rules, recorder)
     terms = []
-        1e-2 if changes is WAV2VEC_U_2 else 1e-3
-    )  # a batch norm times 30 does it to rounding
     for update in range(24):
         step = train_generators if update % 2 else train_discriminators
         batch = source.draw(update, seeds=[0, 1], batch_size=4)
