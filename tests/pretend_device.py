@@ -17,6 +17,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,6 +120,7 @@ def pretend_device() -> Iterator[Pretend]:
     seen = Pretend()
     _now.append(seen)
     with pytest.MonkeyPatch.context() as patch, _PretendMode():
+        patch.setattr(ThreadPoolExecutor, "submit", _submit)  # the mode is of one thread
         patch.setattr(nn.Module, "to", _module_to(nn.Module.to))
         patch.setattr(torch, "tensor", _tensor(torch.tensor))
         patch.setattr(torch, "Generator", PretendGenerator)
@@ -127,6 +129,15 @@ def pretend_device() -> Iterator[Pretend]:
             yield seen
         finally:
             _now.pop()
+
+
+def _submit(_pool: object, call: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+    done: Future[Any] = Future()
+    try:
+        done.set_result(call(*args, **kwargs))
+    except Exception as error:  # noqa: BLE001  (whatever it is, whoever asks is to have it)
+        done.set_exception(error)
+    return done
 
 
 def _let_optimisers_fuse(patch: pytest.MonkeyPatch) -> None:
@@ -218,7 +229,10 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     on_host = tree_map(lambda x: torch.device("cpu") if x == DEVICE else x, kwargs)
     if on_host.get("pin_memory"):
         on_host["pin_memory"] = False
-    if func in (_aten._to_copy.default, _aten.copy_.default):
+    is_to = func._overloadpacket is _aten.to  # whole in inference mode, else made of _to_copy
+    if is_to:
+        args = tree_map(lambda x: torch.device("cpu") if x == DEVICE else x, args)
+    if is_to or func in (_aten._to_copy.default, _aten.copy_.default):
         return _copy(func, args, on_host, wants_there=wants_there)
     _check(func, args, kwargs, there, here, wants_there=wants_there)
     found = func(*tree_map(_inner, args), **tree_map(_inner, on_host))

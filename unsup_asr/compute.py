@@ -54,11 +54,11 @@ def replays_updates() -> bool:
     return _setting.replays
 
 
-def autocast() -> torch.autocast:
+def autocast() -> contextlib.AbstractContextManager[object]:
     """A context in which torch rounds factors of matrix products as `precision` says."""
-    return torch.autocast(
-        _setting.device.type, _setting.precision, enabled=_setting.precision is not torch.float32
-    )
+    if _setting.precision is torch.float32:
+        return contextlib.nullcontext()
+    return torch.autocast(_setting.device.type, _setting.precision)
 
 
 def moved(tensor: torch.Tensor) -> torch.Tensor:

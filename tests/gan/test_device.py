@@ -152,7 +152,6 @@ def test_a_game_is_played_there_from_its_start_to_its_end(
     is_resident: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "fits", lambda _data, _device: is_resident)
-    monkeypatch.setattr(turns, "map_ahead", lambda _pool, make, items, ahead: map(make, items))
     options = replace(SMALL, generator_learning_rate=0.01)
     with pretend_device() as pretend, compute.using(DEVICE):
         whole = train(options, tmp_path / "whole")
