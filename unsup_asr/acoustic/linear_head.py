@@ -109,7 +109,8 @@ def mean_norms(layers: Layers, *, normalise: bool) -> tuple[float, ...]:
 
 def save_recognizer(recognizer: PhonemeRecognizer, folder: Path) -> None:
     """Write `recognizer.safetensors` and `recognizer.json` (the shape)."""
-    save_file(recognizer.state_dict(), folder / "recognizer.safetensors")
+    weights = {name: tensor.cpu() for name, tensor in recognizer.state_dict().items()}
+    save_file(weights, folder / "recognizer.safetensors")
     shape = json.dumps(asdict(recognizer.shape), indent=1)
     (folder / "recognizer.json").write_text(shape, "utf-8")
 

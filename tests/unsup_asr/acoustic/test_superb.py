@@ -242,8 +242,7 @@ def test_a_schedule_without_steps_is_an_error():
         PhonemeRecognition(steps=0)
 
 
-def test_on_a_gpu_values_are_read_only_where_dev_is_scored(data, monkeypatch):
-    monkeypatch.setattr(superb, "map_ahead", lambda _pool, make, items, ahead: map(make, items))
+def test_on_a_gpu_values_are_read_only_where_dev_is_scored(data):
     layers, targets, dev_layers, dev_targets = data
     training = replace(SMALL, steps=6, evaluate_every=3)
     arguments = (layers, targets, dev_layers, names(dev_targets), INVENTORY)
