@@ -261,8 +261,6 @@ class Digests(Protocol):
 class Aligner(Protocol):
     """Frame scores to the best phone sequence that text allows, with its alignment."""
 
-    batch_size: int
-
     def tree(self, sentences: Iterable[Sequence[tuple[int, ...]]], num_phones: int) -> Any:
         """What `decode` searches, out of phonemized sentences of words."""
         ...
@@ -277,7 +275,7 @@ class Aligner(Protocol):
     ) -> Mapping[str, FrameAlignment]:
         """The best alignment of each utterance; `scores` (T, V) are scaled log likelihoods.
 
-        The number of threads changes no result.
+        The number of threads changes no result. `progress` is called once an utterance.
         """
         ...
 

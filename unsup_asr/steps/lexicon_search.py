@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from unsup_asr.engine.stages import StageContext
@@ -15,7 +14,11 @@ from unsup_asr.types import Float32Array
 def lexicon_tree(context: StageContext, aligner: Aligner, inventory: list[str]) -> object:
     """The words of the text with their frequencies, as `aligner` searches them."""
     sentences = read_phone_sentences(context.input("text").file("phones.txt"))
-    words = [[tuple(phone_ids(word, inventory).tolist()) for word in s] for s in sentences]
+    ids = {
+        word: tuple(phone_ids(word, inventory).tolist())
+        for word in {word for sentence in sentences for word in sentence}
+    }
+    words = ([ids[word] for word in sentence] for sentence in sentences)
     return aligner.tree(words, len(inventory))
 
 
@@ -28,6 +31,5 @@ def align_words(
     title: str,
 ) -> Mapping[str, FrameAlignment]:
     """The best word sequence of each utterance's scores (T, V), under a progress bar."""
-    num_batches = math.ceil(len(scores) / aligner.batch_size)
-    with progress_bar(num_batches, title) as tick:
+    with progress_bar(len(scores), title) as tick:
         return aligner.decode(tree, scores, num_threads=num_threads, progress=tick)
