@@ -12,8 +12,8 @@ import time
 import numpy as np
 import torch
 
-from unsup_asr.acoustic.linear_head import Layers, PhonemeRecognizer, RecognizerShape, layer_batch
-from unsup_asr.acoustic.superb import PhonemeRecognition
+from unsup_asr.acoustic.linear_head import Layers, PhonemeRecognizer, RecognizerShape
+from unsup_asr.acoustic.superb import Batch, PhonemeRecognition
 
 UPSTREAMS = {"MFCC": (1, 117), "Base": (13, 768), "Large": (25, 1024)}
 FRAMES, PHONES, REPEATS = 600, 40, 5
@@ -36,10 +36,11 @@ def seconds(num_layers: int, dim: int) -> tuple[float, float]:
     batching, updating = [], []
     for _ in range(REPEATS):
         started = time.perf_counter()
-        layer_batch(layers, ids[:16], "cpu")
+        halves = (ids[:16], ids[16:])
+        batches = [Batch.of(half, layers, targets, num_in_update=32) for half in halves]
         batched = time.perf_counter()
-        training.update(recognizer, optimizer, [ids[:16], ids[16:]], layers, targets)
-        batching.append(batched - started)
+        training.update(recognizer, optimizer, batches)
+        batching.append((batched - started) / 2)
         updating.append(time.perf_counter() - batched)
     return statistics.median(batching), statistics.median(updating)
 

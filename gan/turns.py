@@ -17,7 +17,7 @@ from gan.replay import CudaRecorder, Replays, Step
 from gan.resident import ResidentData, fits
 from gan.steps import Member, Rules, match_ngrams, train_discriminators, train_generators
 from unsup_asr import compute
-from unsup_asr.extraction.lookahead import map_ahead
+from unsup_asr.lookahead import map_ahead
 
 BATCHES_AHEAD = 2  # drawn while an update is played
 

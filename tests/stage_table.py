@@ -70,6 +70,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
         "superb=phoneme_recognition",
         "runtime.num_threads=1",
         "runtime.sum_threads=2",
+        "runtime.processes=2",
     ),
     "recordings": (
         "corpus.references=other.tsv",

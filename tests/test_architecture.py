@@ -70,7 +70,7 @@ def test_a_forbidden_import_is_seen_wherever_it_stands(
 # Floors of `unsup_asr`: a room may import those on lower floors, never one beside or above it.
 FLOORS: tuple[set[str], ...] = (
     {"types", "ranges"},
-    {"protocols", "progress", "compute"},
+    {"protocols", "progress", "compute", "lookahead"},
     {"formats"},
     {"speech", "scoring"},
     {"upstreams", "acoustic", "corpora", "report"},
@@ -91,6 +91,7 @@ WITHOUT_ENGINE = {
     "protocols",
     "progress",
     "compute",
+    "lookahead",
     "formats",
     "speech",
     "scoring",

@@ -64,6 +64,7 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
     ("demo", "superb=phoneme_recognition"): ["superb", *SCORED],
     ("demo", "runtime.num_threads=1"): [],
     ("demo", "runtime.sum_threads=2"): [],
+    ("demo", "runtime.processes=2"): [],
     ("recordings", "corpus.references=other.tsv"): [
         *("references", "supervised", "supervised_words", *SCORED)
     ],

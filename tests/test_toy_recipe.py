@@ -11,6 +11,7 @@ import soundfile
 import torch
 
 import unsup_asr.upstreams.kaldi_features
+from unsup_asr.acoustic.training import NetworkTraining
 from unsup_asr.cli import main
 from unsup_asr.corpora.synthetic import SyntheticCorpus
 from unsup_asr.formats.hypotheses import read_hypotheses, read_word_hypotheses
@@ -30,7 +31,7 @@ SMALL = [
     "gan.trainer.validate_every=3",
     "gan.population.num_seeds=2",
     "realign.num_rounds=2",
-    "realign.training.epochs=1",
+    "realign.training.epochs=2",
     "self_training.training.hidden=16",
     "self_training.training.epochs=2",
     "self_training.first_round.epochs=2",
@@ -63,6 +64,35 @@ def test_results_do_not_depend_on_the_number_of_threads(exp, tmp_path):
         other = exp / "toy" / "latest" / stage.parent.name / stage.name
         outputs = [json.loads(path.read_text("utf-8"))["outputs"] for path in (stage, other)]
         assert outputs[0] == outputs[1], stage.parent.name
+
+
+@pytest.mark.parametrize("stage", ["realign_1", "self_training_1"])
+def test_a_training_that_is_interrupted_goes_on_at_the_next_epoch_to_the_same_results(
+    stage, exp, tmp_path, monkeypatch
+):
+    shutil.copytree(exp, tmp_path, symlinks=True, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "toy" / stage)
+    command = ["run", "toy", "--exp", str(tmp_path), "--until", stage, *SMALL]
+    epoch, trained = NetworkTraining._epoch, []
+
+    def interrupted(*arguments):
+        if len(trained) == 1:
+            raise KeyboardInterrupt
+        trained.append(epoch(*arguments))
+        return trained[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NetworkTraining, "_epoch", interrupted)
+        assert main(command) == 130
+    assert [path.name for path in (tmp_path / "toy" / stage).glob("*.partial/training.*")]
+    whole = json.loads((exp / "toy" / "latest" / stage / "stage.json").read_text("utf-8"))
+    monkeypatch.setattr(
+        NetworkTraining, "_epoch", lambda *a: trained.append(epoch(*a)) or trained[-1]
+    )
+    assert main(command) == 0
+    assert len(trained) == 2
+    again = json.loads((tmp_path / "toy" / "latest" / stage / "stage.json").read_text("utf-8"))
+    assert again["outputs"] == whole["outputs"]
 
 
 def test_the_report_holds_what_is_asked_for(exp, capsys):

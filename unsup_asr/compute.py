@@ -69,6 +69,25 @@ def moved(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to(where, non_blocking=True)
 
 
+def join() -> None:
+    """Use the device in another thread of this process, for each has its own usual GPU."""
+    if (where := device()).type == "cuda":
+        torch.cuda.set_device(where)
+
+
+def check_following(count: int) -> None:
+    """DeviceError unless so many GPUs, from the device on, are there; CPUs are shared."""
+    where = device()
+    if where.type != "cuda":
+        return
+    first, there = where.index or 0, torch.cuda.device_count()
+    if first + count > there:
+        raise DeviceError(
+            f"runtime.processes is {count} and the first GPU {where}, but there are {there} GPUs; "
+            f"expected at most {there - first} processes"
+        )
+
+
 def use(
     asked: str | torch.device = "auto", asked_precision: str = "auto", *, replays: bool = False
 ) -> None:

@@ -110,6 +110,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
                 (labels_from, *learned_from, *extra),
                 (*_TRAINING, *changed, *kept),
                 version=2,
+                resumable=True,
             )
         )
         rounds.append(name)
@@ -155,6 +156,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
             ("references", *learned_from),
             (*_TRAINING, "text"),
             version=2,
+            resumable=True,
             reads_references=True,
         )
     )
@@ -305,6 +307,7 @@ def _from_segments(config: DictConfig) -> list[Stage]:
                 (labels_from, *_SPOKEN),
                 ("realign.training", "realign.aligner", "realign.prior_scale", SCORER),
                 version=2,
+                resumable=True,
             )
         )
         labels_from = name
@@ -446,6 +449,7 @@ def _from_spoken_text(config: DictConfig, learned_from: tuple[str, ...]) -> list
             ("spoken_text", *learned_from),
             ("start.training", "self_training.decoder", SCORER),
             version=2,
+            resumable=True,
         ),
     ]
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Seconds: TypeAlias = float
 FrameIndex: TypeAlias = int
 Float32Array: TypeAlias = NDArray[np.float32]
+Float64Array: TypeAlias = NDArray[np.float64]
 Int32Array: TypeAlias = NDArray[np.int32]
 Int64Array: TypeAlias = NDArray[np.int64]
 BoolArray: TypeAlias = NDArray[np.bool_]

@@ -37,6 +37,7 @@ from segmentation.kmeans import KMeans
 from segmentation.pca import PCA
 from segmentation.uniform import UniformSegments
 from tests.fuzz.edits import EDITS
+from unsup_asr.acoustic.checkpoint import Checkpoint, TrainingState
 from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, load_network, save_network
 from unsup_asr.corpora.folder_references import read_references, read_speakers
 from unsup_asr.corpora.sentences import read_sentences
@@ -164,6 +165,24 @@ def _perplexity(folder: Path) -> object:
 
 def _network(folder: Path) -> None:
     save_network(AcousticNetwork(NetworkShape(input_dim=2, num_outputs=3, hidden=4)), folder)
+
+
+def _training_state() -> TrainingState:
+    network = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.Adam(network.parameters())
+    network(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    return TrainingState(
+        network, optimizer, np.random.default_rng(0), torch.Generator().manual_seed(0), [0.5]
+    )
+
+
+def _begun_training(folder: Path) -> None:
+    Checkpoint(folder / "training.safetensors", "mine").write(_training_state())
+
+
+def _continued_training(folder: Path) -> None:
+    Checkpoint(folder / "training.safetensors", "mine").restore(_training_state())
 
 
 def _generator(folder: Path) -> None:
@@ -322,6 +341,7 @@ KINDS: dict[str, Kind] = {
     "tokens": Kind(_text("a b\nc\n"), lambda f: list(read_token_lines(f / "file.txt")), "file.txt"),
     "network shape": Kind(_network, load_network, "network.json"),
     "network weights": Kind(_network, load_network, "network.safetensors"),
+    "state of a training": Kind(_begun_training, _continued_training, "training.safetensors"),
     "weights": Kind(
         lambda f: save_file({"weight": np.ones((1, 2), np.float32)}, f / "w.safetensors"),
         lambda f: load_weights(torch.nn.Linear(2, 1, bias=False), f / "w.safetensors"),

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unsup_asr import compute
 from unsup_asr.acoustic.weighted_sum import WeightedSum
 from unsup_asr.speech.runs import merge_repeats
 
@@ -47,9 +48,14 @@ class PhonemeRecognizer(nn.Module):
         self.output = nn.Linear(shape.projection, FIRST_PHONE + shape.num_phones)
 
     def forward(self, layers_BTD: Sequence[Tensor]) -> Tensor:
-        """Log posteriors (B, T, V); phone i is output FIRST_PHONE + i."""
+        """Log posteriors (B, T, V); phone i is output FIRST_PHONE + i.
+
+        Products in the process's precision, sums of layers and logarithms in float32.
+        """
         summed_BTD = self.weighted_sum([layer_BTD.float() for layer_BTD in layers_BTD])
-        return self.output(self.projection(summed_BTD)).log_softmax(-1)
+        with compute.autocast():
+            scores_BTV = self.output(self.projection(summed_BTD))
+        return scores_BTV.float().log_softmax(-1)
 
 
 def recognise(
@@ -59,19 +65,21 @@ def recognise(
     *,
     batch_size: int = 16,
 ) -> dict[str, tuple[str, ...]]:
-    """Phones of every utterance: the best output of each frame, repeats merged, no blank or end."""
+    """Phones of every utterance: the best output of each frame, repeats merged, no blank or end.
+
+    On the process's device, as all of this file.
+    """
+    recognizer.to(compute.device())
     lengths = {i: len(x_TD) for i, x_TD in next(iter(layers.values())).items()}
     ids = sorted(lengths, key=lambda i: (lengths[i], i))
     found: dict[str, tuple[str, ...]] = {}
-    with torch.inference_mode():
+    with torch.no_grad():
         for first in range(0, len(ids), batch_size):
             batch = ids[first : first + batch_size]
-            layers_BTD, lengths_B = layer_batch(layers, batch, device_of(recognizer))
+            layers_BTD, _ = layer_batch(layers, batch)
             best_BT = recognizer(layers_BTD).argmax(dim=-1).cpu().numpy()
-            for utterance_id, best_T, length in zip(
-                batch, best_BT, lengths_B.tolist(), strict=True
-            ):
-                found[utterance_id] = collapse(best_T[:length], inventory)
+            for utterance_id, best_T in zip(batch, best_BT, strict=True):
+                found[utterance_id] = collapse(best_T[: lengths[utterance_id]], inventory)
     return {utterance_id: found[utterance_id] for utterance_id in lengths}
 
 
@@ -101,13 +109,14 @@ def mean_norms(layers: Layers, *, normalise: bool) -> tuple[float, ...]:
 
 def save_recognizer(recognizer: PhonemeRecognizer, folder: Path) -> None:
     """Write `recognizer.safetensors` and `recognizer.json` (the shape)."""
-    save_file(recognizer.state_dict(), folder / "recognizer.safetensors")
+    weights = {name: tensor.cpu() for name, tensor in recognizer.state_dict().items()}
+    save_file(weights, folder / "recognizer.safetensors")
     shape = json.dumps(asdict(recognizer.shape), indent=1)
     (folder / "recognizer.json").write_text(shape, "utf-8")
 
 
-def layer_batch(layers: Layers, batch: Sequence[str], device: str) -> tuple[list[Tensor], Tensor]:
-    """Each layer's frames of the batch, padded (B, T, D), and their lengths.
+def layer_batch(layers: Layers, batch: Sequence[str]) -> tuple[list[Tensor], tuple[int, ...]]:
+    """Each layer's frames of the batch, padded (B, T, D), on the device, and their lengths.
 
     In the layers' own precision: what they are read in, and half of what goes to a GPU.
     """
@@ -123,10 +132,5 @@ def layer_batch(layers: Layers, batch: Sequence[str], device: str) -> tuple[list
         x_BTD = np.zeros((len(rows), max(lengths), rows[0].shape[1]), dtype=rows[0].dtype)
         for row, x_TD in zip(x_BTD, rows, strict=True):
             row[: len(x_TD)] = x_TD
-        padded.append(torch.from_numpy(x_BTD).to(device))
-    return padded, torch.tensor(lengths, device=device)
-
-
-def device_of(recognizer: PhonemeRecognizer) -> str:
-    """Where its weights lie."""
-    return str(recognizer.output.weight.device)
+        padded.append(compute.moved(torch.from_numpy(x_BTD)))
+    return padded, tuple(lengths)

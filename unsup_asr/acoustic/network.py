@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
 from unsup_asr import compute
+from unsup_asr.acoustic.processes import RowDraws, SharedBatchNorm
 from unsup_asr.formats.checked import described, read_json
 from unsup_asr.formats.weights import load_weights
 from unsup_asr.ranges import Probability, Size
-from unsup_asr.types import Float32Array
+
+Lengths = TypeVar("Lengths", int, Tensor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class AcousticNetwork(nn.Module):
         self.hidden = nn.ModuleList(
             nn.Conv1d(a, b, shape.kernel, padding=pad) for a, b in pairwise(widths)
         )
-        self.norms = nn.ModuleList(nn.BatchNorm1d(shape.hidden) for _ in self.hidden)
+        self.norms = nn.ModuleList(SharedBatchNorm(shape.hidden) for _ in self.hidden)
         self.output = nn.Conv1d(widths[-1], shape.num_outputs, shape.kernel, padding=pad)
         for conv in [*self.hidden, self.output]:
             assert isinstance(conv, nn.Conv1d)
@@ -59,50 +59,47 @@ class AcousticNetwork(nn.Module):
             nn.init.uniform_(conv.weight, -bound, bound, generator=generator)
             nn.init.zeros_(conv.bias)
 
-    def forward(self, features_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+    def forward(
+        self, features_BTD: Tensor, lengths_B: Tensor, draws: RowDraws | None = None
+    ) -> Tensor:
         """Log posteriors (B, ceil(T / stack), V); `num_output_frames` are each utterance's own.
 
-        Products in the process's precision, the logarithms in float32.
+        Products in the process's precision, the logarithms in float32. Dropout where there are
+        `draws` for it.
         """
         stack = self.shape.stack
         batch, frames, dim = features_BTD.shape
         features_BTD = F.pad(features_BTD, (0, 0, 0, -frames % stack))
-        x_BDT = features_BTD.reshape(batch, -1, dim * stack).transpose(1, 2)
+        outputs = num_output_frames(frames, stack)
+        x_BDT = features_BTD.reshape(batch, outputs, dim * stack).transpose(1, 2)
         lengths_B = num_output_frames(lengths_B, stack)
-        is_valid_BT = torch.arange(x_BDT.shape[2], device=x_BDT.device) < lengths_B[:, None]
+        is_valid_BT = torch.arange(outputs, device=x_BDT.device) < lengths_B[:, None]
         with compute.autocast():
             for conv, norm in zip(self.hidden, self.norms, strict=True):
                 x_BDT = F.relu(norm(conv(x_BDT)))
-                if self.training:
-                    x_BDT = x_BDT * _dropout_mask(x_BDT, self.shape.dropout)
+                if draws is not None:
+                    x_BDT = x_BDT * _dropout_mask(x_BDT, self.shape.dropout, draws)
                 x_BDT = x_BDT * is_valid_BT[:, None]
             scores_BVT = self.output(x_BDT)
         return scores_BVT.transpose(1, 2).float().log_softmax(-1)
 
 
-def _dropout_mask(like: Tensor, probability: float) -> Tensor:
+def _dropout_mask(like: Tensor, probability: float, draws: RowDraws) -> Tensor:
     """Zeros, and 1 / share kept, drawn in bytes: twice as fast as floats on a CPU."""
     dropped = round(256 * probability)
-    drawn = torch.empty(like.shape, dtype=torch.uint8, device=like.device).random_(0, 256)
-    return (drawn >= dropped).to(like.dtype) * (256 / (256 - dropped))
+    return (draws.bytes(like.shape) >= dropped).to(like.dtype) * (256 / (256 - dropped))
 
 
-def num_output_frames(lengths_B: Tensor, stack: int) -> Tensor:
+def num_output_frames(lengths: Lengths, stack: int) -> Lengths:
     """Frames out of the network for so many frames in: ceil(T / stack)."""
-    return (lengths_B + stack - 1) // stack
-
-
-def padded_batch(arrays: Sequence[Float32Array]) -> tuple[Tensor, Tensor]:
-    """Arrays (T, D) padded with zeros behind: (B, longest T, D), and their lengths; on the CPU."""
-    lengths_B = torch.tensor([len(a) for a in arrays])
-    tensors = [torch.from_numpy(np.array(a, dtype=np.float32)) for a in arrays]
-    return pad_sequence(tensors, batch_first=True), lengths_B
+    return (lengths + stack - 1) // stack
 
 
 def save_network(network: AcousticNetwork, folder: Path) -> None:
     """Write `network.safetensors` and `network.json` (the shape)."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(network.state_dict(), folder / "network.safetensors")
+    weights = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
+    save_file(weights, folder / "network.safetensors")
     (folder / "network.json").write_text(json.dumps(asdict(network.shape), indent=1), "utf-8")
 
 

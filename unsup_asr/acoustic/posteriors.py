@@ -5,13 +5,14 @@ Axes: B batch, T frames, D dims, V outputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from unsup_asr import compute
-from unsup_asr.acoustic.network import AcousticNetwork, num_output_frames, padded_batch
+from unsup_asr.acoustic.batches import bounded_batches, padded
+from unsup_asr.acoustic.network import AcousticNetwork, num_output_frames
 from unsup_asr.types import Float32Array
 
 _BLOCK_FRAMES = 360_000  # into the network: an hour of 10 ms frames, 35 MB of 50 posteriors each
@@ -59,26 +60,16 @@ def _of_block(
     network: AcousticNetwork, features: Mapping[str, Float32Array]
 ) -> dict[str, Float32Array]:
     found: dict[str, Float32Array] = {}
-    for batch in _similar_batches({i: len(x_TD) for i, x_TD in features.items()}, _BATCH_FRAMES):
-        x_BTD, lengths_B = padded_batch([features[i] for i in batch])
-        with torch.inference_mode():
-            out_BTV = _in_pieces(network, compute.moved(x_BTD), compute.moved(lengths_B)).cpu()
-        out_lengths = num_output_frames(lengths_B, network.shape.stack).tolist()
-        for utterance_id, row_TV, length in zip(batch, out_BTV, out_lengths, strict=True):
-            found[utterance_id] = row_TV[:length].numpy().copy()
+    for batch in bounded_batches({i: len(x_TD) for i, x_TD in features.items()}, _BATCH_FRAMES):
+        lengths = [len(features[i]) for i in batch]
+        x_BTD = padded([features[i] for i in batch], (max(lengths), network.shape.input_dim))
+        with torch.no_grad():
+            lengths_B = compute.moved(torch.tensor(lengths))
+            out_BTV = _in_pieces(network, compute.moved(x_BTD), lengths_B).cpu()
+        for utterance_id, row_TV, length in zip(batch, out_BTV, lengths, strict=True):
+            num_frames = num_output_frames(length, network.shape.stack)
+            found[utterance_id] = row_TV[:num_frames].numpy().copy()
     return {utterance_id: found[utterance_id] for utterance_id in features}
-
-
-def _similar_batches(lengths: Mapping[str, int], max_frames: int) -> Iterable[Sequence[str]]:
-    """Utterances by length, in batches of so many padded frames, or of one utterance."""
-    batch: list[str] = []
-    for utterance_id in sorted(lengths, key=lambda i: lengths[i]):
-        if batch and (len(batch) + 1) * lengths[utterance_id] > max_frames:
-            yield batch
-            batch = []
-        batch.append(utterance_id)
-    if batch:
-        yield batch
 
 
 def _in_pieces(network: AcousticNetwork, x_BTD: Tensor, lengths_B: Tensor) -> Tensor:

@@ -13,14 +13,16 @@ from __future__ import annotations
 import copy
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from unsup_asr import compute
 from unsup_asr.acoustic.linear_head import (
     BLANK,
     END,
@@ -28,15 +30,66 @@ from unsup_asr.acoustic.linear_head import (
     Layers,
     PhonemeRecognizer,
     RecognizerShape,
-    device_of,
     layer_batch,
     recognise,
 )
+from unsup_asr.lookahead import map_ahead
 from unsup_asr.ranges import Positive, PositiveInt, Seed
 from unsup_asr.scoring.metrics import count_errors
 from unsup_asr.types import ErrorCounts, Int32Array
 
 log = logging.getLogger(__name__)
+
+_NO_REDUCTION = 0  # torch's number for it
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Utterances whose loss is computed at once, of `num_in_update`; all but lengths are on the
+    device.
+    """
+
+    layers_BTD: list[Tensor]
+    lengths: tuple[int, ...]
+    labels: Tensor  # of all utterances, one after the other
+    num_labels: tuple[int, ...]
+    num_labels_B: Tensor
+    num_in_update: int
+
+    @classmethod
+    def of(
+        cls,
+        ids: Sequence[str],
+        layers: Layers,
+        targets: Mapping[str, Int32Array],
+        *,
+        num_in_update: int,
+    ) -> Batch:
+        """These utterances, read and sent."""
+        layers_BTD, lengths = layer_batch(layers, ids)
+        labels = [np.append(np.asarray(targets[i]) + FIRST_PHONE, END) for i in ids]
+        num_labels = tuple(len(label) for label in labels)
+        return cls(
+            layers_BTD,
+            lengths,
+            compute.moved(torch.from_numpy(np.concatenate(labels).astype(np.int64))),
+            num_labels,
+            compute.moved(torch.tensor(num_labels)),
+            num_in_update,
+        )
+
+    def loss(self, recognizer: PhonemeRecognizer) -> Tensor:
+        """Sum over the utterances of each one's CTC loss a label."""
+        losses_B = torch.ctc_loss(
+            recognizer(self.layers_BTD).transpose(0, 1),
+            self.labels,
+            self.lengths,
+            self.num_labels,
+            blank=BLANK,
+            reduction=_NO_REDUCTION,
+            zero_infinity=True,
+        )
+        return (losses_B / self.num_labels_B).sum()
 
 
 @dataclass(frozen=True)
@@ -88,34 +141,43 @@ class PhonemeRecognition:
         dev_references: Mapping[str, Sequence[str]],
         inventory: Sequence[str],
         *,
-        device: str = "cpu",
         progress: Callable[[], None] = lambda: None,
     ) -> TrainedRecognizer:
         """Train on `targets` (phone ids from 0); keep the state of the lowest PER on dev.
 
         Utterances longer in phones than in frames teach nothing: their loss counts as zero, as in
-        SUPERB, and the log says how many they are. ValueError when none is left.
+        SUPERB, and the log says how many they are. ValueError when none is left, and for a loss
+        that is no number, which is looked for where dev is scored.
         """
         ids = _trainable(layers, targets)
-        recognizer = self._initial(layers, len(inventory)).to(device)
+        recognizer = self._initial(layers, len(inventory)).to(compute.device())
         optimizer = torch.optim.Adam(recognizer.parameters(), lr=self.learning_rate)
-        batches = self._batches({i: len(targets[i]) for i in ids})
+        drawn = self._batches({i: len(targets[i]) for i in ids})
+        groups = iter(lambda: list(itertools.islice(drawn, self.accumulation)), [])
         history: list[DevScore] = []
         best_state = copy.deepcopy(recognizer.state_dict())
-        losses: list[float] = []
-        for step in range(1, self.steps + 1):
-            group = list(itertools.islice(batches, self.accumulation))
-            losses.append(self.update(recognizer, optimizer, group, layers, targets))
-            progress()
-            if step % self.evaluate_every and step < self.steps:
-                continue
-            hypotheses = recognise(recognizer, dev_layers, inventory)
-            per = _error_rate(dev_references, hypotheses)
-            log.info("step %d: loss %.3f, dev PER %.2f", step, np.mean(losses), per)
-            if not history or per < min(score.per for score in history):
-                best_state = copy.deepcopy(recognizer.state_dict())
-            history.append(DevScore(step, per, float(np.mean(losses))))
-            losses.clear()
+        losses: list[Tensor] = []
+        with ThreadPoolExecutor(1, initializer=compute.join) as pool:
+            batches = map_ahead(
+                pool,
+                lambda batch: Batch.of(batch[0], layers, targets, num_in_update=batch[1]),
+                _with_size(itertools.islice(groups, self.steps)),
+                ahead=1,  # 25 layers of a batch are half a gigabyte
+            )
+            for step in range(1, self.steps + 1):
+                group = itertools.islice(batches, self.accumulation)
+                losses.append(self.update(recognizer, optimizer, group))
+                progress()
+                if step % self.evaluate_every and step < self.steps:
+                    continue
+                loss = _mean(losses, step)
+                hypotheses = recognise(recognizer, dev_layers, inventory)
+                per = _error_rate(dev_references, hypotheses)
+                log.info("step %d: loss %.3f, dev PER %.2f", step, loss, per)
+                if not history or per < min(score.per for score in history):
+                    best_state = copy.deepcopy(recognizer.state_dict())
+                history.append(DevScore(step, per, loss))
+                losses.clear()
         recognizer.load_state_dict(best_state)
         return TrainedRecognizer(recognizer.eval(), tuple(history))
 
@@ -123,24 +185,19 @@ class PhonemeRecognition:
         self,
         recognizer: PhonemeRecognizer,
         optimizer: torch.optim.Optimizer,
-        group: Sequence[Sequence[str]],
-        layers: Layers,
-        targets: Mapping[str, Int32Array],
-    ) -> float:
-        """One step along the gradient of all batches of `group`; their mean loss.
+        group: Iterable[Batch],
+    ) -> Tensor:
+        """One step along the gradient of all batches of `group`; their mean loss, on the device.
 
         The loss of an utterance is its CTC loss a label; each utterance weighs the same.
         """
         optimizer.zero_grad(set_to_none=True)
-        num_utterances = sum(len(batch) for batch in group)
-        total = 0.0
+        total = torch.zeros((), dtype=torch.float64, device=compute.device())
         for batch in group:
-            loss = _ctc_loss(recognizer, batch, layers, targets) / num_utterances
+            loss = batch.loss(recognizer) / batch.num_in_update
             loss.backward()
-            total += loss.item()
-        nn.utils.clip_grad_norm_(
-            recognizer.parameters(), self.max_gradient_norm, error_if_nonfinite=True
-        )
+            total += loss.detach()
+        nn.utils.clip_grad_norm_(recognizer.parameters(), self.max_gradient_norm)
         optimizer.step()
         return total
 
@@ -168,27 +225,22 @@ class PhonemeRecognition:
                 yield batches[position]
 
 
-def _ctc_loss(
-    recognizer: PhonemeRecognizer,
-    batch: Sequence[str],
-    layers: Layers,
-    targets: Mapping[str, Int32Array],
-) -> Tensor:
-    """Sum over the batch of each utterance's CTC loss a label."""
-    device = device_of(recognizer)
-    layers_BTD, lengths_B = layer_batch(layers, batch, device)
-    labels = [np.append(np.asarray(targets[i]) + FIRST_PHONE, END) for i in batch]
-    num_labels_B = torch.tensor([len(label) for label in labels], device=device)
-    losses_B = F.ctc_loss(
-        recognizer(layers_BTD).transpose(0, 1),
-        torch.from_numpy(np.concatenate(labels).astype(np.int64)).to(device),
-        lengths_B,
-        num_labels_B,
-        blank=BLANK,
-        reduction="none",
-        zero_infinity=True,
-    )
-    return (losses_B / num_labels_B).sum()
+def _with_size(groups: Iterable[list[list[str]]]) -> Iterator[tuple[list[str], int]]:
+    """Each batch, and how many utterances its whole group has."""
+    for group in groups:
+        size = sum(map(len, group))
+        for batch in group:
+            yield batch, size
+
+
+def _mean(losses: Sequence[Tensor], step: int) -> float:
+    mean = float(torch.stack(list(losses)).mean())
+    if not math.isfinite(mean):
+        raise ValueError(
+            f"the loss before step {step} is {mean}; expected a number. Lower learning_rate, or "
+            "compute with runtime.precision=float32"
+        )
+    return mean
 
 
 def _trainable(layers: Layers, targets: Mapping[str, Int32Array]) -> list[str]:

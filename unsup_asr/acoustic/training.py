@@ -3,28 +3,30 @@
 On pseudo-labels the CTC model is self-training, on references it is the supervised baseline: one
 class, one code path, so that the two numbers differ by the labels alone.
 
-Axes: B batch, T frames, V outputs.
+Axes: B batch, T frames, D dims, V outputs.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
-from unsup_asr.acoustic.augment import stretch
-from unsup_asr.acoustic.network import (
-    AcousticNetwork,
-    NetworkShape,
-    num_output_frames,
-    padded_batch,
-)
+from unsup_asr import compute
+from unsup_asr.acoustic.batches import Batch, Batches, Pass
+from unsup_asr.acoustic.checkpoint import Checkpoint, TrainingState
+from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, num_output_frames
+from unsup_asr.acoustic.objectives import CTC, FrameLabels, Objective
+from unsup_asr.acoustic.processes import RowDraws, num_ranks, rank, shared, summed
 from unsup_asr.ranges import (
     AtLeastOne,
     NonNegative,
@@ -39,8 +41,7 @@ from unsup_asr.types import Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
 
-BatchLoss = Callable[[Tensor, Tensor, list[str]], tuple[Tensor, int]]
-CTC_BLANK = 0  # phone i is output i + 1
+_MAX_GRADIENT_NORM = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,10 @@ class NetworkTraining:
     stack: PositiveInt = 2
     dropout: Probability = 0.2
     epochs: PositiveInt = 6
-    batch_size: PositiveInt = 16
+    batch_size: PositiveInt = 16  # utterances an update
+    # Padded frames that go through the network at once. A batch that has more is several passes,
+    # whose gradients are added; batch norm then sees one pass at a time.
+    pass_frames: PositiveInt = 60_000
     learning_rate: Positive = 2e-3
     decay: PositiveFraction = 0.75
     # One mask of 0 to so many frames an utterance (SpecAugment).
@@ -68,50 +72,32 @@ class NetworkTraining:
         targets: Mapping[str, Int32Array],
         *,
         num_phones: int,
-        device: str = "cpu",
+        checkpoint: Path | None = None,
+        num_processes: int = 1,
         progress: Callable[[], None] = lambda: None,
     ) -> tuple[AcousticNetwork, list[float]]:
         """A CTC model (output 0 is the blank) and the mean loss per phone of each epoch.
 
         `targets` are phone ids from 0. Utterances with no phone, or with more than CTC can place
-        in their frames, are left out and counted in the log; ValueError when none is left.
+        in their frames, are left out and counted in the log; ValueError when none is left. The
+        state after each epoch is kept in the file `checkpoint`, and training goes on from there.
         """
-        ids = [i for i in targets if _fits_ctc(targets[i], len(features[i]), self.stack)]
-        if not ids:
+        objective = CTC(targets, num_phones)
+        lengths = {i: len(features[i]) for i in targets}
+        fitting = {
+            i: length
+            for i, length in lengths.items()
+            if objective.fits(i, num_output_frames(length, self.stack))
+        }
+        if not fitting:
             raise ValueError(
                 f"none of {len(targets)} utterances can be trained on: every target is empty or "
                 "longer than its audio; look at the labels that the stage before wrote"
             )
-        if len(ids) < len(targets):
-            log.info("left out %d of %d utterances", len(targets) - len(ids), len(targets))
-
-        def loss(
-            log_posteriors_BTV: Tensor, lengths_B: Tensor, batch: list[str]
-        ) -> tuple[Tensor, int]:
-            target = np.concatenate([targets[i] for i in batch]).astype(np.int64) + 1
-            target_lengths = torch.tensor([len(targets[i]) for i in batch])
-            total = F.ctc_loss(
-                log_posteriors_BTV.transpose(0, 1),
-                torch.from_numpy(target).to(device),
-                lengths_B,
-                target_lengths.to(device),
-                blank=CTC_BLANK,
-                reduction="sum",
-                zero_infinity=True,
-            )
-            return total, int(target_lengths.sum())
-
-        def bend(utterance_id: str, rng: np.random.Generator) -> Float32Array:
-            x_TD = np.asarray(features[utterance_id])
-            bent_TD = stretch(x_TD, self.max_stretch, rng) if self.max_stretch > 1 else x_TD
-            fits = _fits_ctc(targets[utterance_id], len(bent_TD), self.stack)
-            return bent_TD if fits else x_TD
-
-        dim = features[ids[0]].shape[1]
-        lengths = {i: len(features[i]) for i in ids}
-        return self._train(
-            bend, lengths, (dim, num_phones + 1), loss, device=device, progress=progress
-        )
+        if len(fitting) < len(targets):
+            log.info("left out %d of %d utterances", len(targets) - len(fitting), len(targets))
+        batches = self._batches(features, fitting, objective, max_stretch=self.max_stretch)
+        return shared(num_processes, self._train, batches, checkpoint, progress=progress)
 
     def train_frames(
         self,
@@ -119,53 +105,45 @@ class NetworkTraining:
         labels: Mapping[str, Int32Array],
         *,
         num_phones: int,
-        device: str = "cpu",
+        checkpoint: Path | None = None,
+        num_processes: int = 1,
         progress: Callable[[], None] = lambda: None,
     ) -> tuple[AcousticNetwork, list[float]]:
-        """A frame classifier and the mean cross-entropy of each epoch.
+        """A frame classifier and the mean cross-entropy of each epoch; otherwise as `train_ctc`.
 
         `labels` has one phone id for each output frame, ceil(T / stack) of them.
         """
-
-        def loss(
-            log_posteriors_BTV: Tensor, lengths_B: Tensor, batch: list[str]
-        ) -> tuple[Tensor, int]:
-            target_BT = torch.full(log_posteriors_BTV.shape[:2], -1, dtype=torch.long)
-            for row, utterance_id in enumerate(batch):
-                label = torch.from_numpy(np.asarray(labels[utterance_id], dtype=np.int64))
-                target_BT[row, : len(label)] = label
-            total = F.nll_loss(
-                log_posteriors_BTV.flatten(0, 1),
-                target_BT.flatten().to(device),
-                ignore_index=-1,
-                reduction="sum",
-            )
-            return total, int(lengths_B.sum())
-
-        dim = next(iter(features.values())).shape[1]
+        objective = FrameLabels(labels, num_phones)
         lengths = {i: len(features[i]) for i in labels}
-        return self._train(
-            lambda i, _: np.asarray(features[i]),
-            lengths,
-            (dim, num_phones),
-            loss,
-            device=device,
-            progress=progress,
+        batches = self._batches(features, lengths, objective, max_stretch=1.0)
+        return shared(num_processes, self._train, batches, checkpoint, progress=progress)
+
+    def _batches(
+        self,
+        features: Mapping[str, Float32Array],
+        lengths: Mapping[str, int],
+        objective: Objective,
+        *,
+        max_stretch: float,
+    ) -> Batches:
+        return Batches(
+            features=features,
+            lengths=lengths,
+            objective=objective,
+            stack=self.stack,
+            batch_size=self.batch_size,
+            pass_frames=self.pass_frames,
+            max_masked_frames=self.max_masked_frames,
+            max_stretch=max_stretch,
         )
 
     def _train(
-        self,
-        read: Callable[[str, np.random.Generator], Float32Array],
-        lengths: Mapping[str, int],
-        dims: tuple[int, int],
-        batch_loss: BatchLoss,
-        *,
-        device: str,
-        progress: Callable[[], None],
+        self, batches: Batches, checkpoint: Path | None, progress: Callable[[], None]
     ) -> tuple[AcousticNetwork, list[float]]:
+        first = next(iter(batches.lengths))
         shape = NetworkShape(
-            input_dim=dims[0],
-            num_outputs=dims[1],
+            input_dim=batches.features[first].shape[1],
+            num_outputs=batches.objective.num_outputs,
             hidden=self.hidden,
             kernel=self.kernel,
             num_layers=self.num_layers,
@@ -174,56 +152,86 @@ class NetworkTraining:
         )
         with torch.random.fork_rng(devices=[]):  # torch draws first weights of its own, replaced
             network = AcousticNetwork(shape, torch.Generator().manual_seed(self.seed))
-        network.to(device).train()
-        optimizer = torch.optim.Adam(
-            network.parameters(), lr=self.learning_rate, betas=(0.9, 0.98), fused=True
+        network.to(compute.device()).train()
+        state = TrainingState(
+            network,
+            torch.optim.Adam(
+                network.parameters(), lr=self.learning_rate, betas=(0.9, 0.98), fused=True
+            ),
+            np.random.default_rng(self.seed),
+            torch.Generator(compute.device()).manual_seed(self.seed),
         )
-        rng = np.random.default_rng(self.seed)
-        curve: list[float] = []
-        with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator
-            torch.manual_seed(self.seed)
-            for epoch in range(self.epochs):
-                optimizer.param_groups[0]["lr"] = self.learning_rate * self.decay**epoch
-                total, count = 0.0, 0
-                for batch in _similar_lengths(lengths, self.batch_size, rng):
-                    x_BTD, lengths_B = padded_batch([read(i, rng) for i in batch])
-                    if self.noise:
-                        x_BTD += self.noise * torch.randn(x_BTD.shape).to(device)
-                    self._mask(x_BTD, lengths_B, rng)
-                    log_posteriors_BTV = network(x_BTD, lengths_B)
-                    out_lengths_B = num_output_frames(lengths_B, self.stack)
-                    loss, weight = batch_loss(log_posteriors_BTV, out_lengths_B, batch)
-                    optimizer.zero_grad(set_to_none=True)
-                    (loss / weight).backward()
-                    nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-                    optimizer.step()
-                    total, count = total + loss.item(), count + weight
-                curve.append(total / count)
-                progress()
-        return network.eval(), curve
+        kept = None if checkpoint is None else Checkpoint(checkpoint, self._fingerprint(batches))
+        if kept is not None:
+            kept.restore(state)
+        for _ in state.curve:
+            progress()
+        model = _in_parallel(network)
+        for epoch in range(len(state.curve), self.epochs):
+            state.optimizer.param_groups[0]["lr"] = self.learning_rate * self.decay**epoch
+            state.curve.append(self._epoch(model, batches, state))
+            if kept is not None and rank() == 0:
+                kept.write(state)
+            progress()
+        return network.eval(), state.curve
 
-    def _mask(self, x_BTD: Tensor, lengths_B: Tensor, rng: np.random.Generator) -> None:
-        if not self.max_masked_frames:
-            return
-        for row, length in enumerate(lengths_B.tolist()):
-            width = int(rng.integers(0, self.max_masked_frames + 1))
-            start = int(rng.integers(0, max(1, length - width)))
-            x_BTD[row, start : start + width] = 0.0
+    def _epoch(self, model: nn.Module, batches: Batches, state: TrainingState) -> float:
+        """The mean loss, read from the device once."""
+        total = torch.zeros((), dtype=torch.float64, device=compute.device())
+        count = 0
+        for batch in batches.of_epoch(state.rng):
+            state.optimizer.zero_grad(set_to_none=True)
+            total += self._gradients(model, batches.objective, batch, state.generator)
+            nn.utils.clip_grad_norm_(model.parameters(), _MAX_GRADIENT_NORM)
+            state.optimizer.step()
+            count += batch.weight
+        mean = float(summed(total)) / count
+        if not math.isfinite(mean):
+            raise ValueError(
+                f"the loss of epoch {len(state.curve) + 1} is {mean}; expected a number. Lower "
+                "learning_rate, or compute with runtime.precision=float32"
+            )
+        return mean
+
+    def _gradients(
+        self, model: nn.Module, objective: Objective, batch: Batch, generator: torch.Generator
+    ) -> Tensor:
+        """Add those of the batch's mean loss to the parameters; the sum over own rows."""
+        total = torch.zeros((), dtype=torch.float64, device=compute.device())
+        for number, part in enumerate(batch.passes, start=1):
+            with _alone(model) if number < len(batch.passes) else contextlib.nullcontext():
+                loss = objective.loss(self._outputs(model, part, generator), part.targets)
+                (loss * num_ranks() / batch.weight).backward()  # what processes find is averaged
+            total += loss.detach()
+        return total
+
+    def _outputs(self, model: nn.Module, part: Pass, generator: torch.Generator) -> Tensor:
+        draws = RowDraws(generator, part.num_rows)
+        x_BTD = part.features_BTD
+        if self.noise:
+            x_BTD = x_BTD + self.noise * draws.normal(x_BTD.shape)
+        if self.max_masked_frames:
+            frames_T = torch.arange(x_BTD.shape[1], device=x_BTD.device)
+            starts_B1, ends_B1 = part.masked_B2[:, :1], part.masked_B2[:, 1:]
+            is_masked_BT = (frames_T >= starts_B1) & (frames_T < ends_B1)
+            x_BTD = x_BTD.masked_fill(is_masked_BT[..., None], 0.0)
+        return model(x_BTD, part.lengths_B, draws)
+
+    def _fingerprint(self, batches: Batches) -> str:
+        """Of the options, and of which utterances there are."""
+        what = repr((self, batches.objective.num_outputs, list(batches.lengths.items())))
+        return hashlib.sha256(what.encode()).hexdigest()[:16]
 
 
-def _fits_ctc(target: Int32Array, num_frames: int, stack: int) -> bool:
-    repeats = int(np.sum(target[1:] == target[:-1]))  # a blank must part equal neighbours
-    return 0 < len(target) <= math.ceil(num_frames / stack) - repeats
+def _in_parallel(network: AcousticNetwork) -> nn.Module:
+    """What all processes of a training call; buffers are alike in all (SharedBatchNorm)."""
+    if num_ranks() == 1:
+        return network
+    return DistributedDataParallel(network, broadcast_buffers=False)
 
 
-def _similar_lengths(
-    lengths: Mapping[str, int],
-    batch_size: int,
-    rng: np.random.Generator,
-) -> list[list[str]]:
-    """Batches of similar length in random order; noise on the lengths mixes their members."""
-    ids = list(lengths)
-    noise = rng.uniform(0.9, 1.1, size=len(ids))
-    order = np.argsort([lengths[i] * n for i, n in zip(ids, noise, strict=True)])
-    batches = [[ids[j] for j in order[k : k + batch_size]] for k in range(0, len(ids), batch_size)]
-    return [batches[j] for j in rng.permutation(len(batches))]
+def _alone(model: nn.Module) -> contextlib.AbstractContextManager[None]:
+    """Inside, gradients are added up in each process on its own."""
+    if isinstance(model, DistributedDataParallel):
+        return model.no_sync()
+    return contextlib.nullcontext()

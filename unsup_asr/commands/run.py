@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
             until=arguments.until,
             force=arguments.force,
             record=record,
-            arithmetic=arithmetic(),
+            arithmetic=arithmetic(config.runtime.processes),
             announce=partial(print, flush=True),
         )
     except UnknownStageError as error:
@@ -97,10 +97,11 @@ def set_threads(sum_threads: int) -> None:
     torch.set_num_threads(sum_threads)
 
 
-def arithmetic() -> dict[str, str]:
+def arithmetic(num_processes: int) -> dict[str, str]:
     """What decides how sums are rounded: other values give results that are not bit-identical."""
     return {
         "sum_threads": str(torch.get_num_threads()),
+        "processes": str(num_processes),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "device": compute.device_name(),
         "precision": compute.precision_name(),

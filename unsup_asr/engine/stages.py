@@ -90,6 +90,11 @@ class StageContext:
         """How many utterances to work on at a time: it changes no result."""
         return self.config.runtime.num_threads or len(os.sched_getaffinity(0))
 
+    @property
+    def num_processes(self) -> int:
+        """How many share the training of a network: it changes results by rounding alone."""
+        return self.config.runtime.processes
+
     def input(self, name: str) -> Artifact:
         """The payload of an input stage."""
         assert name in self.artifacts, f"stage {self.stage} has not declared its input {name}"

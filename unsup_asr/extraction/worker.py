@@ -27,9 +27,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from unsup_asr.engine.artifacts import sync_tree
 from unsup_asr.engine.config import instantiate
-from unsup_asr.extraction.lookahead import map_ahead
 from unsup_asr.extraction.plan import ERRORS, SCRATCH, Extraction, Shard
 from unsup_asr.formats.ragged import RaggedWriter
+from unsup_asr.lookahead import map_ahead
 from unsup_asr.protocols import Silence, Upstream
 from unsup_asr.speech.audio import read_utterance
 from unsup_asr.speech.cutting import cut_audio, speech_frames

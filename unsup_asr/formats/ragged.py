@@ -6,7 +6,7 @@ Rows of all utterances lie one after the other; memory stays flat in the hours o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,14 @@ from unsup_asr.formats.lines import numbered_lines
 class RaggedArray(Mapping[str, NDArray]):
     """Read-only map from utterance id to its rows, shape (length, ...)."""
 
-    def __init__(self, values: NDArray, ids: list[str], offsets: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        values: NDArray,
+        ids: list[str],
+        offsets: NDArray[np.int64],
+        folder: Path | None = None,
+    ) -> None:
+        self._folder = folder
         self.values_array = values  # all rows, in the order of `ids`
         self.ids = ids
         self.offsets = offsets  # len(ids) + 1
@@ -54,7 +61,7 @@ class RaggedArray(Mapping[str, NDArray]):
                 f"{folder}: index.tsv counts {offsets[-1]} rows, values.npy has {len(values)}; "
                 "the array is damaged, delete it and run its stage again"
             )
-        return cls(values, ids, offsets)
+        return cls(values, ids, offsets, folder)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray]) -> RaggedArray:
@@ -63,6 +70,12 @@ class RaggedArray(Mapping[str, NDArray]):
         lengths = [len(arrays[i]) for i in ids]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return cls(np.concatenate([arrays[i] for i in ids]), ids, offsets)
+
+    def __reduce__(self) -> tuple[Callable[..., RaggedArray], tuple[object, ...]]:
+        """Another process opens the folder again: rows on disk are never sent."""
+        if self._folder is None:
+            return RaggedArray, (self.values_array, self.ids, self.offsets)
+        return RaggedArray.open, (self._folder,)
 
     @property
     def lengths(self) -> NDArray[np.int64]:

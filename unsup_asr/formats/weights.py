@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from unsup_asr.formats.checked import read_safetensors
+from unsup_asr.formats.checked import read_safetensors, reading
 
 
 def read_tensors(path: Path, *needed: str) -> dict[str, Tensor]:
     """Tensors of a safetensors file by name, the `needed` ones among them."""
     return read_safetensors(path, load_file, needed)
+
+
+def read_described_tensors(path: Path, *needed: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors by name, and the JSON object, with `needed` keys, that lies beside them in the file
+    as the metadata `description`.
+    """
+    tensors = read_tensors(path)
+    with reading(path, "tensors with a description"), safe_open(path, "pt") as opened:
+        description = json.loads((opened.metadata() or {})["description"])
+        if missing := [key for key in needed if key not in description]:
+            raise ValueError(f"{path}: its description has no {missing[0]!r}")
+    return tensors, description
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

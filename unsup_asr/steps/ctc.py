@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
 from functools import partial
+from typing import cast
 
 import numpy as np
 from omegaconf import OmegaConf
 
 from unsup_asr.acoustic.network import save_network
+from unsup_asr.acoustic.objectives import CTC_BLANK
 from unsup_asr.acoustic.posteriors import posterior_blocks
-from unsup_asr.acoustic.training import CTC_BLANK, NetworkTraining
+from unsup_asr.acoustic.training import NetworkTraining
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import read_hypotheses, write_hypotheses
@@ -28,6 +31,8 @@ from unsup_asr.types import Float32Array, Hypothesis, Int32Array
 
 log = logging.getLogger(__name__)
 
+CHECKPOINT = "training.safetensors"  # there until the stage is done
+
 
 def run_self_training(context: StageContext, *, labels_from: str, number: int) -> None:
     """Round `number`: train on the hypotheses of the stage before; decode all splits.
@@ -40,14 +45,15 @@ def run_self_training(context: StageContext, *, labels_from: str, number: int) -
     inventory = read_inventory(context.input("text").file("inventory.json"))
     pseudo = read_hypotheses(context.input(labels_from).file("hypotheses/train.tsv"))
     targets = {h.utterance_id: phone_ids(h.phones, inventory) for h in pseudo}
-    features: dict[str, Float32Array] = dict(open_split(context, "features", "acoustic", "train"))
+    features = open_split(context, "features", "acoustic", "train")
     if "spoken_text" in context.artifacts:
         spoken = open_split(context, "spoken_text", "acoustic", "train")
         said = open_split(context, "spoken_text", "phones", "train")
         num_kept = min(len(spoken), context.config.start.num_kept)
         chosen = np.random.default_rng(context.seed).permutation(spoken.ids)[:num_kept].tolist()
-        features |= {i: spoken[i] for i in chosen}
         targets |= {i: said[i] for i in chosen}
+        heard = [cast("MutableMapping[str, Float32Array]", x) for x in (features, spoken)]
+        features = ChainMap(*heard)
     train_and_decode(context, training, features, targets, ("train", "dev", "test"))
 
 
@@ -70,9 +76,15 @@ def train_and_decode(
     """Write the network, its curve, hypotheses of `splits` and the criterion of the first."""
     inventory = read_inventory(context.input("text").file("inventory.json"))
     targets = {i: np.asarray(targets[i]) for i in targets if i in features}
+    checkpoint = context.out / CHECKPOINT
     with progress_bar(training.epochs, f"{context.stage} CTC") as tick:
         network, curve = training.train_ctc(
-            features, targets, num_phones=len(inventory), progress=tick
+            features,
+            targets,
+            num_phones=len(inventory),
+            checkpoint=checkpoint,
+            num_processes=context.num_processes,
+            progress=tick,
         )
     save_network(network, context.out)
     (context.out / "curve.json").write_text(json.dumps(curve), "utf-8")
@@ -91,6 +103,7 @@ def train_and_decode(
                 greedy += [_greedy(p_TV, inventory) for p_TV in block.values()]
         write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)
     run_criterion(context, greedy)
+    checkpoint.unlink()
 
 
 def _greedy(log_posteriors_TV: Float32Array, inventory: Sequence[str]) -> list[str]:

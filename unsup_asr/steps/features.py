@@ -11,9 +11,9 @@ import numpy as np
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
-from unsup_asr.extraction.lookahead import map_ahead
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
+from unsup_asr.lookahead import map_ahead
 from unsup_asr.progress import progress
 from unsup_asr.protocols import Silence, Upstream
 from unsup_asr.recognise.features import one_torch_thread, trimmed_features

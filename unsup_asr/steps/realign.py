@@ -25,6 +25,7 @@ from unsup_asr.protocols import Aligner, FrameAlignment
 from unsup_asr.recognise.timing import timed
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.criterion import run_criterion
+from unsup_asr.steps.ctc import CHECKPOINT
 from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.steps.lexicon_search import align_words, lexicon_tree
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array
@@ -40,9 +41,15 @@ def run_realign(context: StageContext, *, labels_from: str) -> None:
     features = open_split(context, "features", "acoustic", "train")
     labels = open_split(context, labels_from, "labels", "train")
     targets = {i: every_nth(np.array(labels[i]), training.stack) for i in features}
+    checkpoint = context.out / CHECKPOINT
     with progress_bar(training.epochs, f"{context.stage} frame classifier") as tick:
         network, curve = training.train_frames(
-            features, targets, num_phones=len(inventory), progress=tick
+            features,
+            targets,
+            num_phones=len(inventory),
+            checkpoint=checkpoint,
+            num_processes=context.num_processes,
+            progress=tick,
         )
     save_network(network, context.out)
     prior_V = np.bincount(np.concatenate(list(targets.values())), minlength=len(inventory)) + 1.0
@@ -69,6 +76,7 @@ def run_realign(context: StageContext, *, labels_from: str) -> None:
             greedy = [merge_repeats(p.argmax(axis=1)) for p in posteriors.values()]
             run_criterion(context, [[inventory[p] for p in ids] for ids in greedy])
         _write_alignments(context, split, alignments, posteriors, inventory, training.stack)
+    checkpoint.unlink()
 
 
 def every_nth(labels_T: Int32Array, stack: int) -> Int32Array:

@@ -30,8 +30,7 @@ log = logging.getLogger(__name__)
 
 def run_superb(context: StageContext) -> None:
     """Write the recognizer, `superb.json` (dev PER by step, layer weights), hypotheses."""
-    options = context.config.superb
-    training: PhonemeRecognition = instantiate(options.training)
+    training: PhonemeRecognition = instantiate(context.config.superb.training)
     inventory = read_inventory(context.input("text").file("inventory.json"))
     dev_layers = _layers(context, "dev")
     with progress_bar(training.steps, f"{context.stage} CTC") as tick:
@@ -41,7 +40,6 @@ def run_superb(context: StageContext) -> None:
             dev_layers,
             {r.utterance_id: r.phones for r in read_references(context, "dev")},
             inventory,
-            device=options.runtime.device,
             progress=tick,
         )
     log.info("kept the state of step %d, dev PER %.2f", trained.best.step, trained.best.per)

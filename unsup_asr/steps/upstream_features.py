@@ -19,10 +19,10 @@ from omegaconf import DictConfig
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
-from unsup_asr.extraction.lookahead import map_ahead
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.formats.sharded import ShardedArray
+from unsup_asr.lookahead import map_ahead
 from unsup_asr.progress import progress
 from unsup_asr.protocols import Projection, Silence, Upstream
 from unsup_asr.recognise.features import STATISTICS, one_torch_thread

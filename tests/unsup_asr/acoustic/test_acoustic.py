@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from unsup_asr.acoustic.augment import stretch
+from unsup_asr.acoustic.augment import bent_times, resampled
 from unsup_asr.acoustic.network import load_network, save_network
 from unsup_asr.acoustic.posteriors import log_posteriors
 from unsup_asr.acoustic.training import NetworkTraining
@@ -84,7 +84,7 @@ def test_a_saved_network_says_the_same(toy, tmp_path):
 
 def test_stretching_bends_time_and_keeps_the_order_of_what_is_heard() -> None:
     ramp_TD = np.linspace(0, 1, 400, dtype=np.float32)[:, None]
-    bent_TD = stretch(ramp_TD, 1.6, np.random.default_rng(0))
+    bent_TD = resampled(ramp_TD, bent_times(400, 1.6, np.random.default_rng(0)))
     assert len(bent_TD) != 400
     assert 400 / 1.6 <= len(bent_TD) <= 400 * 1.6
     steps_T = np.diff(bent_TD[:, 0])
@@ -96,7 +96,8 @@ def test_stretching_bends_time_and_keeps_the_order_of_what_is_heard() -> None:
 
 def test_stretching_by_nothing_changes_nothing() -> None:
     x_TD = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
-    np.testing.assert_allclose(stretch(x_TD, 1.0, np.random.default_rng(0)), x_TD, atol=1e-6)
+    times_T = bent_times(50, 1.0, np.random.default_rng(0))
+    np.testing.assert_allclose(resampled(x_TD, times_T), x_TD, atol=1e-6)
 
 
 def test_training_with_noise_and_stretching_repeats_itself_and_differs_from_plain() -> None:

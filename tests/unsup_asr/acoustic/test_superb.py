@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.pretend_device import pretend_device
+from unsup_asr import compute
 from unsup_asr.acoustic import superb
 from unsup_asr.acoustic.linear_head import (
     PhonemeRecognizer,
@@ -15,7 +17,7 @@ from unsup_asr.acoustic.linear_head import (
     mean_norms,
     recognise,
 )
-from unsup_asr.acoustic.superb import PhonemeRecognition
+from unsup_asr.acoustic.superb import Batch, PhonemeRecognition
 from unsup_asr.acoustic.weighted_sum import WeightedSum
 
 INVENTORY = ("p", "a", "t", "i", "k")
@@ -114,8 +116,9 @@ def updated(data, group):
             )
         )
     optimizer = torch.optim.SGD(recognizer.parameters(), lr=1.0)
-    loss = SMALL.update(recognizer, optimizer, group, layers, targets)
-    return loss, recognizer.state_dict()
+    size = sum(map(len, group))
+    batches = [Batch.of(ids, layers, targets, num_in_update=size) for ids in group]
+    return float(SMALL.update(recognizer, optimizer, batches)), recognizer.state_dict()
 
 
 @pytest.mark.parametrize("cut", [4, 6])  # of 8 utterances: halves, and a group that is uneven
@@ -196,12 +199,12 @@ def test_outputs_collapse_to_phones_without_blank_and_end():
 def test_a_padded_batch_gives_what_single_utterances_give(data, trained):
     layers, _, _, _ = data
     ids = ["u0", "u1", "u2"]
-    padded, lengths_B = layer_batch(layers, ids, "cpu")
+    padded, lengths = layer_batch(layers, ids)
     with torch.inference_mode():
         together_BTV = trained.recognizer(padded)
         for row, utterance_id in enumerate(ids):
-            alone_BTV = trained.recognizer(layer_batch(layers, [utterance_id], "cpu")[0])
-            length = int(lengths_B[row])
+            alone_BTV = trained.recognizer(layer_batch(layers, [utterance_id])[0])
+            length = lengths[row]
             torch.testing.assert_close(together_BTV[row, :length], alone_BTV[0], atol=1e-5, rtol=0)
 
 
@@ -209,7 +212,7 @@ def test_layers_of_other_lengths_are_an_error(data):
     layers, _, _, _ = data
     wrong = {**layers, 9: {i: x[:-1] for i, x in layers[9].items()}}
     with pytest.raises(ValueError, match="layer 9 has other numbers of frames than layer 3"):
-        layer_batch(wrong, ["u0", "u1"], "cpu")
+        layer_batch(wrong, ["u0", "u1"])
 
 
 def test_mean_norms_are_those_of_what_is_summed():
@@ -237,3 +240,31 @@ def test_references_that_fit_no_audio_are_an_error_and_those_that_fit_some_are_c
 def test_a_schedule_without_steps_is_an_error():
     with pytest.raises(ValueError, match="steps is 0; expected 1 or more"):
         PhonemeRecognition(steps=0)
+
+
+def test_on_a_gpu_values_are_read_only_where_dev_is_scored(data):
+    layers, targets, dev_layers, dev_targets = data
+    training = replace(SMALL, steps=6, evaluate_every=3)
+    arguments = (layers, targets, dev_layers, names(dev_targets), INVENTORY)
+    expected = training.train(*arguments)
+    with pretend_device() as pretend, compute.using(pretend.device):
+        found = training.train(*arguments)
+        assert pretend.host_reads.total() == 2 * (1 + 1)  # the loss; the one batch of dev
+    assert [score.loss for score in found.history] == pytest.approx(
+        [score.loss for score in expected.history], rel=1e-5
+    )
+
+
+def test_bfloat16_learns_too_and_keeps_weights_in_float32(data):
+    layers, targets, dev_layers, dev_targets = data
+    with compute.using("cpu", "bfloat16"):
+        found = SMALL.train(layers, targets, dev_layers, names(dev_targets), INVENTORY)
+    assert all(p.dtype == torch.float32 for p in found.recognizer.parameters())
+    assert found.best.per < 10
+
+
+def test_a_loss_that_is_no_number_is_an_error_where_dev_is_scored(data):
+    layers, targets, dev_layers, dev_targets = data
+    broken = {**layers, 3: {i: np.full_like(x, np.nan) for i, x in layers[3].items()}}
+    with pytest.raises(ValueError, match="the loss before step 50 is nan; expected a number"):
+        SMALL.train(broken, targets, dev_layers, names(dev_targets), INVENTORY)

@@ -2,7 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from unsup_asr.extraction.lookahead import map_ahead
+from unsup_asr.lookahead import map_ahead
 
 
 def test_results_come_in_order_and_only_a_few_are_made_ahead() -> None:
