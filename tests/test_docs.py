@@ -81,7 +81,7 @@ def _fields_of(target: str) -> set[str]:
 
 def options_named(text: str) -> set[str]:
     found = {match[0] for match in _OPTION.finditer(text)}
-    modules = ("gan.", "matching.", "text.", "words.", "corpus.")
+    modules = ("gan.", "matching.", "segmentation.", "text.", "words.", "corpus.")
     return {
         name
         for name in found

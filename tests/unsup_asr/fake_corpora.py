@@ -11,6 +11,7 @@ import soundfile
 LIBRISPEECH = {
     "train-clean-100": {"103/1240": ["CHAPTER ONE", "MISSUS RACHEL LYNDE"], "26/495": ["A BROOK"]},
     "train-clean-360": {"14/208": ["IT WAS A DREAM", "chapter one", "OF SILENCE"]},
+    "train-other-500": {"25/123319": ["AND THE SILENCE OF IT"]},
     "dev-clean": {"84/121123": ["GO DO YOU HEAR", "BUT IN LESS THAN FIVE MINUTES"]},
     "test-clean": {"61/70968": ["HE BEGAN A CONFUSED COMPLAINT", "GIVE NOT SO EARNEST A MIND"]},
 }

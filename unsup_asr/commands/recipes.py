@@ -69,7 +69,7 @@ def show_list(arguments: argparse.Namespace) -> int:
     del arguments
     print("recipes")
     for name in list_recipes():
-        print(f"  {name:<20} {_first_comment(RECIPES / name / CONFIG_NAME)}".rstrip())
+        print(f"  {name:<22} {_first_comment(RECIPES / name / CONFIG_NAME)}".rstrip())
     print("upstreams")
     for name in upstream_names():
         print(f"  {name:<31} {describe_upstream(name)}")

@@ -131,10 +131,14 @@ def _composed(folder: Path, chosen: Sequence[Override]) -> tuple[DictConfig, dic
     search = "hydra.searchpath=[" + _quoted(f"file://{GROUPS}") + "]"
     GlobalHydra.instance().clear()
     try:
+        added = [option for option in chosen if not _has_group(folder, option.key)]
         with initialize_config_dir(config_dir=str(folder), version_base="1.3"):
             config = compose(
                 config_name=CONFIG_NAME.removesuffix(".yaml"),
-                overrides=[search, *(f"{o.key}={_quoted(str(o.value))}" for o in chosen)],
+                overrides=[
+                    search,
+                    *(f"{'+' * (o in added)}{o.key}={_quoted(str(o.value))}" for o in chosen),
+                ],
                 return_hydra_config=True,
             )
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
@@ -142,6 +146,21 @@ def _composed(folder: Path, chosen: Sequence[Override]) -> tuple[DictConfig, dic
     choices = {str(group): str(choice) for group, choice in config.hydra.runtime.choices.items()}
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     return config, choices
+
+
+def _has_group(folder: Path, group: str) -> bool:
+    """Whether a recipe, or what all begin from, makes a choice of a group: one of `system` is added
+    to those that do not.
+    """
+    for path in (GROUPS / "base.yaml", folder / CONFIG_NAME):
+        if any(isinstance(default, dict) and group in default for default in _defaults(path)):
+            return True
+    return False
+
+
+def _defaults(path: Path) -> Sequence[Any]:
+    loaded = yaml.safe_load(path.read_text("utf-8"))
+    return loaded.get("defaults", []) if isinstance(loaded, dict) else []
 
 
 def _quoted(text: str) -> str:

@@ -1,0 +1,199 @@
+"""The published systems' recipes, whole, at tiny size: fake corpora, a drawn wav2vec 2.0 in the
+published format. They show that all works, not how well.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.unsup_asr.fake_corpora import LIBRISPEECH, write_librispeech
+from tests.unsup_asr.fake_timit import write_timit
+from tests.unsup_asr.upstreams.transformers_checkpoints import SIZE, save_family
+from unsup_asr.cli import main
+from unsup_asr.engine.recipe import load_recipe
+from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.report.results import Results
+
+RECIPES = [
+    f"{corpus}_{system}"
+    for corpus in ("timit", "librispeech_100", "librispeech_960")
+    for system in ("w2vu", "w2vu2")
+]
+SMALL = {
+    "": [
+        *("features.layer=2", "features.runtime.device=cpu"),
+        *("gan.trainer.updates=4", "gan.trainer.validate_every=2", "gan.trainer.batch_size=8"),
+        *("gan.trainer.discriminator_hidden=8", "gan.population.num_seeds=1"),
+        *("realign.num_rounds=1", "realign.training.epochs=1", "realign.training.hidden=8"),
+        *("self_training.num_rounds=1", "self_training.training.epochs=1"),
+        *("self_training.training.hidden=8", "runtime.num_threads=1"),
+    ],
+    "w2vu": [
+        *("features.projection.num_components=8", "segmentation.segmenter.kmeans.num_clusters=8"),
+    ],
+    "w2vu2": [
+        *("gan.auxiliary_clusterer.num_clusters=4", "gan.trainer.num_auxiliary_classes=4"),
+    ],
+    "timit": ["corpus.allow_incomplete=true"],
+    "librispeech": ["words.tuning=null"],
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    save_family("wav2vec2_large_lv60k", folder / "wav2vec2")
+    write_timit(folder / "TIMIT", num_words=2)
+    write_librispeech(folder / "LibriSpeech")
+    said = [s for of in LIBRISPEECH.values() for chapter in of.values() for s in chapter]
+    words = sorted({word for sentence in said for word in sentence.upper().split()})
+    # every letter a phone, written as ARPAbet's vowels are; the last word is in no dictionary
+    entries = [f"{word}  {' '.join(f'{c}1' for c in word)}" for word in words[:-1]]
+    (folder / "lexicon.txt").write_text("\n".join(entries) + "\n", "utf-8")
+    rng = np.random.default_rng(0)
+    text = [" ".join(rng.choice(words, size=4)) for _ in range(60)]
+    (folder / "text.txt").write_text("\n".join(text) + "\n", "utf-8")
+    return folder
+
+
+def options(recipe: str, data: Path) -> list[str]:
+    corpus, system = recipe.split("_")[0], recipe.rsplit("_", 1)[1]
+    given = [*SMALL[""], *SMALL[system], *SMALL[corpus]]
+    given.append(f"features.upstream.checkpoint={data / 'wav2vec2'}")
+    if corpus == "timit":
+        return [*given, f"corpus.root={data / 'TIMIT'}"]
+    given += [f"corpus.root={data / 'LibriSpeech'}", f"corpus.text={data / 'text.txt'}"]
+    return [*given, f"text.front_end.dictionary={data / 'lexicon.txt'}"]
+
+
+def run(recipe: str, data: Path, folder: Path, *more: str) -> Path:
+    command = ["run", recipe, "--exp", str(folder), *more, *options(recipe, data)]
+    assert main(command) == 0
+    torch.set_num_threads(1)
+    return folder / recipe / "latest"
+
+
+@pytest.fixture(scope="module")
+def w2vu(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run("librispeech_100_w2vu", data, tmp_path_factory.mktemp("exp"))
+
+
+@pytest.fixture(scope="module")
+def w2vu2(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run("timit_w2vu2", data, tmp_path_factory.mktemp("exp"))
+
+
+def generator_of(latest: Path) -> dict:
+    return json.loads((latest / "gan" / "generator.json").read_text("utf-8"))["shape"]
+
+
+def test_the_recipes_have_the_published_values() -> None:
+    for recipe in RECIPES:
+        config = load_recipe(recipe)
+        assert config.features.upstream.model == "wav2vec2_large_lv60k"
+        assert (config.features.layer, config.start.road, config.gan.start) == (15, "game", None)
+        vary = config.gan.population.vary
+        members = config.gan.population.num_seeds * np.prod([len(v) for v in vary.values()])
+        if recipe.endswith("_w2vu"):
+            assert config.features.projection.num_components == 512
+            assert config.segmentation.segmenter.kmeans.num_clusters == 128
+            assert members == 2 * 2 * 3 * 5
+        else:
+            assert config.features.projection is None
+            assert config.segmentation.pooling is None
+            assert config.gan.auxiliary_clusterer.num_clusters == 64
+            assert members == 2**4 * 4
+        silence = config.gan.text_silence
+        if recipe.startswith("timit"):
+            assert (config.features.cut_from, silence) == ("frames", None)
+        else:
+            assert config.features.cut_from == "audio"
+            assert silence.probability == (0.25 if recipe.endswith("_w2vu") else 0.5)
+    assert len(load_recipe("librispeech_960_w2vu2").corpus.train_subset) == 3
+
+
+def test_any_recipe_takes_a_system_and_what_stands_beside_it() -> None:
+    config = load_recipe("demo", ["system=w2vu2", "gan=w2vu", "features.layer=9"])
+    assert (config.start.road, config.features.layer) == ("game", 9)
+    assert config.segmentation.pooling is None
+    assert config.gan.trainer.get("generator_stride", 1) == 1  # what is named goes before
+    assert config.corpus == load_recipe("demo").corpus
+    other = load_recipe("timit_w2vu", ["system=w2vu2"])
+    assert other.gan.trainer.generator_stride == 3
+
+
+def test_w2vu_plays_on_pooled_components_and_text_with_silence(w2vu: Path) -> None:
+    phones = json.loads((w2vu / "text" / "inventory.json").read_text("utf-8"))["phones"]
+    shape = generator_of(w2vu)
+    assert (shape["input_dim"], shape["num_phones"]) == (8, len(phones) + 1)
+    assert all(len(phone) == 1 for phone in phones)  # no stress
+    runs, pairs = (
+        RaggedArray.open(w2vu / "segments" / name / "train") for name in ("runs", "boundaries")
+    )
+    assert pairs.lengths.sum() < runs.lengths.sum()
+    assert not (w2vu / "units" / "clusters").exists()
+    assert len(json.loads((w2vu / "gan" / "gan.json").read_text("utf-8"))["members"]) == 12
+
+
+def test_its_rows_are_those_of_the_game_and_of_what_learns_from_it(w2vu: Path) -> None:
+    results = Results.read(w2vu / "evaluate" / "results.json")
+    assert {"gan", "gan+lm", "realign_1", "self_training", "supervised"} <= set(results.rows)
+    assert not any(row.startswith("matching") for row in results.rows)
+    assert results.population is not None
+    assert len(results.population.members) == 12
+    assert results.rows["gan+lm"].decoding == "phone LM"
+
+
+def test_words_without_phones_are_counted_in_text_and_references(w2vu: Path) -> None:
+    counts = json.loads((w2vu / "text" / "counts.json").read_text("utf-8"))
+    assert counts["lines"]["unknown_word"] == 60 - counts["sentences_kept"] > 0
+    assert counts["unknown_words"]["distinct"] == 1
+
+
+def test_the_model_hears_new_audio_without_its_silences(
+    w2vu: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    utterance = read_manifest(w2vu / "corpus" / "test.jsonl")[0]
+    hypotheses = (w2vu / "model").parent / "self_training_1" / "hypotheses" / "test.tsv"
+    lines = hypotheses.read_text("utf-8").splitlines()
+    decoded = next(line for line in lines if line.startswith(utterance.id)).split("\t")[1]
+    capsys.readouterr()
+    assert main(["transcribe", str(w2vu / "model"), utterance.audio, "--format", "json"]) == 0
+    heard = json.loads(capsys.readouterr().out)["phones"]
+    assert [row["phone"] for row in heard] == decoded.split()
+
+
+def test_w2vu2_plays_on_frames_as_they_are(w2vu2: Path) -> None:
+    shape = generator_of(w2vu2)
+    assert (shape["input_dim"], shape["stride"], shape["kernel"]) == (SIZE["hidden_size"], 3, 9)
+    assert not (w2vu2 / "units").exists()
+    frames = RaggedArray.open(w2vu2 / "features" / "cluster" / "train")
+    assert frames.values_array.dtype == np.float16
+    targets = RaggedArray.open(w2vu2 / "auxiliary" / "targets" / "train")
+    assert targets.lengths.tolist() == frames.lengths.tolist()
+    assert set(np.unique(targets.values_array)) == set(range(4))
+    history = json.loads((w2vu2 / "gan" / "gan.json").read_text("utf-8"))["members"][0]["history"]
+    assert history[-1]["auxiliary"] > 0
+    results = Results.read(w2vu2 / "evaluate" / "results.json")
+    assert results.silence == "sil counted"
+    posteriors = RaggedArray.open(w2vu2 / "gan" / "posteriors" / "test").values_array[:4]
+    np.testing.assert_array_equal(posteriors[0], posteriors[1])  # read at stride 2
+    assert (posteriors[1] != posteriors[2]).any()
+
+
+@pytest.mark.parametrize(
+    "recipe", [r for r in RECIPES if r not in ("librispeech_100_w2vu", "timit_w2vu2")]
+)
+def test_the_other_games_are_played(recipe: str, data: Path, tmp_path: Path) -> None:
+    latest = run(recipe, data, tmp_path, "--until", "gan")
+    train = read_manifest(latest / "corpus" / "train.jsonl")
+    wrote = RaggedArray.open(latest / "gan" / "wrote" / "1")
+    assert wrote.ids == [utterance.id for utterance in train]
+    if recipe.startswith("librispeech_960"):
+        assert {utterance.speaker for utterance in train} == {"103", "26", "14", "25"}
