@@ -130,7 +130,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
         decoding = ("words.decoder", "words.tuning")
         stages.append(Stage("lexicon", run_lexicon, ("text",), ("words.estimator",)))
         inputs = ("model", "features", "text", "lexicon")
-        stages.append(Stage("words", run_words, inputs, decoding, version=3))
+        stages.append(Stage("words", run_words, inputs, decoding, version=3, resumable=True))
     systems = [stage.name for stage in stages if stage.name.startswith(_SYSTEMS)]
     stages.append(_diagnosis(stages, systems))
     tables = [_table(stage) for stage in stages if stage.name.startswith("matching")]
@@ -180,6 +180,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
                 ("supervised", "features", "text", "lexicon"),
                 ("words.decoder", "words.tuning"),
                 version=2,
+                resumable=True,
                 reads_references=True,
             )
         )

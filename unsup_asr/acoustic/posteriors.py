@@ -31,7 +31,7 @@ def posterior_blocks(
     A block is of so many frames in, or of one utterance: memory does not grow with the hours.
     """
     network.to(compute.device()).eval()
-    for ids in _blocks(features, block_frames):
+    for ids in id_blocks(features, block_frames):
         yield _of_block(network, {i: features[i] for i in ids})
 
 
@@ -42,7 +42,10 @@ def log_posteriors(
     return {i: p for block in posterior_blocks(network, features) for i, p in block.items()}
 
 
-def _blocks(features: Mapping[str, Float32Array], block_frames: int) -> Iterator[list[str]]:
+def id_blocks(
+    features: Mapping[str, Float32Array], block_frames: int = _BLOCK_FRAMES
+) -> Iterator[list[str]]:
+    """The ids of the blocks, in their order."""
     ids: list[str] = []
     num_frames = 0
     for utterance_id in features:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from unsup_asr.formats.lines import numbered_lines
+from unsup_asr.formats.whole import whole
 from unsup_asr.types import Hypothesis, Transcript, WordHypothesis
 
 TRANSCRIPT_COLUMNS = ("utterance_id", "phones", "starts_s", "ends_s")
@@ -120,17 +121,18 @@ def _floats(path: Path, number: int, column: str, text: str) -> tuple[float, ...
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows are written as they come; an error leaves the file as it was."""
     seen: set[str] = set()
-    lines = ["\t".join(columns)]
-    for row in rows:
-        if row[0] in seen:
-            raise ValueError(f"{path}: utterance {row[0]!r} twice; ids must be unique")
-        if any("\t" in value or "\n" in value for value in row):
-            raise ValueError(f"{path}: utterance {row[0]!r} has a tab or line break in a value")
-        seen.add(row[0])
-        lines.append("\t".join(row))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", "utf-8")
+    with whole(path) as scratch, scratch.open("w", encoding="utf-8") as lines:
+        lines.write("\t".join(columns) + "\n")
+        for row in rows:
+            if row[0] in seen:
+                raise ValueError(f"{path}: utterance {row[0]!r} twice; ids must be unique")
+            if any("\t" in value or "\n" in value for value in row):
+                raise ValueError(f"{path}: utterance {row[0]!r} has a tab or line break in a value")
+            seen.add(row[0])
+            lines.write("\t".join(row) + "\n")
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:

@@ -8,28 +8,39 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from unsup_asr.acoustic.network import load_network
-from unsup_asr.acoustic.posteriors import log_posteriors
+from unsup_asr.acoustic.network import AcousticNetwork, load_network
+from unsup_asr.acoustic.posteriors import id_blocks, log_posteriors, posterior_blocks
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
-from unsup_asr.formats.checked import read_json_value
+from unsup_asr.formats.checked import read_json, read_json_value
 from unsup_asr.formats.digests import digest_file
-from unsup_asr.formats.hypotheses import write_hypotheses, write_word_hypotheses
+from unsup_asr.formats.hypotheses import (
+    read_hypotheses,
+    read_word_hypotheses,
+    write_hypotheses,
+    write_word_hypotheses,
+)
 from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.phone_text import read_inventory, read_phone_sentences
+from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import WordCandidate, WordDecoder, WordTuning
 from unsup_asr.recognise.description import DIGESTS
 from unsup_asr.recognise.phones import BLANK
 from unsup_asr.recognise.words import DECODER, WORDS_FOLDER, recognise_words, word_decoder
 from unsup_asr.steps.inputs import frame_timing, open_split
-from unsup_asr.types import Float32Array
+from unsup_asr.steps.parts import PARTS, kept
 
 TUNING = "tuning.json"
+# Of a block of utterances.
+_WORDS = "words.tsv"
+_PHONES = "phones.tsv"
 
 
 def run_lexicon(context: StageContext) -> None:
@@ -49,7 +60,9 @@ def run_words(context: StageContext) -> None:
     assert isinstance(described, DictConfig)
     for name in described[DIGESTS]:
         (context.out / name).write_bytes(model.file(name).read_bytes())
-    shutil.copytree(context.input("lexicon").file(WORDS_FOLDER), context.out / WORDS_FOLDER)
+    shutil.copytree(
+        context.input("lexicon").file(WORDS_FOLDER), context.out / WORDS_FOLDER, dirs_exist_ok=True
+    )
     _decode(context, "model", ("dev", "test"))
     for name in ("lexicon.tsv", "words.arpa", DECODER):
         described[DIGESTS][f"{WORDS_FOLDER}/{name}"] = digest_file(
@@ -62,61 +75,98 @@ def run_words(context: StageContext) -> None:
 
 def run_supervised_words(context: StageContext) -> None:
     """Words of the supervised baseline on test, by the same means."""
-    (context.out / WORDS_FOLDER).mkdir()
+    (context.out / WORDS_FOLDER).mkdir(exist_ok=True)
     _decode(context, "supervised", ("test",))
 
 
 def _decode(context: StageContext, network_from: str, splits: tuple[str, ...]) -> None:
     """Tune; write the decoder's options, `words/<split>.tsv` and `hypotheses/<split>.tsv`, which
-    are the phones of the words.
+    are the phones of the words. Goes on with the first block that no earlier try has decoded.
     """
-    models = context.input("lexicon").file(WORDS_FOLDER)
     network = load_network(context.input(network_from).file("network.json").parent)
-    inventory = read_inventory(context.input("text").file("inventory.json"))
-    symbols = [BLANK, *inventory]
-    timing = frame_timing(context)
-    posteriors = {
-        split: log_posteriors(network, open_split(context, "features", "acoustic", split))
-        for split in dict.fromkeys(("dev", *splits))
-    }
-    options = {str(key): value for key, value in context.config.words.decoder.items()}
-    if context.config.words.tuning is not None:
-        chosen = _tune(context, word_decoder(options, models), posteriors["dev"], symbols)
-        options |= {"lm_weight": chosen.lm_weight, "word_score": chosen.word_score}
-    (context.out / WORDS_FOLDER / DECODER).write_text(json.dumps(options, indent=1), "utf-8")
-    decoder = word_decoder(options, models)
+    tuned = kept(context.out / PARTS / "tuned", partial(_tune, context, network))
+    for path in sorted(tuned.iterdir()):
+        target = {DECODER: context.out / WORDS_FOLDER, TUNING: context.out}.get(path.name)
+        if target is not None:
+            shutil.copyfile(path, target / path.name)
+    options = read_json(tuned / DECODER)
+    decoded = context.out / PARTS / digest_file(tuned / DECODER)[:12]
+    decoder = word_decoder(options, context.input("lexicon").file(WORDS_FOLDER))
     for split in splits:
-        found = recognise_words(
-            decoder,
-            posteriors[split],
-            symbols,
-            stack=network.shape.stack,
-            kept=open_split(context, "features", "kept", split),
-            timing=timing,
+        blocks: list[Path] = []
+        frames = open_split(context, "features", "acoustic", split)
+        with progress_bar(len(frames), f"{context.stage} {split}") as tick:
+            for number, ids in enumerate(id_blocks(frames)):
+                recognise = partial(_recognise, context, decoder, network, split, ids)
+                blocks.append(kept(decoded / f"{split}_{number}", recognise))
+                for _ in ids:
+                    tick()
+        write_word_hypotheses(
+            context.out / WORDS_FOLDER / f"{split}.tsv",
+            (h for block in blocks for h in read_word_hypotheses(block / _WORDS)),
         )
-        words = [words for words, _ in found]
-        write_word_hypotheses(context.out / WORDS_FOLDER / f"{split}.tsv", words)
-        write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", [p for _, p in found])
+        write_hypotheses(
+            context.out / "hypotheses" / f"{split}.tsv",
+            (h for block in blocks for h in read_hypotheses(block / _PHONES)),
+        )
+    shutil.rmtree(context.out / PARTS)
 
 
-def _tune(
+def _recognise(
     context: StageContext,
     decoder: WordDecoder,
-    posteriors: Mapping[str, Float32Array],
-    symbols: Sequence[str],
-) -> WordCandidate:
-    """The pair of weights of the best criterion; `tuning.json` keeps all, with what they gave."""
-    tuning: WordTuning = instantiate(context.config.words.tuning)
-    shuffled = np.random.default_rng(context.seed).permutation(sorted(posteriors)).tolist()
-    ids = sorted(shuffled[: tuning.num_utterances])
-    text = read_phone_sentences(context.input("text").file("phones.txt"))
-    num_phones = sum(len(word) for sentence in text for word in sentence)
-    candidates = tuning.candidates(
+    network: AcousticNetwork,
+    split: str,
+    ids: Sequence[str],
+    out: Path,
+) -> None:
+    """Words and phones of a block of utterances."""
+    frames = open_split(context, "features", "acoustic", split)
+    found = recognise_words(
         decoder,
-        [posteriors[i] for i in ids],
-        symbols,
-        phones_a_word=num_phones / sum(map(len, text)),
+        log_posteriors(network, {i: frames[i] for i in ids}),
+        _symbols(context),
+        stack=network.shape.stack,
+        kept=open_split(context, "features", "kept", split),
+        timing=frame_timing(context),
     )
+    write_word_hypotheses(out / _WORDS, (words for words, _ in found))
+    write_hypotheses(out / _PHONES, (phones for _, phones in found))
+
+
+def _symbols(context: StageContext) -> list[str]:
+    """What the outputs of a network stand for."""
+    return [BLANK, *read_inventory(context.input("text").file("inventory.json"))]
+
+
+def _tune(context: StageContext, network: AcousticNetwork, out: Path) -> None:
+    """Write the decoder's options, with the pair of weights of the best criterion; `tuning.json`
+    keeps all pairs, with what they gave.
+    """
+    options = {str(key): value for key, value in context.config.words.decoder.items()}
+    if context.config.words.tuning is not None:
+        tuning: WordTuning = instantiate(context.config.words.tuning)
+        frames = open_split(context, "features", "acoustic", "dev")
+        shuffled = np.random.default_rng(context.seed).permutation(sorted(frames)).tolist()
+        ids = sorted(shuffled[: tuning.num_utterances])
+        heard = {
+            i: p_TV for b in posterior_blocks(network, frames) for i, p_TV in b.items() if i in ids
+        }
+        text = read_phone_sentences(context.input("text").file("phones.txt"))
+        num_phones = sum(len(word) for sentence in text for word in sentence)
+        candidates = tuning.candidates(
+            word_decoder(options, context.input("lexicon").file(WORDS_FOLDER)),
+            [heard[i] for i in ids],
+            _symbols(context),
+            phones_a_word=num_phones / sum(map(len, text)),
+        )
+        _write_candidates(out / TUNING, ids, candidates)
+        best = candidates[0]
+        options |= {"lm_weight": best.lm_weight, "word_score": best.word_score}
+    (out / DECODER).write_text(json.dumps(options, indent=1), "utf-8")
+
+
+def _write_candidates(path: Path, ids: Sequence[str], candidates: Sequence[WordCandidate]) -> None:
     found = [
         {
             "lm_weight": c.lm_weight,
@@ -126,5 +176,4 @@ def _tune(
         }
         for c in candidates
     ]
-    (context.out / TUNING).write_text(json.dumps(found, ensure_ascii=False), "utf-8")
-    return candidates[0]
+    path.write_text(json.dumps(found, ensure_ascii=False), "utf-8")
