@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from unsup_asr.formats.checked import map_array, reading
 from unsup_asr.formats.lines import numbered_lines
 
+_UNFINISHED = "values.raw"
+
 
 class RaggedArray(Mapping[str, NDArray]):
     """Read-only map from utterance id to its rows, shape (length, ...)."""
@@ -105,7 +107,7 @@ class RaggedWriter:
         self._meta = dict(meta or {})
         self._trailing: tuple[int, ...] | None = None
         self._index: dict[str, int] = {}
-        self._raw = (folder / "values.raw").open("wb")
+        self._raw = (folder / _UNFINISHED).open("wb")
 
     def __len__(self) -> int:
         """Utterances so far."""
@@ -117,6 +119,7 @@ class RaggedWriter:
             raise ValueError(f"{self._folder}: utterance {utterance_id!r} appended twice")
         if self._trailing is None:
             self._trailing = array.shape[1:]
+            self._write_header()
         if array.shape[1:] != self._trailing:
             raise ValueError(
                 f"{self._folder}: {utterance_id!r} has rows of shape {array.shape[1:]}, "
@@ -128,21 +131,22 @@ class RaggedWriter:
         self._index[utterance_id] = len(array)
 
     def close(self) -> None:
-        """Write the npy header over the raw rows, the index and the meta data."""
+        """Write the number of rows into the npy header, the index and the meta data."""
+        self._raw.seek(0)
+        self._write_header()
         self._raw.close()
-        raw = self._folder / "values.raw"
-        shape = (sum(self._index.values()), *(self._trailing or ()))
-        with (self._folder / "values.npy").open("wb") as out, raw.open("rb") as source:
-            header = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(out, header)
-            while chunk := source.read(1 << 24):
-                out.write(chunk)
-        raw.unlink()
+        (self._folder / _UNFINISHED).rename(self._folder / "values.npy")
         lines = ["utterance_id\tlength", *(f"{k}\t{n}" for k, n in self._index.items())]
         (self._folder / "index.tsv").write_text("\n".join(lines) + "\n", "utf-8")
         (self._folder / "meta.json").write_text(
             json.dumps(self._meta, indent=1, sort_keys=True), "utf-8"
         )
+
+    def _write_header(self) -> None:
+        """As long whatever the number of rows: numpy leaves room for its digits."""
+        shape = (sum(self._index.values()), *(self._trailing or ()))
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._raw, header)
 
     def __enter__(self) -> RaggedWriter:
         return self

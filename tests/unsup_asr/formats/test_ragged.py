@@ -27,3 +27,15 @@ def test_rows_in_memory_are_sent() -> None:
     found = copy.copy(here)
     assert list(found) == ["a", "b"]
     np.testing.assert_array_equal(found["a"], here["a"])
+
+
+def test_rows_are_written_once_however_many_digits_their_number_has(tmp_path: Path) -> None:
+    with RaggedWriter(tmp_path, dtype="int8") as writer:
+        writer.append("a", np.ones((1, 2)))
+        writer.append("b", np.full((1_234_567, 2), 3))
+        assert (tmp_path / "values.raw").is_file()
+    found = RaggedArray.open(tmp_path)
+    assert found["a"].tolist() == [[1, 1]]
+    assert found["b"].shape == (1_234_567, 2)
+    assert bool((found["b"] == 3).all())
+    assert not (tmp_path / "values.raw").exists()
