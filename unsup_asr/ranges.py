@@ -123,7 +123,6 @@ PLAIN: dict[str, Any] = {
     "features.runtime.batch_seconds": Positive,
     "features.runtime.shard_minutes": Positive,
     "features.runtime.attempts": PositiveInt,
-    "features.runtime.device": Device,
     "gan.decode_stride": _Stride,
     "gan.validate_on": Literal["train", "dev"],
     "language_model.posterior_floor": Positive,

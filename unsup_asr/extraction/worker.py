@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from torch.nn.utils.rnn import pad_sequence
 
+from unsup_asr import compute
 from unsup_asr.engine.artifacts import sync_tree
 from unsup_asr.engine.config import instantiate
 from unsup_asr.extraction.plan import ERRORS, SCRATCH, Extraction, Shard
@@ -35,6 +36,7 @@ from unsup_asr.speech.audio import read_utterance
 from unsup_asr.speech.cutting import cut_audio, speech_frames
 from unsup_asr.speech.timing import frame_samples, shortest_samples
 from unsup_asr.types import Float32Array, Int32Array, Seconds, Utterance
+from unsup_asr.upstreams.featurizer import limited_to
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +57,16 @@ def run_worker(
     path = Path(job)
     extraction = Extraction.read(path)
     try:
-        device = _device(extraction.device)
         upstream: Upstream = instantiate(OmegaConf.create(extraction.upstream))
+        layers = chosen_layers(extraction.layers, upstream.num_layers)
+        num_given = limited_to(upstream, max(layers))
         silence: Silence | None = None
         if extraction.silence is not None:
             silence = instantiate(OmegaConf.create(extraction.silence))
         for shard in extraction.shards[worker::num_workers]:
             if not path.exists():  # the run that wanted it has ended without this worker
                 return
-            _extract_shard(extraction, shard, upstream, silence, device)
+            _extract_shard(extraction, shard, upstream, silence, num_given)
             poll()
     except ValueError as error:
         errors = Path(extraction.work) / ERRORS
@@ -108,7 +111,7 @@ def _extract_shard(
     shard: Shard,
     upstream: Upstream,
     silence: Silence | None,
-    device: torch.device,
+    num_given: int,
 ) -> None:
     """Write one shard beside its place, then move it there."""
     final = extraction.folder(shard)
@@ -116,7 +119,7 @@ def _extract_shard(
     scratch = Path(extraction.work) / SCRATCH / own
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    meta = {"upstream": upstream.fingerprint(), "device": device.type}
+    meta = {"upstream": upstream.fingerprint(), "device": compute.device().type}
     batches = length_batches(shard.utterances, batch_seconds=extraction.batch_seconds)
     kept_writer: RaggedWriter | None = None
     with ExitStack() as stack:
@@ -134,7 +137,7 @@ def _extract_shard(
         ):
             if not waves:
                 continue
-            for utterance_id, by_layer in _encode(waves, upstream, list(writers), device):
+            for utterance_id, by_layer in _encode(waves, upstream, list(writers), num_given):
                 num_frames = min(map(len, by_layer.values()))
                 if kept_writer is not None:
                     num_frames = min(num_frames, len(kept[utterance_id]))
@@ -177,17 +180,18 @@ def _encode(
     waves: Mapping[str, Float32Array],
     upstream: Upstream,
     layers: Sequence[int],
-    device: torch.device,
+    num_given: int,
 ) -> Iterator[tuple[str, dict[int, NDArray[np.float16]]]]:
-    """Frames of each utterance by layer, (T, D)."""
+    """Frames of each utterance by layer, (T, D), of an upstream that gives so many layers."""
+    device = compute.device()
     lengths_B = torch.tensor([len(wave) for wave in waves.values()])
     waves_BN = pad_sequence([torch.from_numpy(w) for w in waves.values()], batch_first=True)
     with torch.inference_mode():
         output = upstream.encode(waves_BN.to(device), lengths_B.to(device))
-    if len(output.layers_BTD) != upstream.num_layers:
+    if len(output.layers_BTD) != num_given:
         raise ValueError(
-            f"{type(upstream).__name__} gave {len(output.layers_BTD)} layers; its num_layers is "
-            f"{upstream.num_layers}. Correct the upstream"
+            f"{type(upstream).__name__} gave {len(output.layers_BTD)} layers; expected "
+            f"{num_given}, its num_layers is {upstream.num_layers}. Correct the upstream"
         )
     halves = {k: output.layers_BTD[k].to(torch.float16).cpu().numpy() for k in layers}
     for row, (utterance_id, length) in enumerate(
@@ -225,13 +229,12 @@ def _not_finite(utterance_id: str, layer: int, rows_TD: torch.Tensor) -> str:
     )
 
 
-def _device(asked: str) -> torch.device:
-    """What the worker's machine has decides, and no other place can know it."""
-    if asked != "auto":
-        return torch.device(asked)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def run_elsewhere(job: str, worker: int, num_workers: int) -> None:
+    """`run_worker` in a process of its own: what its machine has decides where it computes."""
+    compute.use(Extraction.read(Path(job)).device, "float32")
+    run_worker(job, worker, num_workers)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[4]))
-    run_worker(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    run_elsewhere(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

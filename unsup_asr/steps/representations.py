@@ -44,7 +44,7 @@ def run_representations(context: StageContext) -> None:
         upstream=_plain(options.upstream),
         layers=layers,
         silence=_plain(options.silence) if options.get("cut_from") == "audio" else None,
-        device=options.runtime.device,
+        device=context.config.runtime.device,
         batch_seconds=options.runtime.batch_seconds,
         out=str(context.out.resolve()),
         work=str(context.out.resolve() / _WORK),

@@ -22,6 +22,18 @@ def select_layer(layers_BTD: Sequence[Tensor], layer: int) -> Tensor:
     return layers_BTD[layer]
 
 
+def limited_to(upstream: Upstream, highest: int) -> int:
+    """Tell an upstream that can run a part of its blocks which is the last that is read.
+
+    How many layers it gives from now on.
+    """
+    limit = getattr(upstream, "limit_layers", None)
+    if limit is None or highest >= upstream.num_layers:
+        return upstream.num_layers
+    limit(highest)
+    return highest + 1
+
+
 class ChosenLayer:
     """An upstream of one layer: another one's, of that index."""
 
@@ -32,6 +44,8 @@ class ChosenLayer:
         self.frame_shift_samples = upstream.frame_shift_samples
         self.num_layers = 1
         self.dim = upstream.dim
+        if layer >= 0:
+            limited_to(upstream, layer)
 
     @property
     def first_centre_s(self) -> Seconds:

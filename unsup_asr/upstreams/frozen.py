@@ -43,6 +43,7 @@ class FrozenUpstream:
     _network: nn.Module | None = field(init=False, repr=False, default=None)
     _device: torch.device | None = field(init=False, repr=False, default=None)
     _fingerprint: str | None = field(init=False, repr=False, default=None)
+    _highest: int | None = field(init=False, repr=False, default=None)
 
     @property
     def frame_shift_samples(self) -> int:
@@ -75,6 +76,14 @@ class FrozenUpstream:
             [x.to(precision).masked_fill(is_padding_BT[..., None], 0.0) for x in layers_BTD],
             frames_B.clone(),
         )
+
+    def limit_layers(self, highest: int) -> None:
+        """Run no more blocks than layer `highest` needs: `encode` gives 0 to `highest` from now on.
+
+        Its states are the same, so the fingerprint knows nothing of it.
+        """
+        with _LOADING:
+            self._highest, self._network, self._device = highest, None, None
 
     def fingerprint(self) -> str:
         """Digest of weights, options and the version of the library that runs them."""

@@ -20,11 +20,13 @@ from unsup_asr.upstreams.torchaudio_bundle import BUNDLES
 from unsup_asr.upstreams.transformers_hub import HUB_IDS
 
 GROUP = "unsup_asr.upstreams"
+FAIRSEQ = "fairseq_checkpoint"
 
 _ADAPTERS = "unsup_asr.upstreams"
 BUILT_IN = {
     "kaldi_mfcc": f"{_ADAPTERS}.kaldi_features:KaldiMFCC",
     "kaldi_fbank": f"{_ADAPTERS}.kaldi_features:KaldiFbank",
+    FAIRSEQ: f"{_ADAPTERS}.fairseq_file:FairseqUpstream",
     **dict.fromkeys(HUB_IDS, f"{_ADAPTERS}.transformers_hub:TransformersUpstream"),
     **dict.fromkeys(BUNDLES, f"{_ADAPTERS}.torchaudio_bundle:TorchaudioUpstream"),
     **dict.fromkeys(EXPERTS, f"{_ADAPTERS}.s3prl_hub:S3prlUpstream"),
@@ -55,6 +57,8 @@ def describe_upstream(name: str) -> str:
     """Where an upstream's weights come from and, where a package is missing, how to get it."""
     if name in HUB_IDS:
         return _read_by("transformers", HUB_IDS[name])
+    if name == FAIRSEQ:
+        return _read_by("transformers", "a .pt file of fairseq: wav2vec 2.0, XLSR, HuBERT")
     if name in BUNDLES:
         return f"torchaudio.pipelines.{BUNDLES[name]}"
     if name == "pase_plus" and find_spec("pase") is None:

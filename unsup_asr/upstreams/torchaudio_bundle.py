@@ -146,10 +146,10 @@ class TorchaudioUpstream(WaveTransformer):
         if transformer.layer_norm_first:
             x_BTD = transformer.layer_norm(x_BTD)
         states, position_bias = [x_BTD], None
-        for block in transformer.layers:
+        for block in transformer.layers[: self._highest]:
             x_BTD, position_bias = block(x_BTD, position_bias=position_bias, **mask)
             states.append(x_BTD)
-        if not transformer.layer_norm_first:
+        if not transformer.layer_norm_first and len(states) == self.num_layers:
             states[-1] = transformer.layer_norm(x_BTD)
         return states
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,82 @@ _MODEL_TYPES = {
 }
 _CONFIG, _PREPROCESSOR = "config.json", "preprocessor_config.json"
 _EPSILON = 1e-7  # Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
+READINGS = ("block", "before_residual")
 _UNUSED = ("masked_spec_embed",)  # only read while training; some checkpoints lack it
 
 
 @dataclass(kw_only=True)
-class TransformersUpstream(WaveTransformer):
+class TransformersNetwork(WaveTransformer):
+    """A network of transformers, wherever its weights come from.
+
+    Layer k is what block k gives, after its residual connection; with `reading` before_residual,
+    what its feed-forward layers add (the targets of data2vec; the last layer norm is not passed).
+    """
+
+    reading: str = "block"
+    _config: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reading not in READINGS:
+            raise ValueError(f"reading is {self.reading!r}; expected one of {', '.join(READINGS)}")
+
+    def _describe(self) -> None:
+        """What the config says of layers and frames."""
+        config = self._config
+        self.num_layers = config.num_hidden_layers + 1
+        self.dim = config.hidden_size
+        self._convolutions = Framing.of_convolutions(config.conv_kernel, config.conv_stride)
+
+    def _code(self) -> dict[str, str]:
+        return {"transformers": optional_package("transformers", extra="transformers").__version__}
+
+    def _prepared(self, network: nn.Module) -> nn.Module:
+        config = self._config
+        if getattr(config, "feat_extract_norm", "layer") == "group":
+            network.feature_extractor = EachAtItsLength(
+                _submodule(network, "feature_extractor"), lengths=SAMPLES, output_time_axis=2
+            )
+        if config.model_type == "data2vec-audio" or getattr(config, "conv_pos_batch_norm", False):
+            encoder = _submodule(network, "encoder")
+            encoder.pos_conv_embed = EachAtItsLength(
+                _submodule(encoder, "pos_conv_embed"), lengths=FRAMES, output_time_axis=1
+            )
+        if self._highest is not None and self._highest < config.num_hidden_layers:
+            encoder = _submodule(network, "encoder")
+            encoder.layers = encoder.layers[: self._highest]
+            if getattr(
+                config, "do_stable_layer_norm", False
+            ):  # the norm after the last block, which is not run
+                encoder.layer_norm = nn.Identity()
+        return network
+
+    def _states(
+        self, network: nn.Module, waves_BN: Tensor, lengths_B: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        if self.normalize_waveform:
+            waves_BN = normalise_waves(waves_BN, lengths_B, epsilon=_EPSILON)
+        frames_B = self._framing.num_frames(lengths_B)
+        SAMPLES.set(lengths_B)
+        FRAMES.set(frames_B)
+        num_samples = waves_BN.shape[1]
+        is_speech_BN = torch.arange(num_samples, device=waves_BN.device) < lengths_B[:, None]
+        added: list[Tensor] = []
+        with _watched(network, added, self.reading == "before_residual"):
+            output = network(
+                waves_BN,
+                attention_mask=None if bool(is_speech_BN.all()) else is_speech_BN.long(),
+                output_hidden_states=True,
+            )
+        if added:
+            return [output.hidden_states[0], *added], frames_B
+        # Whether the last of hidden_states has passed the encoder's final layer norm depends on
+        # the version of transformers; last_hidden_state always has.
+        return [*output.hidden_states[:-1], output.last_hidden_state], frames_B
+
+
+@dataclass(kw_only=True)
+class TransformersUpstream(TransformersNetwork):
     """`model` is a short name or a hub id; `checkpoint` a folder written by `save_pretrained`.
 
     At least one is needed. With both, the folder is read, and must hold the kind of model that
@@ -79,7 +151,6 @@ class TransformersUpstream(WaveTransformer):
 
     model: str | None = None
     revision: str = "main"  # of the hub's repository
-    _config: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,9 +159,7 @@ class TransformersUpstream(WaveTransformer):
         self._check_kind(_json(folder / _CONFIG).get("model_type"), folder)
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
         self._config = config
-        self.num_layers = config.num_hidden_layers + 1
-        self.dim = config.hidden_size
-        self._convolutions = Framing.of_convolutions(config.conv_kernel, config.conv_stride)
+        self._describe()
         self.sample_rate, self.normalize_waveform = self._preprocessing(folder)
 
     def folder(self) -> Path:
@@ -156,9 +225,6 @@ class TransformersUpstream(WaveTransformer):
             raise ValueError(f"{path}: sampling_rate is {rate!r}; expected a number of Hz")
         return rate, does_normalise
 
-    def _code(self) -> dict[str, str]:
-        return {"transformers": optional_package("transformers", extra="transformers").__version__}
-
     def _load(self) -> nn.Module:
         transformers = optional_package("transformers", extra="transformers")
         folder = self.folder()
@@ -184,39 +250,26 @@ class TransformersUpstream(WaveTransformer):
                 f"{folder}: {len(missing)} weights of {kind.__name__} are missing (first: "
                 f"{missing[0]!r}); the checkpoint is damaged or of another network"
             )
-        return self._without_leaks(network.float())
+        return self._prepared(network.float())
 
-    def _without_leaks(self, network: nn.Module) -> nn.Module:
-        config = self._config
-        if getattr(config, "feat_extract_norm", "layer") == "group":
-            network.feature_extractor = EachAtItsLength(
-                _submodule(network, "feature_extractor"), lengths=SAMPLES, output_time_axis=2
-            )
-        if config.model_type == "data2vec-audio" or getattr(config, "conv_pos_batch_norm", False):
-            encoder = _submodule(network, "encoder")
-            encoder.pos_conv_embed = EachAtItsLength(
-                _submodule(encoder, "pos_conv_embed"), lengths=FRAMES, output_time_axis=1
-            )
-        return network
 
-    def _states(
-        self, network: nn.Module, waves_BN: Tensor, lengths_B: Tensor
-    ) -> tuple[list[Tensor], Tensor]:
-        if self.normalize_waveform:
-            waves_BN = normalise_waves(waves_BN, lengths_B, epsilon=_EPSILON)
-        frames_B = self._framing.num_frames(lengths_B)
-        SAMPLES.set(lengths_B)
-        FRAMES.set(frames_B)
-        num_samples = waves_BN.shape[1]
-        is_speech_BN = torch.arange(num_samples, device=waves_BN.device) < lengths_B[:, None]
-        output = network(
-            waves_BN,
-            attention_mask=None if bool(is_speech_BN.all()) else is_speech_BN.long(),
-            output_hidden_states=True,
-        )
-        # Whether the last of hidden_states has passed the encoder's final layer norm depends on
-        # the version of transformers; last_hidden_state always has.
-        return [*output.hidden_states[:-1], output.last_hidden_state], frames_B
+@contextmanager
+def _watched(network: nn.Module, added: list[Tensor], is_wanted: bool) -> Iterator[None]:
+    """Inside, what the feed-forward layers of each block give is kept in `added`."""
+    hooks = []
+    if is_wanted:
+        for block in _submodule(network, "encoder").layers:
+            keep = partial(_keep, added)
+            hooks.append(block.feed_forward.register_forward_hook(keep))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _keep(added: list[Tensor], _module: nn.Module, _inputs: object, output: Tensor) -> None:
+    added.append(output)
 
 
 def cached_folder(hub_id: str, revision: str = "main") -> Path:

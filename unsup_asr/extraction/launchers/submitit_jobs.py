@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unsup_asr.extraction.worker import run_worker
+from unsup_asr.extraction.worker import run_elsewhere
 from unsup_asr.ranges import NonNegativeInt, Positive, PositiveInt
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class SubmititJobs:
             **self.parameters,
         )
         jobs = executor.map_array(
-            run_worker, [str(job)] * num_jobs, range(num_jobs), [num_jobs] * num_jobs
+            run_elsewhere, [str(job)] * num_jobs, range(num_jobs), [num_jobs] * num_jobs
         )
         try:
             while not all(submitted.done() for submitted in jobs):
