@@ -27,7 +27,7 @@ RECIPES = [
 ]
 SMALL = {
     "": [
-        *("features.layer=2", "features.runtime.device=cpu"),
+        *("features.layer=2", "runtime.device=cpu"),
         *("gan.trainer.updates=4", "gan.trainer.validate_every=2", "gan.trainer.batch_size=8"),
         *("gan.trainer.discriminator_hidden=8", "gan.population.num_seeds=1"),
         *("realign.num_rounds=1", "realign.training.epochs=1", "realign.training.hidden=8"),

@@ -163,6 +163,14 @@ def _defaults(path: Path) -> Sequence[Any]:
     return loaded.get("defaults", []) if isinstance(loaded, dict) else []
 
 
+# Options of earlier versions, and what has taken their place.
+_MOVED = {
+    "features.runtime.device": "runtime.device",
+    "superb.runtime": "runtime.device",
+    "superb.runtime.device": "runtime.device",
+}
+
+
 def _quoted(text: str) -> str:
     """A string in hydra's override grammar."""
     return "'" + text.replace("'", "\\'") + "'"
@@ -177,6 +185,8 @@ def _check_plain_keys(node: DictConfig, defined: DictConfig, place: Place) -> No
         if str(key) not in names and f"{place.key}.{key}" not in _MAY_BE_NULL:
             near = difflib.get_close_matches(str(key), names, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
+            if (moved := _MOVED.get(f"{place.key}.{key}")) is not None:
+                hint = f" It is {moved} now, of all stages."
             raise RecipeError(f"{place.at(key)} is unknown.{hint} Known keys: {', '.join(names)}")
     for name in names:
         here = place.at(name)

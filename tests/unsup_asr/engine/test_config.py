@@ -73,6 +73,13 @@ def test_an_option_that_no_file_spells_out_can_be_set(recipe: Path) -> None:
     assert instantiate(config.segmentation.clusterer).max_points_per_centroid == 99
 
 
+def test_an_option_of_an_earlier_version_is_refused_with_what_took_its_place(recipe: Path) -> None:
+    del recipe
+    changed = ["features=wav2vecu", "features.runtime.device=cpu"]
+    with pytest.raises(RecipeError, match=r"device is unknown. It is runtime.device now"):
+        load_recipe("mine", changed)
+
+
 def test_an_upstream_is_named_by_its_short_name() -> None:
     node = OmegaConf.create({"_target_": "kaldi_fbank", "num_mel_bins": 30})
     check_component(node, Place("r", "features.upstream"))
@@ -103,7 +110,7 @@ def test_an_upstream_is_named_by_its_short_name() -> None:
         ),
         (
             "segmentation: {clusterer: {_target_: KMeans}}\n",
-            "'KMeans', which cannot be .*; expected package.module.Name.*kaldi_fbank, kaldi_mfcc",
+            "'KMeans', which cannot be .*; expected package.module.Name.*fairseq_checkpoint",
         ),
         (
             "features: {upstream: {_target_: wavlm_base, chekpoint: x}}\n",

@@ -127,7 +127,7 @@ def with_option(state: dict[str, Any], **options: object) -> dict[str, Any]:
         (
             lambda s: {
                 **s,
-                "model": {**s["model"], "encoder.layers.0.adapter.weight": torch.ones(2)},
+                "model": {**s["model"], "encoder.layers.0.adapter.x": torch.ones(2)},
             },
             "'encoder.layers.0.adapter.x' has no place",
         ),

@@ -31,7 +31,7 @@ def test_every_name_stands_for_its_own_model():
     found = {name: by_name(name) for name in BUILT_IN}
     named = {name: x.keywords["model"] for name, x in found.items() if isinstance(x, partial)}
     assert all(name == model for name, model in named.items())
-    assert set(found) - set(named) == {"kaldi_mfcc", "kaldi_fbank"}
+    assert set(found) - set(named) == {"kaldi_mfcc", "kaldi_fbank", "fairseq_checkpoint"}
     superb_talk = {
         "wav2vec2_base",
         "wav2vec2_large",
