@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import unsup_asr
 from unsup_asr.cli import main
-from unsup_asr.engine.recipe import load_recipe
+from unsup_asr.engine.recipe import MOVED, load_recipe
 from unsup_asr.engine.recipe_files import GROUPS, list_recipes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -223,7 +223,11 @@ def test_what_does_not_exist_is_seen(tmp_path: Path) -> None:
 
 def test_options_that_messages_name_exist() -> None:
     """A remedy that cannot be followed is none."""
-    known, wrong = known_options() | {"text.parse_math"}, set()  # the last is matplotlib's
+    known = known_options()
+    assert not set(MOVED) & known
+    assert set(MOVED.values()) <= known
+    known |= {"text.parse_math", *MOVED}  # the first is matplotlib's
+    wrong: set[tuple[str, str]] = set()
     for package in ("unsup_asr", "segmentation", "gan", "lm"):
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -164,7 +164,7 @@ def _defaults(path: Path) -> Sequence[Any]:
 
 
 # Options of earlier versions, and what has taken their place.
-_MOVED = {
+MOVED = {
     "features.runtime.device": "runtime.device",
     "superb.runtime": "runtime.device",
     "superb.runtime.device": "runtime.device",
@@ -185,7 +185,7 @@ def _check_plain_keys(node: DictConfig, defined: DictConfig, place: Place) -> No
         if str(key) not in names and f"{place.key}.{key}" not in _MAY_BE_NULL:
             near = difflib.get_close_matches(str(key), names, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            if (moved := _MOVED.get(f"{place.key}.{key}")) is not None:
+            if (moved := MOVED.get(f"{place.key}.{key}")) is not None:
                 hint = f" It is {moved} now, of all stages."
             raise RecipeError(f"{place.at(key)} is unknown.{hint} Known keys: {', '.join(names)}")
     for name in names:
