@@ -23,6 +23,8 @@ from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.formats.sharded import ShardedArray
 from unsup_asr.speech.audio import read_audio
 from unsup_asr.speech.cutting import cut_audio
+from unsup_asr.upstreams.kaldi_features import KaldiFbank
+from unsup_asr.upstreams.normalise import normalise_speaker, speaker_statistics
 
 OPTIONS = [
     *SMALL,
@@ -123,10 +125,10 @@ def test_silence_can_leave_the_audio_before_the_upstream_hears_it(
     run_folder: Path, tmp_path: Path
 ) -> None:
     folder = copied(run_folder, tmp_path)
-    fbank = "unsup_asr.upstreams.kaldi_features.KaldiFbank"
+    target = "unsup_asr.upstreams.kaldi_features.KaldiFbank"
     given = options(run_folder, "features.cut_from=audio")
     given += ["features.silence.max_run_frames=2", "features.silence.keep_frames=0"]
-    given.append(f"features.boundary_upstream={{_target_: {fbank}, frame_shift_ms: 20.0}}")
+    given.append(f"features.boundary_upstream={{_target_: {target}, frame_shift_ms: 20.0}}")
     command = ["run", "toy", "--exp", str(folder / "exp"), "--until", "features"]
     assert main([*command, *given]) == 0
     latest = folder / "exp" / "toy" / "latest"
@@ -136,16 +138,24 @@ def test_silence_can_leave_the_audio_before_the_upstream_hears_it(
     }
     upstream = TinyUpstream(weights=str(run_folder / "weights.txt"))
     mean, std = np.load(latest / "features" / "statistics.npy")
-    num_cut = 0
-    for utterance in read_manifest(latest / "corpus" / "test.jsonl"):
+    num_cut, raw = 0, {}
+    utterances = read_manifest(latest / "corpus" / "test.jsonl")
+    for utterance in utterances:
         samples, kept = read_audio(utterance.audio), np.array(arrays["kept"][utterance.id])
         left = cut_audio(samples, kept, upstream)
         layer = upstream.encode(torch.from_numpy(left)[None], torch.tensor([len(left)]))
         standard = (layer.layers_BTD[1][0].numpy().astype(np.float64) - mean) / std
         np.testing.assert_allclose(arrays["acoustic"][utterance.id], standard, rtol=2e-2, atol=2e-2)
-        assert len(arrays["boundary"][utterance.id]) == len(kept)
+        heard = torch.from_numpy(left)[None], torch.tensor([len(left)])
+        fbank = KaldiFbank(frame_shift_ms=20.0).encode(*heard)
+        raw[utterance.id] = fbank.layers_BTD[0][0].numpy()
         num_cut += 1 + (len(samples) - 400) // 320 - len(kept)
     assert num_cut > 0
+    speakers = {utterance.id: utterance.speaker for utterance in utterances}
+    statistics = speaker_statistics(raw, speakers)
+    for i, rows in raw.items():
+        expected = normalise_speaker(rows, statistics[speakers[i]])
+        np.testing.assert_allclose(arrays["boundary"][i], expected, atol=1e-3)
 
 
 def test_units_are_runs_of_clusters_pooled_and_then_by_twos(run_folder: Path) -> None:

@@ -28,9 +28,18 @@ COMMON_VOICE = {
 _COLUMNS = ("client_id", "path", "sentence_id", "sentence", "up_votes", "down_votes", "locale")
 
 
-def noise(path: Path, *, seconds: float = 0.5, rate: int = 16000, **options: str) -> None:
+def noise(
+    path: Path,
+    *,
+    seconds: float = 0.5,
+    rate: int = 16000,
+    pause: slice | None = None,
+    **options: str,
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = 0.1 * np.random.default_rng(0).standard_normal(int(seconds * rate))
+    if pause is not None:
+        samples[pause] *= 1e-3
     soundfile.write(path, samples, rate, **options)
 
 
@@ -40,7 +49,8 @@ def write_librispeech(root: Path) -> None:
             stem = chapter.replace("/", "-")
             lines = []
             for number, sentence in enumerate(sentences):
-                noise(root / subset / chapter / f"{stem}-{number:04}.flac")
+                path = root / subset / chapter / f"{stem}-{number:04}.flac"
+                noise(path, pause=slice(3200, 5680))
                 lines.append(f"{stem}-{number:04} {sentence}\n")
             (root / subset / chapter / f"{stem}.trans.txt").write_text("".join(lines))
 

@@ -124,6 +124,9 @@ def _phonemize_sample(config: DictConfig, text: Path, out: Path) -> str:
     parts = [f"{num_lines} lines phonemized, {len(_known_phones(out))} phones"]
     if dropped := sum(n for reason, n in counts.get("lines", {}).items() if reason != "kept"):
         parts.append(f"{dropped} dropped ({_reasons(counts['lines'])})")
+    if (unknown := counts.get("unknown_words", {})).get("running"):
+        shown = " ".join(list(unknown["most_frequent"])[:5])
+        parts.append(f"{unknown['distinct']} words are not in the dictionary, such as {shown}")
     for name, told in _TOLD.items():
         if number := counts.get("phonemized", {}).get(name):
             parts.append(f"{number} {told}")

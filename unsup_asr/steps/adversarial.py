@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,14 +98,15 @@ def run_gan(context: StageContext) -> None:
     members[chosen].save(context.out)
     if (stride := options.get("decode_stride")) is not None:
         members = [member.at_stride(stride) for member in members]
-    posteriors = [
-        {split: of_segments(member, rows) for split, rows in inputs.items()} for member in members
-    ]
     if len(members) > 1:
-        for number, of_split in enumerate(posteriors):
-            phones = {i: p.argmax(axis=1).astype(np.int32) for i, p in of_split["test"].items()}
+        for number, member in enumerate(members):
+            posteriors = SegmentPosteriors(member, inputs["test"])
+            phones = {i: p.argmax(axis=1).astype(np.int32) for i, p in posteriors.items()}
             write_segment_hypotheses(context, "test", phones, inventory, folder=f"members/{number}")
-    write_segment_posteriors(context, posteriors[chosen])
+    write_segment_posteriors(
+        context,
+        {split: SegmentPosteriors(members[chosen], rows) for split, rows in inputs.items()},
+    )
     if (context.out / _SCRATCH).exists():
         shutil.rmtree(context.out / _SCRATCH)
 
@@ -197,9 +198,22 @@ def _auxiliary_classes(context: StageContext) -> RaggedArray | None:
     return RaggedArray.from_arrays({i: np.array(targets[i])[edges[i][:-1]] for i in edges})
 
 
-def of_segments(generator: Any, rows: RaggedArray) -> dict[str, Float32Array]:
-    """Posteriors (S, V) of each utterance; a generator with stride repeats its outputs."""
-    found = {i: generator.posteriors(np.array(rows[i])) for i in rows}
-    return {
-        i: np.repeat(x_TV, generator.stride, axis=0)[: len(rows[i])] for i, x_TV in found.items()
-    }
+class SegmentPosteriors(Mapping[str, Float32Array]):
+    """Posteriors (S, V) of each utterance, made when they are asked for: those of hours of speech
+    are never in memory. A generator with stride repeats its outputs.
+    """
+
+    def __init__(self, generator: Any, rows: RaggedArray) -> None:
+        self._generator = generator
+        self._rows = rows
+
+    def __getitem__(self, key: str) -> Float32Array:
+        rows_SD = np.array(self._rows[key])
+        outputs_TV = self._generator.posteriors(rows_SD)
+        return np.repeat(outputs_TV, self._generator.stride, axis=0)[: len(rows_SD)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)

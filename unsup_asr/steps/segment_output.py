@@ -47,9 +47,11 @@ def write_segment_posteriors(
     boundaries = open_split(context, "segments", "boundaries", "train")
     with RaggedWriter(context.out / "labels" / "train", dtype="int32") as writer:
         for utterance_id, ids in phones["train"].items():
-            named = _without_silence(ids, posteriors["train"][utterance_id], len(inventory))
+            if not len(phones_of(ids, inventory)):  # nothing was said: the likeliest phones
+                posteriors_SV = posteriors["train"][utterance_id]
+                ids = posteriors_SV[:, : len(inventory)].argmax(axis=1).astype(np.int32)
             lengths = np.diff(np.array(boundaries[utterance_id]))
-            writer.append(utterance_id, np.repeat(named, lengths))
+            writer.append(utterance_id, np.repeat(_without_silence(ids, len(inventory)), lengths))
     with RaggedWriter(context.out / "posteriors" / "test") as writer:
         for utterance_id, posteriors_SV in posteriors["test"].items():
             writer.append(utterance_id, posteriors_SV)
@@ -62,16 +64,12 @@ def phones_of(ids: Int32Array, inventory: Sequence[str]) -> Int32Array:
     return ids[ids < len(inventory)]
 
 
-def _without_silence(ids_S: Int32Array, posteriors_SV: Float32Array, num_phones: int) -> Int32Array:
+def _without_silence(ids_S: Int32Array, num_phones: int) -> Int32Array:
     """The phone that each silent segment belongs to: the one before, of first ones the one after.
 
-    Where nothing was said, the likeliest phone of each segment.
+    At least one segment is no silence.
     """
     spoken = np.flatnonzero(ids_S < num_phones)
-    if len(spoken) == len(ids_S):
-        return ids_S
-    if len(spoken) == 0:
-        return posteriors_SV[:, :num_phones].argmax(axis=1).astype(np.int32)
     before_S = np.searchsorted(spoken, np.arange(len(ids_S)), side="right") - 1
     return ids_S[spoken[np.maximum(before_S, 0)]]
 

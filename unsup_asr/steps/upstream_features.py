@@ -7,9 +7,12 @@ is what networks train on (the layer with the training frames' mean and deviatio
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -71,6 +74,9 @@ def run_upstream_features(context: StageContext) -> None:
     upstream: Upstream = instantiate(options.upstream)
     projection: Projection | None = options.projection and instantiate(options.projection)
     statistics: SpeakerStatistics | None = None
+    written = ["boundary"] if options.boundary_upstream is None else ["cluster"]
+    if projection is not None and "cluster" not in written:
+        written.append("cluster")
     for split in SPLITS:
         layer = _layer(context, split)
         _write_kept(context, split, layer, upstream)
@@ -84,19 +90,33 @@ def run_upstream_features(context: StageContext) -> None:
                 projection.fit_blocks(frames.values())
                 projection.save(context.out / "projection")
         assert statistics is not None
-        with (
-            RaggedWriter(context.out / "acoustic" / split, dtype=_STORED) as acoustic,
-            RaggedWriter(context.out / "cluster" / split, dtype=_STORED) as cluster,
-        ):
+        with ExitStack() as stack:
+            writers = {
+                name: stack.enter_context(RaggedWriter(context.out / name / split, dtype=_STORED))
+                for name in ("acoustic", *written)
+            }
             for utterance_id, rows_TD in progress(frames.items(), f"features {split}"):
-                acoustic.append(utterance_id, normalise_speaker(rows_TD, statistics))
-                projected = rows_TD if projection is None else projection.apply(rows_TD)
-                cluster.append(utterance_id, projected)
-        if options.boundary_upstream is None:
-            with RaggedWriter(context.out / "boundary" / split, dtype=_STORED) as boundary:
-                for utterance_id, rows_TD in frames.items():
-                    boundary.append(utterance_id, rows_TD)
+                writers["acoustic"].append(utterance_id, normalise_speaker(rows_TD, statistics))
+                if "boundary" in writers:
+                    writers["boundary"].append(utterance_id, rows_TD)
+                if "cluster" in writers:
+                    projected = rows_TD if projection is None else projection.apply(rows_TD)
+                    writers["cluster"].append(utterance_id, projected)
+        if "cluster" not in written:
+            _same_files(context.out / "boundary" / split, context.out / "cluster" / split)
     write_timing(context.out / "timing.json", timing_of(upstream))
+
+
+def _same_files(folder: Path, name: Path) -> None:
+    """The array under another name too, without its bytes again where the disk can do that."""
+
+    def link(source: str, target: str) -> None:
+        try:
+            os.link(source, target)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(source, target)
+
+    shutil.copytree(folder, name, copy_function=link)
 
 
 def _layer(context: StageContext, split: str) -> ShardedArray:
