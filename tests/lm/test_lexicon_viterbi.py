@@ -125,6 +125,18 @@ def test_neither_memory_nor_threads_nor_blocks_of_nodes_change_anything(threads,
     assert max(sizes) > 2
 
 
+def test_what_is_kept_of_a_search_does_not_grow_with_the_lexicon():
+    kept = []
+    for num_words in (3, 900):
+        viterbi, tree, scores = random_problem(0, num_words=num_words, num_phones=8)
+        frames_TVB, _ = viterbi._padded(list(scores.values()))
+        weights = Weights(viterbi.lm_scale, viterbi.word_score)
+        searched = LexiconSearch(tree, weights, batch_size=len(scores)).run(frames_TVB)
+        arrays = (searched.root_TB, searched.end_TB, searched.loop_TVB)
+        kept.append(sum(array.nbytes for array in arrays) / len(scores) / len(frames_TVB))
+    assert kept == [16.0, 16.0]  # bytes a frame: one a phone, and the root's score and word
+
+
 def test_a_batch_takes_the_memory_that_it_may():
     tree = LexiconViterbi().tree([[(p, q) for p in range(40) for q in range(40)]], 40)
     of_one = bytes_at_once(tree, 10_000, 1)

@@ -5,10 +5,11 @@ A part is a folder that appears whole or not at all, with the digests of its fil
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from unsup_asr.formats.finished import describe_outputs
@@ -37,6 +38,12 @@ def kept(folder: Path, make: Callable[[Path], object]) -> Path:
     (scratch / _CONTENTS).write_text(json.dumps(describe_outputs(scratch)), "utf-8")
     scratch.rename(folder)
     return folder
+
+
+def block_name(split: str, number: int, ids: Sequence[str]) -> str:
+    """Of the part with a block of utterances: other utterances are another part."""
+    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    return f"{split}_{number}_{digest[:12]}"
 
 
 def _is_whole(folder: Path) -> bool:

@@ -34,7 +34,7 @@ from unsup_asr.steps.criterion import run_criterion
 from unsup_asr.steps.ctc import CHECKPOINT
 from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.steps.lexicon_search import lexicon_tree
-from unsup_asr.steps.parts import PARTS, kept
+from unsup_asr.steps.parts import PARTS, block_name, kept
 from unsup_asr.types import SPLITS, Float32Array, FrameTiming, Hypothesis, Int32Array
 
 # Of a block of utterances.
@@ -142,7 +142,7 @@ class _Search:
         with progress_bar(len(frames), f"{self.context.stage} align {split}") as tick:
             for number, ids in enumerate(id_blocks(frames)):
                 block = {i: frames[i] for i in ids}
-                folder = self.parts / f"{split}_{number}"
+                folder = self.parts / block_name(split, number, ids)
                 folders.append(kept(folder, partial(self._align, split, block)))
                 for _ in ids:
                     tick()

@@ -35,7 +35,7 @@ from unsup_asr.recognise.description import DIGESTS
 from unsup_asr.recognise.phones import BLANK
 from unsup_asr.recognise.words import DECODER, WORDS_FOLDER, recognise_words, word_decoder
 from unsup_asr.steps.inputs import frame_timing, open_split
-from unsup_asr.steps.parts import PARTS, kept
+from unsup_asr.steps.parts import PARTS, block_name, kept
 
 TUNING = "tuning.json"
 # Of a block of utterances.
@@ -98,7 +98,7 @@ def _decode(context: StageContext, network_from: str, splits: tuple[str, ...]) -
         with progress_bar(len(frames), f"{context.stage} {split}") as tick:
             for number, ids in enumerate(id_blocks(frames)):
                 recognise = partial(_recognise, context, decoder, network, split, ids)
-                blocks.append(kept(decoded / f"{split}_{number}", recognise))
+                blocks.append(kept(decoded / block_name(split, number, ids), recognise))
                 for _ in ids:
                     tick()
         write_word_hypotheses(

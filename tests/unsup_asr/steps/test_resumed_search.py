@@ -202,6 +202,28 @@ def test_blocks_together_are_all_utterances_in_their_order(
     assert len(json.loads((recognised / "tuning.json").read_text("utf-8"))) == 2
 
 
+@pytest.mark.parametrize("stage", RUNS)
+def test_blocks_of_other_utterances_are_not_taken_for_the_same(
+    stage: str,
+    inputs: dict[str, Artifact],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when a later version makes larger blocks."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (realign, words):
+            patch.setattr(module, "id_blocks", partial(id_blocks, block_frames=100))
+        count_searches(stage, patch, dies_at=6)
+        with pytest.raises(Killed):
+            RUNS[stage](context_of(stage, tmp_path, inputs))
+    for module in (realign, words):
+        monkeypatch.setattr(module, "id_blocks", partial(id_blocks, block_frames=250))
+    RUNS[stage](context_of(stage, tmp_path, inputs))
+    first = "train" if stage == "realign" else "test"
+    found = read_hypotheses(tmp_path / "hypotheses" / f"{first}.tsv")
+    assert [h.utterance_id for h in found] == [f"{first}{i}" for i in range(9)]
+
+
 def test_every_nth_label_is_one_of_the_middle_of_its_group() -> None:
     labels = {"u": np.arange(7, dtype=np.int32), "v": np.array([4], dtype=np.int32)}
     found = EveryNth(labels, ["v", "u"], 3)
