@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-import psutil
 
 from lm.lexicon_viterbi import LexiconViterbi
 
@@ -60,6 +59,8 @@ class PeakMemory:
     """The most that the process grew inside a `with`, looked at every few milliseconds."""
 
     def __enter__(self) -> "PeakMemory":
+        import psutil  # benchmarks.gpu does without
+
         self._process = psutil.Process()
         self._before = self._process.memory_info().rss
         self.bytes = 0

@@ -12,6 +12,13 @@ import numpy as np
 import torch
 
 from benchmarks.fairseq_model import FairseqGame, PaddedBatch
+from benchmarks.lexicon_search import (
+    FRAMES_A_SECOND,
+    NUM_PHONES,
+    made_up_words,
+    noisy_scores,
+    sentences,
+)
 from gan.batches import Batch, UnpairedData
 from gan.infer import transcribe_all
 from gan.matching import SkipBigramMatching
@@ -19,6 +26,7 @@ from gan.options import AdversarialOptions, game_options, game_rules, new_player
 from gan.replay import CudaRecorder, Replays
 from gan.resident import ResidentData
 from gan.steps import Member, Rules, train_discriminators, train_generators
+from lm.lexicon_viterbi import LexiconViterbi
 from unsup_asr import compute
 from unsup_asr.formats.ragged import RaggedArray
 
@@ -206,6 +214,31 @@ def validation(setting: Setting) -> Iterator[Row]:
     yield {"ms_per_1000_utterances": _ms(1000 * seconds / len(data.segments))}
 
 
+def lexicon(setting: Setting) -> Iterator[Row]:
+    """The lexicon search of realignment: the same words as on the CPU, and its time."""
+    generator = np.random.default_rng(0)
+    words = made_up_words(300 if setting.is_tiny else 120_000, generator)
+    viterbi = LexiconViterbi()
+    tree = viterbi.tree(sentences(words), NUM_PHONES)
+    lengths = generator.integers(*((30, 60) if setting.is_tiny else (250, 750)), 300)
+    scores = {str(i): noisy_scores(words, int(n), generator) for i, n in enumerate(lengths)}
+    few = {i: scores[i][:30] for i in list(scores)[:8]}
+    found = []
+    for device in ("cpu", setting.device):
+        with compute.using(device):
+            found.append(viterbi.decode(tree, few))
+    yield {
+        "utterances": len(few),
+        "equal_to_cpu": sum(
+            np.array_equal(found[0][i].frame_phones_T, found[1][i].frame_phones_T) for i in few
+        ),
+    }
+    compute.use(setting.device)
+    seconds = stopwatch(lambda: viterbi.decode(tree, scores))
+    hours = int(lengths.sum()) / FRAMES_A_SECOND / 3600
+    yield {"nodes": len(tree.phone_N), "seconds_an_hour": round(seconds / hours, 2), **_memory()}
+
+
 PARTS: dict[str, Part] = {
     "card": Part(card, 30),
     "steps": Part(steps, 60),
@@ -215,6 +248,7 @@ PARTS: dict[str, Part] = {
     "sixteen": Part(sixteen, 60),
     "replayed": Part(replayed, 60),
     "validation": Part(validation, 20),
+    "lexicon": Part(lexicon, 40),
 }
 
 
