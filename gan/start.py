@@ -16,6 +16,8 @@ import numpy as np
 from unsup_asr.ranges import OpenFraction
 from unsup_asr.types import Float32Array, Int32Array
 
+_ROWS_AT_ONCE = 2**16
+
 
 @dataclass(frozen=True)
 class MatchedStart:
@@ -29,8 +31,16 @@ class MatchedStart:
 
     def fit(self, features_ND: Float32Array, table_KV: Float32Array) -> MatchedInput:
         """Statistics of training segments."""
-        mean_D, scale = features_ND.mean(0), float(features_ND.std())
-        return MatchedInput(mean_D, scale, np.log(table_KV + self.floor))
+        first_D = np.zeros(features_ND.shape[1])
+        second = 0.0
+        for start in range(0, len(features_ND), _ROWS_AT_ONCE):  # they may lie on disk
+            rows_ND = features_ND[start : start + _ROWS_AT_ONCE].astype(np.float64)
+            first_D += rows_ND.sum(0)
+            second += float(np.square(rows_ND).sum())
+        mean_D = first_D / len(features_ND)
+        variance = second / features_ND.size - float(mean_D.mean()) ** 2
+        scale = float(np.sqrt(max(variance, 0.0)))
+        return MatchedInput(mean_D.astype(np.float32), scale, np.log(table_KV + self.floor))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.checks import blocks, check_rows
+from unsup_asr import compute
 from unsup_asr.formats.checked import read_array
 from unsup_asr.ranges import NonNegativeInt, PositiveInt, Seed
 from unsup_asr.types import Float32Array, Int32Array
@@ -23,15 +24,16 @@ from unsup_asr.types import Float32Array, Int32Array
 class KMeans:
     """Lloyd's algorithm on squared Euclidean distance, the best of `nredo` starts.
 
-    The defaults are wav2vec-U's CLUS128: 128 clusters, 50 iterations, 3 starts, every frame
-    used (Baevski et al. 2021). The same seed gives the same centroids on the same machine.
+    The defaults are wav2vec-U's CLUS128 (Baevski et al. 2021): 128 clusters, 50 iterations, 3
+    starts; of more than 3 hours of frames a sample. faiss works on a GPU where this process
+    computes on one and faiss sees it. The same seed gives the same centroids on the same machine.
     """
 
     num_clusters: PositiveInt = 128
     niter: PositiveInt = 50
     nredo: PositiveInt = 3
-    # 0: all rows; else a random sample of K times as many.
-    max_points_per_centroid: NonNegativeInt = 0
+    # A random sample of at most K times as many rows; 0: all of them, as published.
+    max_points_per_centroid: NonNegativeInt = 4096
     seed: Seed = 0
     centroids_KD: Float32Array | None = field(init=False, repr=False, default=None)
 
@@ -54,7 +56,7 @@ class KMeans:
             niter=self.niter,
             nredo=self.nredo,
             seed=self.seed,
-            gpu=False,
+            gpu=_is_gpu_seen(),
             min_points_per_centroid=1,
             max_points_per_centroid=len(sample_ND),
         )
@@ -66,6 +68,8 @@ class KMeans:
         centroids_KD = self.fitted_centroids()
         check_rows(rows_ND, what="k-means input", dim=centroids_KD.shape[1])
         index = faiss.IndexFlatL2(centroids_KD.shape[1])
+        if _is_gpu_seen():
+            index = faiss.index_cpu_to_all_gpus(index)
         index.add(centroids_KD)  # pyright: ignore[reportCallIssue]
         nearest: list[Int32Array] = []
         for block_ND in blocks(rows_ND):
@@ -105,3 +109,7 @@ class KMeans:
                 f"({self.num_clusters}, dim). Set num_clusters to what was saved, or fit again"
             )
         self.centroids_KD = centroids_KD.astype(np.float32)
+
+
+def _is_gpu_seen() -> bool:
+    return compute.device().type == "cuda" and faiss.get_num_gpus() > 0

@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from segmentation.checks import blocks, check_rows, check_shape
+from unsup_asr import compute
 from unsup_asr.formats.checked import read_array
 from unsup_asr.ranges import PositiveInt
 from unsup_asr.types import Float32Array
@@ -38,32 +41,37 @@ class PCA:
     def fit_blocks(self, blocks_ND: Iterable[NDArray[np.floating]]) -> None:
         """As `fit`, of rows that come in blocks, each of which is read once.
 
-        The covariance is summed in double precision, around the mean of the first block.
+        The covariance is summed in double precision, around the mean of the first block, where this
+        process computes.
         """
-        num_rows, shift_D, total_D, products_DD = 0, None, 0.0, 0.0
+        num_rows, shift_D = 0, None
+        total_D: Tensor | float = 0.0
+        products_DD: Tensor | float = 0.0
         for block_ND in blocks_ND:
             check_rows(block_ND, what="PCA input", dim=None if shift_D is None else len(shift_D))
-            wide_ND = block_ND.astype(np.float64)
+            wide_ND = torch.from_numpy(block_ND.astype(np.float64)).to(compute.device())
             if shift_D is None:
-                shift_D = wide_ND.mean(axis=0)
+                shift_D = wide_ND.mean(0)
             wide_ND -= shift_D
             num_rows += len(wide_ND)
-            total_D += wide_ND.sum(axis=0)
-            products_DD += wide_ND.T @ wide_ND
+            total_D = total_D + wide_ND.sum(0)
+            products_DD = products_DD + wide_ND.T @ wide_ND
         dim = 0 if shift_D is None else len(shift_D)
         if shift_D is None or min(num_rows, dim) < self.num_components:
             raise ValueError(
                 f"PCA: {num_rows} rows of {dim} dims for {self.num_components} components; "
                 "expected at least as many of both. Lower num_components or use more audio"
             )
-        mean_D = total_D / num_rows
-        covariance_DD = products_DD / num_rows - np.outer(mean_D, mean_D)
+        assert isinstance(total_D, Tensor)
+        assert isinstance(products_DD, Tensor)
+        first_D, mean_D = shift_D.cpu().numpy(), total_D.cpu().numpy() / num_rows
+        covariance_DD = products_DD.cpu().numpy() / num_rows - np.outer(mean_D, mean_D)
         _, vectors_DD = np.linalg.eigh(covariance_DD)  # smallest variance first
         vectors_DP = vectors_DD[:, ::-1][:, : self.num_components]
         largest_P = np.abs(vectors_DP).argmax(axis=0)  # a component's sign is free: fix it
         vectors_DP = vectors_DP * np.sign(vectors_DP[largest_P, np.arange(self.num_components)])
         self.projection_DP = np.ascontiguousarray(vectors_DP, dtype=np.float32)
-        self.bias_P = (-(shift_D + mean_D) @ vectors_DP).astype(np.float32)
+        self.bias_P = (-(first_D + mean_D) @ vectors_DP).astype(np.float32)
 
     def apply(self, rows_ND: NDArray[np.floating]) -> Float32Array:
         """Projected rows, (N, P)."""

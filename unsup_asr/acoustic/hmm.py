@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,8 +19,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
-from unsup_asr.acoustic.mixtures import DiagonalMixtures, first_mixtures
+from unsup_asr import compute
+from unsup_asr.acoustic.mixtures import DiagonalMixtures, LabelledFrames, first_mixtures
+from unsup_asr.acoustic.posteriors import id_blocks
 from unsup_asr.formats.checked import read_json
 from unsup_asr.formats.weights import read_tensors
 from unsup_asr.ranges import NonNegativeInt, Positive, PositiveInt
@@ -31,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _NEVER = -1e30
 _SILENCE_STATES = 3
-_BATCH = 64
+_CELLS = 2**24  # 64 MB of float32 emissions, and as much for the path
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,9 @@ class PhoneHMM:
                     "frame a state"
                 )
         found: dict[str, Int32Array] = {}
-        ids = sorted(transcripts, key=lambda i: len(features[i]))
-        for first in range(0, len(ids), _BATCH):
-            batch = ids[first : first + _BATCH]
-            chains = [self.map.chain(transcripts[i])[0] for i in batch]
+        chain_of = {i: self.map.chain(phones)[0] for i, phones in transcripts.items()}
+        for batch in _batches({i: (len(features[i]), len(chain_of[i])) for i in chain_of}):
+            chains = [chain_of[i] for i in batch]
             scores = [self._log_density(features[i], i) for i in batch]
             found |= zip(batch, _best_paths(scores, chains, self.log_stay_S), strict=True)
         return {i: found[i] for i in transcripts}
@@ -122,9 +124,9 @@ class PhoneHMM:
         """Write `hmm.safetensors` and `hmm.json`."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {
-            "weight": self.mixtures.weight_SC.contiguous(),
-            "mean": self.mixtures.mean_SCD.contiguous(),
-            "variance": self.mixtures.variance_SCD.contiguous(),
+            "weight": self.mixtures.weight_SC.cpu().contiguous(),
+            "mean": self.mixtures.mean_SCD.cpu().contiguous(),
+            "variance": self.mixtures.variance_SCD.cpu().contiguous(),
             "log_stay": torch.from_numpy(self.log_stay_S),
         }
         save_file(tensors, folder / "hmm.safetensors")
@@ -150,7 +152,8 @@ class PhoneHMM:
                 f"utterance {utterance_id!r}: features are not finite; look at its audio and at "
                 "the upstream"
             )
-        return self.mixtures.log_density(frames_TD).numpy()
+        there = compute.device()
+        return self.mixtures.to(there).log_density(frames_TD.to(there)).cpu().numpy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,12 +191,6 @@ class HMMTraining:
         used = [i for i in labels if len(labels[i])]
         if not used:
             raise ValueError(f"none of {len(labels)} utterances has a labelled frame to train on")
-        frames_TD = torch.from_numpy(
-            np.concatenate([np.asarray(features[i], dtype=np.float32) for i in used])
-        )
-        if not bool(torch.isfinite(frames_TD).all()):
-            bad = next(i for i in used if not np.isfinite(features[i]).all())
-            raise ValueError(f"utterance {bad!r}: features are not finite; look at its audio")
         transcripts = {i: merge_repeats(np.asarray(labels[i])) for i in used}
         places = {i: _spread(np.asarray(labels[i]), state_map) for i in used}
         aligned = {i: t for i, t in transcripts.items() if state_map.fits(t, len(labels[i]))}
@@ -207,16 +204,20 @@ class HMMTraining:
                 len(phones),
                 " ".join(phones[p] for p in sorted(missing)),
             )
-        floor_D = self.variance_floor * frames_TD.var(0, unbiased=False)
-        mixtures = first_mixtures(frames_TD, num_states=state_map.num_states)
+
+        def frames() -> Iterator[LabelledFrames]:
+            for ids in id_blocks({i: features[i] for i in used}):
+                yield _block(features, ids), _sent(np.concatenate([places[i] for i in ids]))
+
+        mixtures = first_mixtures(frames(), num_states=state_map.num_states)
+        floor_D = self.variance_floor * mixtures.variance_SCD[0, 0]
         curve: list[float] = []
 
         def fit(steps: int) -> None:
             nonlocal mixtures
-            state_T = torch.from_numpy(np.concatenate(list(places.values())).astype(np.int64))
             for _ in range(steps):
-                mixtures = mixtures.fitted(frames_TD, state_T, floor_D=floor_D)
-                curve.append(mixtures.log_likelihood(frames_TD, state_T))
+                mixtures = mixtures.fitted(frames(), floor_D=floor_D)
+                curve.append(mixtures.log_likelihood(frames()))
 
         fit(1)
         while mixtures.weight_SC.shape[1] < self.num_components:
@@ -228,6 +229,21 @@ class HMMTraining:
             places |= {i: state_map.chain(aligned[i])[0][path_T] for i, path_T in paths.items()}
             fit(1)
         return PhoneHMM(state_map, mixtures, _log_stay(places, state_map.num_states)), curve
+
+
+def _block(features: Mapping[str, Float32Array], ids: Sequence[str]) -> Tensor:
+    """Frames of some utterances, one after the other, where this process computes."""
+    rows = [np.asarray(features[i], dtype=np.float32) for i in ids]
+    for utterance_id, x_TD in zip(ids, rows, strict=True):
+        if not np.isfinite(x_TD).all():
+            raise ValueError(
+                f"utterance {utterance_id!r}: features are not finite; look at its audio"
+            )
+    return torch.from_numpy(np.concatenate(rows)).to(compute.device())
+
+
+def _sent(states_T: Int32Array) -> Tensor:
+    return torch.from_numpy(states_T.astype(np.int64)).to(compute.device())
 
 
 def _spread(labels_T: Int32Array, state_map: StateMap) -> Int32Array:
@@ -246,6 +262,23 @@ def _log_stay(states: Mapping[str, Int32Array], num_states: int) -> Float32Array
         np.add.at(all_S, state_T, 1)
         np.add.at(stayed_S, state_T[:-1][state_T[1:] == state_T[:-1]], 1)
     return np.log(stayed_S / all_S).astype(np.float32)
+
+
+def _batches(sizes: Mapping[str, tuple[int, int]]) -> Iterator[list[str]]:
+    """Utterances of similar length, of so many frames and places in their chains: a batch has at
+    most `_CELLS` frames x places x utterances, or one utterance.
+    """
+    batch: list[str] = []
+    places = 0
+    for utterance_id in sorted(sizes, key=lambda i: sizes[i]):
+        frames, own = sizes[utterance_id]
+        if batch and frames * max(places, own) * (len(batch) + 1) > _CELLS:
+            yield batch
+            batch, places = [], 0
+        batch.append(utterance_id)
+        places = max(places, own)
+    if batch:
+        yield batch
 
 
 def _best_paths(

@@ -6,11 +6,13 @@ Axes: T frames, D dims, S states, C components.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+LabelledFrames = tuple[Tensor, Tensor]  # (T, D), and the state of each frame
 
 _CHUNK_FRAMES = 2000  # frames whose densities stay in the caches
 _ALL = slice(None)
@@ -30,27 +32,31 @@ class DiagonalMixtures:
         logs = [self._joint(chunk).logsumexp(-1) for chunk in frames_TD.split(_CHUNK_FRAMES)]
         return torch.cat(logs) if logs else frames_TD.new_zeros(0, len(self.weight_SC))
 
-    def log_likelihood(self, frames_TD: Tensor, state_T: Tensor) -> float:
+    def log_likelihood(self, frames: Iterable[LabelledFrames]) -> float:
         """Mean over frames of log p(x | its state)."""
-        total = sum(
-            float(self._joint(frames_TD[place], state).logsumexp(-1).double().sum())
-            for state, place in _frames_by_state(state_T)
-        )
-        return total / len(state_T)
+        total, count = torch.zeros((), dtype=torch.float64, device=self.mean_SCD.device), 0
+        for frames_TD, state_T in frames:
+            count += len(state_T)
+            for state, place in _frames_by_state(state_T):
+                total += self._joint(frames_TD[place], state).logsumexp(-1).double().sum()
+        return float(total) / count
 
-    def fitted(self, frames_TD: Tensor, state_T: Tensor, *, floor_D: Tensor) -> DiagonalMixtures:
+    def fitted(self, frames: Iterable[LabelledFrames], *, floor_D: Tensor) -> DiagonalMixtures:
         """One step of EM within each frame's state; the likelihood of the frames cannot fall, but
         for variances held up by `floor_D`. States without frames stay as they are.
+
+        Frames come in blocks, of which only sums are kept.
         """
-        count_SC = self.weight_SC.new_zeros(self.weight_SC.shape, dtype=torch.float64)
-        first_SCD = count_SC.new_zeros(self.mean_SCD.shape)
+        count_SC = torch.zeros_like(self.weight_SC, dtype=torch.float64)
+        first_SCD = torch.zeros_like(self.mean_SCD, dtype=torch.float64)
         second_SCD = torch.zeros_like(first_SCD)
-        for state, place in _frames_by_state(state_T):
-            x_ND = frames_TD[place]
-            share_CN = torch.softmax(self._joint(x_ND, state)[:, 0], -1).double().T
-            count_SC[state] = share_CN.sum(1)
-            first_SCD[state] = share_CN @ x_ND.double()
-            second_SCD[state] = share_CN @ x_ND.double().square()
+        for frames_TD, state_T in frames:
+            for state, place in _frames_by_state(state_T):
+                x_ND = frames_TD[place]
+                share_CN = torch.softmax(self._joint(x_ND, state)[:, 0], -1).double().T
+                count_SC[state] += share_CN.sum(1)
+                first_SCD[state] += share_CN @ x_ND.double()
+                second_SCD[state] += share_CN @ x_ND.double().square()
         is_seen_SC = count_SC > 1e-3
         safe_SC1 = count_SC.clamp_min(1e-3)[..., None]
         mean_SCD = first_SCD / safe_SC1
@@ -63,6 +69,12 @@ class DiagonalMixtures:
             weight_SC.float(),
             torch.where(is_seen_SC[..., None], mean_SCD.float(), self.mean_SCD),
             torch.where(is_seen_SC[..., None], variance_SCD.float(), self.variance_SCD),
+        )
+
+    def to(self, device: torch.device) -> DiagonalMixtures:
+        """The same on a device."""
+        return DiagonalMixtures(
+            self.weight_SC.to(device), self.mean_SCD.to(device), self.variance_SCD.to(device)
         )
 
     def split(self) -> DiagonalMixtures:
@@ -90,13 +102,20 @@ class DiagonalMixtures:
         return (terms @ coefficients.T).view(len(frames_TD), -1, components)
 
 
-def first_mixtures(frames_TD: Tensor, *, num_states: int) -> DiagonalMixtures:
+def first_mixtures(frames: Iterable[LabelledFrames], *, num_states: int) -> DiagonalMixtures:
     """One Gaussian a state, that of all frames: where a state that is never seen stays."""
-    mean_D, variance_D = frames_TD.mean(0), frames_TD.var(0, unbiased=False).clamp_min(1e-6)
+    first_D, second_D, count = torch.zeros(()), torch.zeros(()), 0
+    for frames_TD, _ in frames:
+        wide_TD = frames_TD.double()
+        first_D = first_D.to(wide_TD) + wide_TD.sum(0)
+        second_D = second_D.to(wide_TD) + wide_TD.square().sum(0)
+        count += len(wide_TD)
+    mean_D = first_D / count
+    variance_D = (second_D / count - mean_D.square()).clamp_min(1e-6)
     return DiagonalMixtures(
-        torch.ones(num_states, 1),
-        mean_D.expand(num_states, 1, -1).clone(),
-        variance_D.expand(num_states, 1, -1).clone(),
+        torch.ones(num_states, 1, device=mean_D.device),
+        mean_D.float().expand(num_states, 1, -1).clone(),
+        variance_D.float().expand(num_states, 1, -1).clone(),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from unsup_asr.protocols import LanguageModelScorer
 from unsup_asr.scoring.criterion import weighted_perplexity
 from unsup_asr.steps.inputs import open_segments, open_split, text_ids
 from unsup_asr.steps.segment_output import (
+    Computed,
     phones_of,
     write_segment_hypotheses,
     write_segment_posteriors,
@@ -100,12 +101,11 @@ def run_gan(context: StageContext) -> None:
         members = [member.at_stride(stride) for member in members]
     if len(members) > 1:
         for number, member in enumerate(members):
-            posteriors = SegmentPosteriors(member, inputs["test"])
-            phones = {i: p.argmax(axis=1).astype(np.int32) for i, p in posteriors.items()}
+            heard = of_segments(member, inputs["test"])
+            phones = {i: p.argmax(axis=1).astype(np.int32) for i, p in heard.items()}
             write_segment_hypotheses(context, "test", phones, inventory, folder=f"members/{number}")
     write_segment_posteriors(
-        context,
-        {split: SegmentPosteriors(members[chosen], rows) for split, rows in inputs.items()},
+        context, {split: of_segments(members[chosen], rows) for split, rows in inputs.items()}
     )
     if (context.out / _SCRATCH).exists():
         shutil.rmtree(context.out / _SCRATCH)
@@ -156,9 +156,11 @@ def _generator_inputs(
     inputs = {}
     for split, features in pooled.items():
         clusters = open_split(context, "units", "clusters", split)
-        inputs[split] = RaggedArray.from_arrays(
-            {i: layout.rows(features[i], clusters[i]) for i in features}
-        )
+        folder = context.out / _SCRATCH / split
+        with RaggedWriter(folder) as writer:
+            for i in features:
+                writer.append(i, layout.rows(features[i], clusters[i]))
+        inputs[split] = RaggedArray.open(folder)
     return inputs, layout.first_map
 
 
@@ -198,22 +200,12 @@ def _auxiliary_classes(context: StageContext) -> RaggedArray | None:
     return RaggedArray.from_arrays({i: np.array(targets[i])[edges[i][:-1]] for i in edges})
 
 
-class SegmentPosteriors(Mapping[str, Float32Array]):
-    """Posteriors (S, V) of each utterance, made when they are asked for: those of hours of speech
-    are never in memory. A generator with stride repeats its outputs.
-    """
+def of_segments(generator: Any, rows: RaggedArray) -> Computed:
+    """Posteriors (S, V) of each utterance; a generator with stride repeats its outputs."""
 
-    def __init__(self, generator: Any, rows: RaggedArray) -> None:
-        self._generator = generator
-        self._rows = rows
+    def posteriors(utterance_id: str) -> Float32Array:
+        rows_SD = np.array(rows[utterance_id])
+        found_TV = generator.posteriors(rows_SD)
+        return np.repeat(found_TV, generator.stride, axis=0)[: len(rows_SD)]
 
-    def __getitem__(self, key: str) -> Float32Array:
-        rows_SD = np.array(self._rows[key])
-        outputs_TV = self._generator.posteriors(rows_SD)
-        return np.repeat(outputs_TV, self._generator.stride, axis=0)[: len(rows_SD)]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
+    return Computed(rows.ids, posteriors)

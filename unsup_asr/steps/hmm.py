@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from unsup_asr.acoustic.hmm import HMMTraining, PhoneHMM
+from unsup_asr.acoustic.posteriors import id_blocks
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.formats.ragged import RaggedWriter
+from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Aligner, FrameAlignment
 from unsup_asr.recognise.timing import timed
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.criterion import run_criterion
 from unsup_asr.steps.inputs import frame_timing, open_split
-from unsup_asr.steps.lexicon_search import align_words, lexicon_tree
+from unsup_asr.steps.lexicon_search import lexicon_tree
 from unsup_asr.types import SPLITS, Float32Array, Hypothesis, Int32Array
 
 log = logging.getLogger(__name__)
@@ -68,8 +70,8 @@ def run_hmm(context: StageContext) -> None:
 class _Heard:
     """What an HMM and the text's lexicon made of speech."""
 
-    phones: Mapping[str, Int32Array]
-    starts: Mapping[str, Int32Array]  # first frame of each phone
+    phones: dict[str, Int32Array]
+    starts: dict[str, Int32Array]  # first frame of each phone
     unconstrained: list[Int32Array]  # by the acoustics alone, repeats once
 
     def labels(self, features: Mapping[str, Float32Array]) -> dict[str, Int32Array]:
@@ -98,21 +100,32 @@ class _Recogniser:
         return cls(aligner, tree, options.stack, context.stage, context.num_threads)
 
     def hear(self, model: PhoneHMM, features: Mapping[str, Float32Array], split: str) -> _Heard:
+        """Block by block of utterances: scores of all frames would not fit into memory."""
+        heard = _Heard({}, {}, [])
+        with progress_bar(len(features), f"{self.stage} decode {split}") as tick:
+            for ids in id_blocks(features):
+                self._hear_block(model, {i: features[i] for i in ids}, heard, tick)
+        return heard
+
+    def _hear_block(
+        self,
+        model: PhoneHMM,
+        features: Mapping[str, Float32Array],
+        heard: _Heard,
+        tick: Callable[[], None],
+    ) -> None:
         scores = model.phone_scores(features)
         stacked = {
             i: np.add.reduceat(score_TV, np.arange(0, len(score_TV), self.stack), axis=0)
             for i, score_TV in scores.items()
         }
-        title = f"{self.stage} decode {split}"
-        found = align_words(
-            self.aligner, self.tree, stacked, num_threads=self.num_threads, title=title
-        )
+        found = self.aligner.decode(self.tree, stacked, num_threads=self.num_threads, progress=tick)
         starts = _aligned(model, features, found, self.stack)
-        best = [
-            np.add.reduceat(scores[i], starts[i], axis=0).argmax(axis=1).astype(np.int32)
-            for i in found
-        ]
-        return _Heard({i: found[i].phones for i in found}, starts, [merge_repeats(b) for b in best])
+        for i in found:
+            heard.phones[i] = found[i].phones
+            heard.starts[i] = starts[i]
+            best = np.add.reduceat(scores[i], starts[i], axis=0).argmax(axis=1)
+            heard.unconstrained.append(merge_repeats(best.astype(np.int32)))
 
 
 def _aligned(

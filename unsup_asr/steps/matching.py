@@ -18,7 +18,7 @@ from unsup_asr.protocols import Matcher, TextChannel
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.criterion import read_criterion
 from unsup_asr.steps.inputs import open_split, text_ids
-from unsup_asr.steps.segment_output import write_segment_posteriors
+from unsup_asr.steps.segment_output import Computed, write_segment_posteriors
 from unsup_asr.types import SPLITS, Int32Array
 
 log = logging.getLogger(__name__)
@@ -56,14 +56,12 @@ def run_matching(context: StageContext, *, units: str) -> None:
         "segments_per_text_phone": float(rate),
     }
     (context.out / "matching.json").write_text(json.dumps(report), "utf-8")
+    clusters = {split: open_split(context, units, "clusters", split) for split in SPLITS}
     write_segment_posteriors(
         context,
         {
-            split: {
-                i: found.table_KV[np.array(ids)]
-                for i, ids in open_split(context, units, "clusters", split).items()
-            }
-            for split in SPLITS
+            split: Computed(of.ids, lambda i, of=of: found.table_KV[np.array(of[i])])
+            for split, of in clusters.items()
         },
     )
 

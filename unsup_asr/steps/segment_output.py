@@ -6,7 +6,8 @@ inventory. A silent segment is no phone of a hypothesis; its frames belong to th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +30,30 @@ from unsup_asr.types import Float32Array, Hypothesis, Int32Array
 _SILENCE = "<SIL>"  # the name of the last column
 
 
+@dataclass(frozen=True)
+class Computed(Mapping[str, Float32Array]):
+    """Arrays by utterance that are made each time they are asked for, and never all at once."""
+
+    ids: Sequence[str]
+    make: Callable[[str], Float32Array]
+
+    def __getitem__(self, key: str) -> Float32Array:
+        return self.make(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
 def write_segment_posteriors(
     context: StageContext, posteriors: Mapping[str, Mapping[str, Float32Array]]
 ) -> None:
     """What matching and the game end with, from phone posteriors (S, V) of every segment.
 
     Writes `labels` (one a training frame), hypotheses of the likeliest phones, the posteriors of
-    the test split, and the criterion.
+    the test split, and the criterion. One utterance's are in memory at a time.
     """
     inventory = read_inventory(context.input("text").file("inventory.json"))
     phones = {

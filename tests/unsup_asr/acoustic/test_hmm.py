@@ -9,7 +9,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from unsup_asr.acoustic.hmm import HMMTraining, PhoneHMM, StateMap
+from unsup_asr.acoustic import hmm
+from unsup_asr.acoustic.hmm import HMMTraining, PhoneHMM, StateMap, _batches
 from unsup_asr.acoustic.mixtures import DiagonalMixtures, first_mixtures
 
 PHONES = ["a", "b", "sil"]
@@ -55,10 +56,10 @@ def test_em_never_lowers_the_likelihood_of_frames_in_their_states():
     features, labels = _spoken(rng)
     x = torch.from_numpy(np.concatenate(list(features.values())))
     state = torch.from_numpy(np.concatenate(list(labels.values())).astype(np.int64))
-    mixtures = first_mixtures(x, num_states=3).split().split()
+    mixtures = first_mixtures([(x, state)], num_states=3).split().split()
     found = []
     for _ in range(8):
-        mixtures = mixtures.fitted(x, state, floor_D=torch.zeros(2))
+        mixtures = mixtures.fitted([(x, state)], floor_D=torch.zeros(2))
         found.append(float(mixtures.log_density(x)[torch.arange(len(x)), state].sum()))
     assert all(b >= a - 1e-2 for a, b in itertools.pairwise(found))
     assert found[-1] > found[0] + 3
@@ -186,3 +187,24 @@ def test_what_cannot_be_aligned_or_learned_is_named():
         HMMTraining().train(bad, {"u": np.zeros(2, dtype=np.int32)}, phones=PHONES)
     with pytest.raises(ValueError, match="power of two"):
         HMMTraining(num_components=3)
+
+
+def test_frames_that_come_in_blocks_give_the_same_mixtures() -> None:
+    rng = np.random.default_rng(0)
+    features, labels = _spoken(rng)
+    x = torch.from_numpy(np.concatenate(list(features.values())))
+    state = torch.from_numpy(np.concatenate(list(labels.values())).astype(np.int64))
+    in_blocks = list(zip(x.split(37), state.split(37), strict=True))
+    whole, parts = (first_mixtures(b, num_states=3).split() for b in ([(x, state)], in_blocks))
+    whole = whole.fitted([(x, state)], floor_D=torch.zeros(2))
+    parts = parts.fitted(in_blocks, floor_D=torch.zeros(2))
+    torch.testing.assert_close(parts.mean_SCD, whole.mean_SCD)
+    torch.testing.assert_close(parts.variance_SCD, whole.variance_SCD)
+    assert parts.log_likelihood(in_blocks) == pytest.approx(whole.log_likelihood([(x, state)]))
+
+
+def test_a_batch_of_paths_is_bounded_by_frames_and_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hmm, "_CELLS", 1000)
+    sizes = {"long": (400, 30), "a": (10, 4), "b": (12, 5), "c": (90, 9)}
+    batches = list(_batches(sizes))
+    assert batches == [["a", "b"], ["c"], ["long"]]

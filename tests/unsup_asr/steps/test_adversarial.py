@@ -19,7 +19,7 @@ from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import read_hypotheses
 from unsup_asr.formats.phone_text import write_phone_sentences
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
-from unsup_asr.steps.adversarial import SegmentPosteriors, run_gan
+from unsup_asr.steps.adversarial import of_segments, run_gan
 from unsup_asr.steps.criterion import text_perplexity
 from unsup_asr.steps.diagnose import findings_of_game
 
@@ -228,7 +228,7 @@ def test_a_generator_with_a_stride_names_as_many_segments_with_each_output(tmp_p
     rows = RaggedArray.from_arrays({"u": np.zeros((4, 2), np.float32)})
     outputs = np.eye(2, dtype=np.float32)
     generator = SimpleNamespace(stride=3, posteriors=lambda _: outputs)
-    assert SegmentPosteriors(generator, rows)["u"].argmax(1).tolist() == [0, 0, 0, 1]
+    assert of_segments(generator, rows)["u"].argmax(1).tolist() == [0, 0, 0, 1]
 
 
 def test_posteriors_are_made_one_utterance_at_a_time() -> None:
@@ -239,7 +239,7 @@ def test_posteriors_are_made_one_utterance_at_a_time() -> None:
         return np.full((len(rows_SD), 2), 0.5, np.float32)
 
     rows = RaggedArray.from_arrays({i: np.zeros((n, 2)) for i, n in (("u", 3), ("v", 5))})
-    found = SegmentPosteriors(SimpleNamespace(stride=1, posteriors=posteriors), rows)
+    found = of_segments(SimpleNamespace(stride=1, posteriors=posteriors), rows)
     assert (list(found), len(found), made) == (["u", "v"], 2, [])
     assert found["v"].shape == (5, 2)
     assert made == [5]
