@@ -17,9 +17,12 @@ from tests.unsup_asr.upstreams.transformers_checkpoints import SIZE, save_family
 from unsup_asr.acoustic.posteriors import log_posteriors
 from unsup_asr.cli import main
 from unsup_asr.engine.recipe import load_recipe
+from unsup_asr.formats.hypotheses import read_hypotheses
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.recognise.timing import spans
 from unsup_asr.report.results import Results
+from unsup_asr.speech.timing import read_timing
 from unsup_asr.transcribe import load_model
 
 RECIPES = [
@@ -141,6 +144,21 @@ def test_w2vu_plays_on_pooled_components_and_text_with_silence(w2vu: Path) -> No
     assert pairs.lengths.sum() < runs.lengths.sum()
     assert not (w2vu / "units" / "clusters").exists()
     assert len(json.loads((w2vu / "gan" / "gan.json").read_text("utf-8"))["members"]) == 12
+
+
+def test_with_a_language_model_segments_are_read_before_they_are_joined(w2vu: Path) -> None:
+    posteriors, joined = (
+        RaggedArray.open(w2vu / "gan" / name / "test") for name in ("unjoined", "posteriors")
+    )
+    runs = RaggedArray.open(w2vu / "segments" / "runs" / "test")
+    assert posteriors.lengths.tolist() == (runs.lengths - 1).tolist()
+    assert posteriors.lengths.sum() > joined.lengths.sum()
+    timing = read_timing(w2vu / "features" / "timing.json")
+    kept = RaggedArray.open(w2vu / "features" / "kept" / "test")
+    starts = {i: spans(np.array(runs[i]), np.array(kept[i]), timing)[0] for i in runs}
+    for hypothesis in read_hypotheses(w2vu / "gan_lm" / "hypotheses" / "test.tsv"):
+        of_runs = np.round(starts[hypothesis.utterance_id], 4)
+        assert set(np.round(hypothesis.starts_s, 4)) <= set(of_runs)
 
 
 def test_its_rows_are_those_of_the_game_and_of_what_learns_from_it(w2vu: Path) -> None:

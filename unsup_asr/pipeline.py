@@ -50,7 +50,7 @@ _GAME = tuple(
     f"gan.{name}"
     for name in (
         *("start", "frames", "text_silence", "trainer", "population", "validate_on"),
-        "decode_stride",
+        *("decode_stride", "decode_unjoined"),
     )
 )
 _AUXILIARY = ("gan.auxiliary_upstream", "gan.auxiliary_clusterer")
@@ -351,6 +351,11 @@ def _auxiliary(config: DictConfig) -> list[Stage]:
     return [Stage("auxiliary", run_auxiliary, inputs, _AUXILIARY, upstreams=read)]
 
 
+def _game_keys(config: DictConfig) -> tuple[str, ...]:
+    pooled = ("segmentation.pooling",) if config.gan.get("decode_unjoined") else ()
+    return (*_GAME, SCORER, *pooled)
+
+
 def _named(config: DictConfig, segments: str, suffix: str) -> list[Stage]:
     """A stage's segments pooled, and named: the last of the stages has their phones."""
     units, gan = f"units{suffix}", f"gan{suffix}"
@@ -365,7 +370,7 @@ def _named(config: DictConfig, segments: str, suffix: str) -> list[Stage]:
         gan,
         run_gan,
         ("features", *inputs, *auxiliary, "text", "language_model"),
-        (*_GAME, SCORER),
+        _game_keys(config),
         version=3,
         resumable=True,
         stands_for=read_as,
@@ -394,7 +399,7 @@ def _matched_and_played(
             gan,
             run_gan,
             ("features", segments, units, matching, *auxiliary, "text", "language_model"),
-            (*_GAME, SCORER),
+            _game_keys(config),
             version=3,
             resumable=True,
             stands_for=read_as,

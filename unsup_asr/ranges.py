@@ -124,6 +124,7 @@ PLAIN: dict[str, Any] = {
     "features.runtime.shard_minutes": Positive,
     "features.runtime.attempts": PositiveInt,
     "gan.decode_stride": _Stride,
+    "gan.decode_unjoined": bool,
     "gan.validate_on": Literal["train", "dev"],
     "language_model.posterior_floor": Positive,
     "segmentation.posterior_weight": NonNegative,

@@ -17,7 +17,7 @@ from unsup_asr.formats.checked import read_array
 from unsup_asr.formats.phone_text import phone_ids, read_inventory, read_phone_sentences
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
-from unsup_asr.protocols import LanguageModelScorer
+from unsup_asr.protocols import LanguageModelScorer, Pooling
 from unsup_asr.scoring.criterion import weighted_perplexity
 from unsup_asr.steps.inputs import open_segments, open_split, text_ids
 from unsup_asr.steps.segment_output import (
@@ -107,8 +107,23 @@ def run_gan(context: StageContext) -> None:
     write_segment_posteriors(
         context, {split: of_segments(members[chosen], rows) for split, rows in inputs.items()}
     )
+    if options.get("decode_unjoined") and context.input("segments").has("runs/test/values.npy"):
+        _write_unjoined(context, members[chosen])
     if (context.out / _SCRATCH).exists():
         shutil.rmtree(context.out / _SCRATCH)
+
+
+def _write_unjoined(context: StageContext, generator: Any) -> None:
+    """`unjoined/test`: posteriors of the segments before neighbours were joined, twice as many,
+    which wav2vec-U decodes with a language model (Baevski et al. 2021, as fairseq has it).
+    """
+    pooling: Pooling = instantiate(context.config.segmentation.pooling)
+    features = open_split(context, "features", "cluster", "test")
+    runs = open_split(context, "segments", "runs", "test")
+    with RaggedWriter(context.out / "unjoined" / "test") as writer:
+        for i in runs:
+            rows_SD = pooling.pool(np.array(features[i], np.float32), np.array(runs[i]))
+            writer.append(i, generator.posteriors(rows_SD)[: len(rows_SD)])
 
 
 def _game_text(context: StageContext, options: DictConfig) -> tuple[list[Int32Array], int]:

@@ -116,7 +116,8 @@ def run_segments_lm(context: StageContext, *, system: str) -> None:
     silence: where the posteriors have, it is passed over.
     """
     inventory = read_inventory(context.input("text").file("inventory.json"))
-    posteriors = open_split(context, system, "posteriors", "test")
+    is_unjoined = context.input(system).has("unjoined/test/values.npy")
+    posteriors = open_split(context, system, "unjoined" if is_unjoined else "posteriors", "test")
     options = context.config.language_model
     arpa = context.input("language_model").file("phones.arpa")
     has_silence = posteriors.values_array.shape[1] > len(inventory)
@@ -130,7 +131,8 @@ def run_segments_lm(context: StageContext, *, system: str) -> None:
         utterance_id: _spoken(best)
         for utterance_id, (best, *_) in zip(posteriors, decoded, strict=True)
     }
-    _write_timed(context, "test", found, "hypotheses")
+    edges_of = "runs" if is_unjoined else "boundaries"
+    _write_timed(context, "test", found, "hypotheses", edges_of=edges_of)
 
 
 def _spoken(decoded: DecodedPhones) -> tuple[tuple[str, ...], NDArray[np.integer]]:
@@ -145,11 +147,13 @@ def _write_timed(
     split: str,
     found: Mapping[str, tuple[tuple[str, ...], NDArray[np.integer]]],
     folder: str,
+    *,
+    edges_of: str = "boundaries",
 ) -> None:
     """Hypotheses of phones that start at these segments, with times in the original audio."""
     timing = frame_timing(context)
     kept = open_split(context, "features", "kept", split)
-    boundaries = open_split(context, "segments", "boundaries", split)
+    boundaries = open_split(context, "segments", edges_of, split)
     hypotheses: list[Hypothesis] = []
     for utterance_id, (phones, first_segments) in found.items():
         edges = np.array(boundaries[utterance_id])
