@@ -113,8 +113,8 @@ class LexiconSearch:
     def _end_words(self, best_NB: Tensor, loop_VB: Tensor, group_GB: Tensor, out: Tensor) -> None:
         """The best word that ends in this frame, of equal ones the first: its score to the root."""
         found_B, group_B = group_GB.max(dim=0)
-        rows_BS = self._group_ends[group_B]
-        scores_BS = best_NB.gather(0, rows_BS.T).T + self._group_scores[group_B]
+        rows_BS = self._group_ends.index_select(0, group_B)
+        scores_BS = best_NB.gather(0, rows_BS.T).T + self._group_scores.index_select(0, group_B)
         first_B = scores_BS.max(dim=1).indices
         end_B = rows_BS.gather(1, first_B[:, None])[:, 0] - 1
         unknown_B, phone_B = (loop_VB + self._leave_V1).max(dim=0)
