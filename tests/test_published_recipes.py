@@ -5,6 +5,7 @@ published format. They show that all works, not how well.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,23 @@ def test_with_a_language_model_segments_are_read_before_they_are_joined(w2vu: Pa
     for hypothesis in read_hypotheses(w2vu / "gan_lm" / "hypotheses" / "test.tsv"):
         of_runs = np.round(starts[hypothesis.utterance_id], 4)
         assert set(np.round(hypothesis.starts_s, 4)) <= set(of_runs)
+
+
+def test_a_second_game_plays_on_the_segments_of_the_hmm_as_they_are(
+    data: Path, w2vu: Path, tmp_path: Path
+) -> None:
+    """They are no runs of clusters, and not joined by twos."""
+    given = [o for o in options("librispeech_100_w2vu", data) if not o.startswith("realign.")]
+    hmm = ["realign=hmm", "realign.num_iterations=2", "realign.num_rounds=1", "realign.stack=1"]
+    hmm += ["realign.training.num_components=2", "realign.training.steps=1"]
+    shutil.copytree(w2vu.parents[1], tmp_path / "exp", symlinks=True)
+    command = ["run", "librispeech_100_w2vu", "--exp", str(tmp_path / "exp"), "--until", "gan_2"]
+    assert main([*command, *given, *hmm, "~realign.training.stack"]) == 0
+    stages = tmp_path / "exp" / "librispeech_100_w2vu"
+    (pooled,) = stages.glob("units_2/*/pooled/test")
+    (edges,) = stages.glob("hmm_1/*/boundaries/test")
+    lengths = (RaggedArray.open(edges).lengths - 1).tolist()
+    assert RaggedArray.open(pooled).lengths.tolist() == lengths
 
 
 def test_its_rows_are_those_of_the_game_and_of_what_learns_from_it(w2vu: Path) -> None:

@@ -27,7 +27,7 @@ from unsup_asr.formats.names import shown_in_lines
 DONE, FOUND_BAD, WRONG_USAGE = 0, 1, 2
 _ENDING = (signal.SIGTERM, signal.SIGHUP)  # as SLURM and a closed terminal send them
 
-_OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*", re.DOTALL)
+_OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*|~[A-Za-z_][\w.]*", re.DOTALL)
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 

@@ -162,7 +162,8 @@ def _write_pooled(
 ) -> None:
     options = context.config.segmentation
     pooling: Pooling | None = options.pooling and instantiate(options.pooling)
-    adjacent = adjacent_pooling(options)
+    has_runs = context.input("segments").has(f"runs/{split}/values.npy")  # not so of an HMM's
+    adjacent = adjacent_pooling(options) if has_runs else None
     boundaries_of = "boundaries" if adjacent is None else "runs"
     boundaries = open_split(context, "segments", boundaries_of, split)
     with RaggedWriter(context.out / "pooled" / split) as writer:
