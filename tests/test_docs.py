@@ -40,7 +40,7 @@ _LINK = re.compile(r"\]\(([^)\s:]*)\)")
 
 
 ALL_VERBS = (
-    *("run", "status", "validate", "evaluate", "compare", "report", "transcribe", "list"),
+    *("run", "sweep", "status", "validate", "evaluate", "compare", "report", "transcribe", "list"),
     *("new-recipe", "doctor", "lm estimate", "lm perplexity", "lm decode", "lm tune"),
 )
 

@@ -120,6 +120,24 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--force", metavar="STAGE", action="append", default=[], help="run it though it is done"
     )
+    wait_help = "wait for a stage that another process runs, instead of failing"
+    run.add_argument("--wait", action="store_true", help=wait_help)
+    sweep = verb("sweep", "sweep:sweep", "Run a recipe with many options, choose one", recipe, exp)
+    sweep.add_argument("--points", metavar="YAML", help="options of each run: a list of tables")
+    sweep.add_argument("--until", metavar="STAGE", help="stop all runs after this stage")
+    sweep.add_argument("--jobs", type=int, default=0, help="runs at a time (one, or one a GPU)")
+    sweep.add_argument(
+        "--max-runs", type=int, default=100, help="no more than so many (%(default)s)"
+    )
+    sweep.add_argument(
+        "--launcher", choices=("local", "slurm"), default="local", help="(%(default)s)"
+    )
+    sweep.add_argument("--cluster", choices=("slurm", "local"), default="slurm", help="of submitit")
+    sweep.add_argument("--minutes", type=int, default=24 * 60, help="of one job (%(default)s)")
+    sweep.add_argument("--gpus", type=int, default=1, help="of one job (%(default)s)")
+    sweep.add_argument(
+        "--slurm", metavar="NAME=VALUE", nargs="*", default=[], help="slurm_partition=gpu, ..."
+    )
     status = verb(
         "status", "run:status", "Say what is done, stale and why, partial, missing", recipe, exp
     )

@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             record=record,
             arithmetic=arithmetic(config.runtime.processes),
             announce=partial(print, flush=True),
+            wait=arguments.wait,
         )
     except UnknownStageError as error:
         raise UsageError(str(error)) from error

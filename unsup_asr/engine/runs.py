@@ -42,8 +42,7 @@ def keep_run(root: Path, made: Mapping[str, Path], record: RunRecord | None) -> 
     A run that found all its stages done before keeps the record of the run that made them.
     """
     stages = {name: _made(folder) for name, folder in made.items()}
-    keys = json.dumps({name: facts["key"] for name, facts in stages.items()}, sort_keys=True)
-    run = root / RUNS / hashlib.sha256(keys.encode()).hexdigest()[:12]
+    run = root / RUNS / run_name({name: str(facts["key"]) for name, facts in stages.items()})
     run.mkdir(parents=True, exist_ok=True)
     scratch = root / RUNS / ".link"  # of one name: what a killed run left is replaced
     with FileLock(root / RUNS / ".lock"):
@@ -54,6 +53,17 @@ def keep_run(root: Path, made: Mapping[str, Path], record: RunRecord | None) -> 
             write_whole(run / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
         _link(root / LATEST, Path(RUNS, run.name), scratch)
     return run
+
+
+def run_name(keys: Mapping[str, str]) -> str:
+    """Name of the folder of a run whose finished stages have these keys."""
+    return hashlib.sha256(json.dumps(dict(keys), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def make_latest(root: Path, name: str) -> None:
+    """Let `latest` be a run that has ended."""
+    with FileLock(root / RUNS / ".lock"):
+        _link(root / LATEST, Path(RUNS, name), root / RUNS / ".link")
 
 
 def read_run(run: Path) -> RunRecord | None:

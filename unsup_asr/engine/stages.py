@@ -119,6 +119,7 @@ def run_stages(
     record: RunRecord | None = None,
     arithmetic: Mapping[str, str] | None = None,
     announce: Callable[[str], None] = log.info,
+    wait: bool = False,
 ) -> dict[str, Path]:
     """Run what is not done yet, under `root` (exp/<recipe>); the folder of each stage by name.
 
@@ -126,7 +127,8 @@ def run_stages(
     Finished stages are checked by size, and by sha256 before a stage reads them. `arithmetic`, how
     this process rounds, is recorded; a run that goes on from another is told so. At its end the run
     becomes the latest of `root`, with its `record`, along with whatever else of the same config was
-    done before. UnknownStageError for an unknown name; StageFailedError with the cause when a stage
+    done before. A stage that another process runs is an error, or with `wait` waited for, to be
+    found done. UnknownStageError for an unknown name; StageFailedError with the cause when a stage
     fails.
     """
     _check_seals(stages)
@@ -153,7 +155,7 @@ def run_stages(
                     check_contents(folders[name])
                 trusted.add(name)
         started = time.monotonic()
-        with _storage_reported(stage.name, root), _locked(stage.name, final):
+        with _storage_reported(stage.name, root), _locked(stage.name, final, wait=wait):
             restore(final)
             forced = stage.name in force
             if forced or not _is_done(final, identities):
@@ -336,15 +338,15 @@ def _run_one(
 
 
 @contextmanager
-def _locked(name: str, final: Path) -> Iterator[None]:
+def _locked(name: str, final: Path, *, wait: bool) -> Iterator[None]:
     final.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(final.with_name(f".{final.name}.lock"))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=-1 if wait else 0)
     except Timeout as error:
         raise StageFailedError(
             f"stage {name} is being run by another process, which holds {lock.lock_file}; "
-            "wait for it to end"
+            "wait for it to end, or let --wait do so"
         ) from error
     try:
         yield

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -509,3 +510,20 @@ def test_changed_weights_of_an_upstream_run_again_what_reads_it(tmp_path: Path) 
     (row,) = status(reads, now, exp)
     assert (row.state, row.reason) == ("stale", "what speech.upstream gives changed")
     assert run_stages(reads, now, exp) != first
+
+
+def test_a_stage_that_another_process_runs_can_be_waited_for(tmp_path: Path) -> None:
+    ran: list[str] = []
+    stages = graph(ran)[:1]
+    key = str(stage_keys(stages, config(), tmp_path)["speech"]["key"])
+    lock = FileLock(tmp_path / "speech" / f".{key}.lock", thread_local=False)
+    (tmp_path / "speech").mkdir()
+    lock.acquire()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(run_stages, stages, config(), tmp_path, wait=True)
+        with pytest.raises(StageFailedError, match="or let --wait do so"):
+            run_stages(stages, config(), tmp_path)
+        assert not waiting.done()
+        lock.release()
+        waiting.result(timeout=30)
+    assert ran == ["speech"]
