@@ -31,10 +31,12 @@ class SegmentationChannel:
     """How numbers of segments are estimated and drawn.
 
     `max_segments` is the most that a phone can have: more count as so many. A context seen `trust`
-    times weighs as much as the wider one that it leans on.
+    times weighs as much as the wider one that it leans on. `num_contexts`: 1 for all phones alike,
+    2 for each phone's own, up to 5 with all of its surroundings.
     """
 
     max_segments: PositiveInt = 3
+    num_contexts: PositiveInt = 5
     trust: Positive = 4.0
     seed: Seed = 0
 
@@ -96,7 +98,8 @@ class SegmentationChannel:
         after_count_P = alone_P * counts + before_P
         in_front_P = after_count_P * base + here.next_P
         between_P = in_front_P * base + here.previous_P
-        return [np.zeros_like(alone_P), alone_P, after_count_P, in_front_P, between_P]
+        contexts = [np.zeros_like(alone_P), alone_P, after_count_P, in_front_P, between_P]
+        return contexts[: self.num_contexts]
 
 
 @dataclass(frozen=True)

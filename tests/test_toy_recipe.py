@@ -428,6 +428,37 @@ def test_a_run_can_start_from_the_text_spoken(exp, tmp_path, capsys):
     assert main(["transcribe", str(tmp_path / "toy" / "latest" / "model"), str(audio)]) == 0
 
 
+def test_a_run_can_join_both_roads(exp, tmp_path, capsys):
+    """A model of the spoken text, matching from what it hears, and all that follows matching."""
+    road = [
+        *("start=joined", "matching=spoken_channel", "self_training=ctc"),
+        *("start.spoken_text.num_voices=2", "start.spoken_text.sentences_a_voice=8"),
+        *("start.training.epochs=1", "start.num_kept=8", "start.matcher.iterations=20"),
+        *("matching.spoken_text.num_voices=2", "matching.spoken_text.sentences_a_voice=8"),
+        "self_training.balance={_target_: unsup_asr.recognise.length_balance.LengthBalance, "
+        "option: insertion_score, num_utterances: 5}",
+        "self_training.num_rounds=1",
+    ]
+    shorter = [option for option in SMALL if not option.startswith("matching")]
+    assert main(["run", "toy", "--exp", str(tmp_path), *shorter, *road]) == 0
+    capsys.readouterr()
+    assert main(["report", "toy", "--exp", str(tmp_path), "--json"]) == 0
+    systems = list(json.loads(capsys.readouterr().out)["per"])
+    latest = tmp_path / "toy" / "latest"
+    assert systems[:3] == ["spoken_model", "matching", "matching+lm"]
+    assert {"gan", "realign_2", "matching_2", "self_training_1"} <= set(systems)
+    made = {
+        stage: json.loads((latest / stage / "stage.json").read_text("utf-8"))["inputs"]
+        for stage in ("matching", "matching_2", "self_training_1")
+    }
+    assert {"spoken_model", "spoken_segments"} <= set(made["matching"])
+    assert "realign_1" in made["matching_2"]
+    assert "spoken_text" in made["self_training_1"]
+    balanced = json.loads((latest / "self_training_1" / "decoder.json").read_text("utf-8"))
+    model = json.loads((latest / "model" / "model.json").read_text("utf-8"))
+    assert model["decoder"]["insertion_score"] == balanced["insertion_score"]
+
+
 class BrokenUpstream(KaldiMFCC):
     """Gives NaN in one frame."""
 

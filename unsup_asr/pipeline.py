@@ -31,13 +31,15 @@ from unsup_asr.steps.spoken import run_spoken_model, run_spoken_text
 from unsup_asr.steps.spoken_segments import run_spoken_segments
 from unsup_asr.steps.superb import run_superb
 from unsup_asr.steps.text import run_language_model, run_text, run_word_model
-from unsup_asr.steps.units import run_segments, run_units, run_units_again
+from unsup_asr.steps.units import run_segments, run_units, run_units_again, run_units_heard
 from unsup_asr.steps.upstream_features import run_upstream_features
 from unsup_asr.steps.words import run_lexicon, run_supervised_words, run_words
 
 SUPERVISED = ("supervised", "superb")  # these learn from references, and go only into `evaluate`
+SPOKEN_MODEL = "spoken_model"
 SCORER = "language_model.scorer"  # of the unsupervised criterion
 _TRAINING = ("self_training.training", "self_training.decoder", SCORER)
+_BALANCE = "self_training.balance"
 _UPSTREAM_FEATURES = tuple(
     f"features.{name}"
     for name in ("upstream", "boundary_upstream", "layer", "silence", "cut_from", "projection")
@@ -92,12 +94,12 @@ def build_graph(config: DictConfig) -> list[Stage]:
     else:
         word_model = ()
     learned_from = (*_SPOKEN, *word_model)
-    if config.start.road == "spoken_text":
+    extra, kept = (), ()
+    if speaks(config):
         stages += _from_spoken_text(config, learned_from)
         extra, kept = ("spoken_text",), ("start.num_kept",)
-    else:
+    if config.start.road != "spoken_text":
         stages += _from_segments(config)
-        extra, kept = (), ()
     labels_from = stages[-1].name
     rounds: list[str] = []
     for number in range(1, config.self_training.num_rounds + 1):
@@ -108,7 +110,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
                 name,
                 partial(run_self_training, labels_from=labels_from, number=number),
                 (labels_from, *learned_from, *extra),
-                (*_TRAINING, *changed, *kept),
+                (*_TRAINING, _BALANCE, *changed, *kept),
                 version=2,
                 resumable=True,
             )
@@ -313,7 +315,7 @@ def _from_segments(config: DictConfig) -> list[Stage]:
         )
         labels_from = name
         if number == 1 and matches(config):
-            again = _matching_again(name, channel=_channel(config))
+            again = _matching_again(config, name)
             labels_from = again[-1].name
             stages += again
     return stages
@@ -339,7 +341,17 @@ def _channel(config: DictConfig) -> list[Stage]:
 
 def matches(config: DictConfig) -> bool:
     """Whether segments are matched with text before the game, which then begins from that."""
-    return config.start.road == "matching"
+    return config.start.road in ("matching", "joined")
+
+
+def speaks(config: DictConfig) -> bool:
+    """Whether a model of the text, spoken, says what the recordings sound like at first."""
+    return config.start.road in ("spoken_text", "joined")
+
+
+def _hears(config: DictConfig, network_from: str) -> tuple[str, ...]:
+    """The stage whose network says what segments sound like, where matching starts from that."""
+    return (network_from,) if config.start.road == "joined" else ()
 
 
 def _auxiliary(config: DictConfig) -> list[Stage]:
@@ -361,6 +373,14 @@ def _named(config: DictConfig, segments: str, suffix: str) -> list[Stage]:
     units, gan = f"units{suffix}", f"gan{suffix}"
     read_as = {segments: "segments", units: "units", gan: "gan"}
     pooled = Stage(units, run_units, ("features", segments), _UNITS, stands_for=read_as)
+    if hears := _hears(config, SPOKEN_MODEL):
+        pooled = Stage(
+            units,
+            partial(run_units_heard, network_from=SPOKEN_MODEL),
+            ("features", segments, "text", *hears),
+            (*_UNITS, "start.evidence_weight"),
+            stands_for=read_as,
+        )
     auxiliary = tuple(stage.name for stage in _auxiliary(config))
     if matches(config):
         return [pooled, *_matched_and_played(config, segments, suffix, auxiliary)]
@@ -385,13 +405,14 @@ def _matched_and_played(
     units, matching, gan = (f"{name}{suffix}" for name in ("units", "matching", "gan"))
     read_as = {segments: "segments", units: "units", matching: "matching", gan: "gan"}
     heard = tuple(stage.name for stage in _channel(config)) if segments == "segments" else ()
-    matched = ("features", segments, units, "text", "language_model", *heard)
+    hears = _hears(config, SPOKEN_MODEL)
+    matched = ("features", segments, units, "text", "language_model", *heard, *hears)
     return [
         Stage(
             matching,
-            partial(run_matching, units="units"),
+            partial(run_matching, units="units", heard_by=next(iter(hears), None)),
             matched,
-            ("matching", SCORER),
+            (*_matching_keys(config), SCORER),
             version=3,
             stands_for=read_as,
         ),
@@ -450,7 +471,7 @@ def _from_spoken_text(config: DictConfig, learned_from: tuple[str, ...]) -> list
             upstreams=("features.upstream",),
         ),
         Stage(
-            "spoken_model",
+            SPOKEN_MODEL,
             run_spoken_model,
             ("spoken_text", *learned_from),
             ("start.training", "self_training.decoder", SCORER),
@@ -460,19 +481,24 @@ def _from_spoken_text(config: DictConfig, learned_from: tuple[str, ...]) -> list
     ]
 
 
-def _matching_again(network_from: str, *, channel: Sequence[Stage]) -> list[Stage]:
+def _matching_keys(config: DictConfig) -> tuple[str, ...]:
+    joined = ("start.matcher", "start.agreement") if config.start.road == "joined" else ()
+    return ("matching", *joined)
+
+
+def _matching_again(config: DictConfig, network_from: str) -> list[Stage]:
     """Clusters that know what the first round has learned, matched once more."""
     again = partial(run_units_again, network_from=network_from)
-    heard = tuple(stage.name for stage in channel)
-    inputs = ("features", "segments", "units_2", "text", "language_model", *heard)
+    heard, hears = (stage.name for stage in _channel(config)), _hears(config, network_from)
+    inputs = ("features", "segments", "units_2", "text", "language_model", *heard, *hears)
     keys = (*_UNITS, "segmentation.posterior_weight")
     return [
         Stage("units_2", again, ("features", "segments", network_from), keys),
         Stage(
             "matching_2",
-            partial(run_matching, units="units_2"),
+            partial(run_matching, units="units_2", heard_by=next(iter(hears), None)),
             inputs,
-            ("matching", SCORER),
+            (*_matching_keys(config), SCORER),
             version=3,
         ),
     ]
@@ -518,7 +544,7 @@ def _check_game(config: DictConfig) -> None:
             "start=game plays without matching, and gan.start begins from what matching has found: "
             "set gan.start to null, or choose gan=w2vu, w2vu2 or w2vu_cpu"
         )
-    if config.start.road == "matching" and options.clusterer is None:
+    if matches(config) and options.clusterer is None:
         raise RecipeError(
             "segmentation.clusterer is null, and matching names clusters: give one, or start=game"
         )

@@ -220,6 +220,28 @@ class Matcher(Protocol):
         ...
 
 
+class EvidenceMatcher(Protocol):
+    """As `Matcher`, from what a network hears in each segment."""
+
+    @property
+    def num_steps(self) -> int:
+        """How often `match` calls `progress`."""
+        ...
+
+    def match(
+        self,
+        clusters: Sequence[Int32Array],
+        evidence: Sequence[Float32Array],
+        text: Sequence[Int32Array],
+        *,
+        num_clusters: int,
+        num_phones: int,
+        progress: Callable[[], None] = ...,
+    ) -> MatchingResult:
+        """Find the table; `evidence` (S, V) of the segments of each utterance."""
+        ...
+
+
 class TextChannel(Protocol):
     """Text as a segmenter cuts it."""
 

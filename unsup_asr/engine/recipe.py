@@ -46,6 +46,7 @@ _MAY_BE_NULL = {
     "gan.auxiliary_clusterer",
     "gan.auxiliary_upstream",
     "gan.frames",
+    "self_training.balance",
     "gan.start",
     "gan.text_silence",
     "superb.training",

@@ -10,11 +10,11 @@ from functools import partial
 from typing import cast
 
 import numpy as np
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import save_network
 from unsup_asr.acoustic.objectives import CTC_BLANK
-from unsup_asr.acoustic.posteriors import posterior_blocks
+from unsup_asr.acoustic.posteriors import log_posteriors, posterior_blocks
 from unsup_asr.acoustic.training import NetworkTraining
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
@@ -22,16 +22,18 @@ from unsup_asr.formats.hypotheses import read_hypotheses, write_hypotheses
 from unsup_asr.formats.phone_text import phone_ids, read_inventory
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import PhoneDecoder
-from unsup_asr.recognise.phones import decode_utterances, with_files
+from unsup_asr.recognise.length_balance import LengthBalance, mean_length
+from unsup_asr.recognise.phones import BLANK, decode_utterances, with_files
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.criterion import run_criterion
-from unsup_asr.steps.inputs import decoder_file, frame_timing, open_split
+from unsup_asr.steps.inputs import decoder_file, frame_timing, open_split, text_ids
 from unsup_asr.steps.references import training_targets
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT = "training.safetensors"  # there until the stage is done
+DECODER_OPTIONS = "decoder.json"  # of a round whose decoder was balanced
 
 
 def run_self_training(context: StageContext, *, labels_from: str, number: int) -> None:
@@ -54,7 +56,15 @@ def run_self_training(context: StageContext, *, labels_from: str, number: int) -
         targets |= {i: said[i] for i in chosen}
         heard = [cast("MutableMapping[str, Float32Array]", x) for x in (features, spoken)]
         features = ChainMap(*heard)
-    train_and_decode(context, training, features, targets, ("train", "dev", "test"))
+    balance = context.config.self_training.balance
+    train_and_decode(
+        context,
+        training,
+        features,
+        targets,
+        ("train", "dev", "test"),
+        balance=None if balance is None else instantiate(balance),
+    )
 
 
 def run_supervised(context: StageContext) -> None:
@@ -72,8 +82,13 @@ def train_and_decode(
     features: Mapping[str, Float32Array],
     targets: Mapping[str, Int32Array],
     splits: Sequence[str],
+    *,
+    balance: LengthBalance | None = None,
 ) -> None:
-    """Write the network, its curve, hypotheses of `splits` and the criterion of the first."""
+    """Write the network, its curve, hypotheses of `splits` and the criterion of the first.
+
+    `balance`: sets a score of the decoder by the first split, and writes it to `decoder.json`.
+    """
     inventory = read_inventory(context.input("text").file("inventory.json"))
     targets = {i: np.asarray(targets[i]) for i in targets if i in features}
     checkpoint = context.out / CHECKPOINT
@@ -88,9 +103,11 @@ def train_and_decode(
         )
     save_network(network, context.out)
     (context.out / "curve.json").write_text(json.dumps(curve), "utf-8")
-    decoder: PhoneDecoder = instantiate(
-        with_files(context.config.self_training.decoder, partial(decoder_file, context))
-    )
+    node = with_files(context.config.self_training.decoder, partial(decoder_file, context))
+    if balance is not None:
+        sample = balance.sample(open_split(context, "features", "acoustic", splits[0]))
+        node = _balanced(context, node, balance, log_posteriors(network, sample), inventory)
+    decoder: PhoneDecoder = instantiate(node)
     timing, greedy = frame_timing(context), list[list[str]]()
     for split in splits:
         kept = open_split(context, "features", "kept", split)
@@ -104,6 +121,29 @@ def train_and_decode(
         write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)
     run_criterion(context, greedy)
     checkpoint.unlink()
+
+
+def _balanced(
+    context: StageContext,
+    node: DictConfig,
+    balance: LengthBalance,
+    sample: Mapping[str, Float32Array],
+    inventory: Sequence[str],
+) -> DictConfig:
+    """The decoder's options with the score at which it writes as much as the text has."""
+
+    def with_score(score: float) -> DictConfig:
+        return OmegaConf.create({**node, **balance.options(score)})
+
+    def length(score: float) -> float:
+        decoder: PhoneDecoder = instantiate(with_score(score))
+        decoded = decoder.decode_batch(list(sample.values()), [BLANK, *inventory])
+        return mean_length([candidates[0].phones for candidates in decoded])
+
+    score = balance.score(length, mean_length(text_ids(context)[0]))
+    chosen = json.dumps(balance.options(score))
+    (context.out / DECODER_OPTIONS).write_text(chosen, "utf-8")
+    return with_score(score)
 
 
 def _greedy(log_posteriors_TV: Float32Array, inventory: Sequence[str]) -> list[str]:

@@ -12,22 +12,28 @@ from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.checked import read_array
 from unsup_asr.formats.hypotheses import read_hypotheses, write_hypotheses
-from unsup_asr.formats.ragged import RaggedWriter
+from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
-from unsup_asr.protocols import Matcher, TextChannel
+from unsup_asr.protocols import EvidenceMatcher, Matcher, MatchingResult, TextChannel
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.criterion import read_criterion
+from unsup_asr.steps.evidence import segment_evidence
 from unsup_asr.steps.inputs import open_split, text_ids
 from unsup_asr.steps.segment_output import Computed, write_segment_posteriors
-from unsup_asr.types import SPLITS, Int32Array
+from unsup_asr.types import SPLITS, Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
 
+_LEAST_EVIDENCE = 0.02  # of a phone that was not heard at all
 SPOKEN_SEGMENTS = "spoken_segments"  # read where the recipe's matching has a channel
 
 
-def run_matching(context: StageContext, *, units: str) -> None:
-    """Match skip-bigram statistics; write the table, curves, phones of segments and hypotheses."""
+def run_matching(context: StageContext, *, units: str, heard_by: str | None = None) -> None:
+    """Match skip-bigram statistics; write the table, curves, phones of segments and hypotheses.
+
+    `heard_by`: the stage whose network says what the segments sound like, where matching is to
+    start from that (`start.matcher`) and not from nothing.
+    """
     options = context.config.matching
     text, inventory = text_ids(context)
     clusters = open_split(context, units, "clusters", "train")
@@ -43,10 +49,10 @@ def run_matching(context: StageContext, *, units: str) -> None:
         if options.duplicate_text:
             rng = np.random.default_rng(context.seed)
             text = [duplicate_phones(s, max(0.0, float(rate) - 1.0), rng) for s in text]
-    matcher: Matcher = instantiate(options.matcher)
-    centroids_KD = read_array(context.input(units).file("centroids.npy"))
-    with progress_bar(matcher.num_steps, "matching") as tick:
-        found = matcher.match(cut, centroids_KD, text, num_phones=len(inventory), progress=tick)
+    if heard_by is None:
+        found = _from_nothing(context, cut, text, units=units, num_phones=len(inventory))
+    else:
+        found = _from_evidence(context, clusters, text, units, heard_by, num_phones=len(inventory))
     log.info("losses of the restarts: %s", [round(x, 3) for x in found.losses_R])
     np.save(context.out / "table.npy", found.table_KV, allow_pickle=False)
     report = {
@@ -56,13 +62,76 @@ def run_matching(context: StageContext, *, units: str) -> None:
         "segments_per_text_phone": float(rate),
     }
     (context.out / "matching.json").write_text(json.dumps(report), "utf-8")
-    clusters = {split: open_split(context, units, "clusters", split) for split in SPLITS}
-    write_segment_posteriors(
-        context,
-        {
-            split: Computed(of.ids, lambda i, of=of: found.table_KV[np.array(of[i])])
-            for split, of in clusters.items()
-        },
+    posteriors = {
+        split: _posteriors(context, found.table_KV, units, split, heard_by) for split in SPLITS
+    }
+    write_segment_posteriors(context, posteriors)
+
+
+def _from_nothing(
+    context: StageContext,
+    clusters: Sequence[Int32Array],
+    text: Sequence[Int32Array],
+    *,
+    units: str,
+    num_phones: int,
+) -> MatchingResult:
+    matcher: Matcher = instantiate(context.config.matching.matcher)
+    centroids_KD = read_array(context.input(units).file("centroids.npy"))
+    with progress_bar(matcher.num_steps, "matching") as tick:
+        return matcher.match(clusters, centroids_KD, text, num_phones=num_phones, progress=tick)
+
+
+def _from_evidence(
+    context: StageContext,
+    clusters: RaggedArray,
+    text: Sequence[Int32Array],
+    units: str,
+    heard_by: str,
+    *,
+    num_phones: int,
+) -> MatchingResult:
+    """Equal neighbours among the clusters stay two segments, as the channel leaves them."""
+    matcher: EvidenceMatcher = instantiate(context.config.start.matcher)
+    evidence = _evidence(context, heard_by, "train", num_phones)
+    num_clusters = len(read_array(context.input(units).file("centroids.npy")))
+    with progress_bar(matcher.num_steps, "matching") as tick:
+        return matcher.match(
+            [np.array(clusters[i]) for i in clusters],
+            [evidence[i] for i in clusters],
+            text,
+            num_clusters=num_clusters,
+            num_phones=num_phones,
+            progress=tick,
+        )
+
+
+def _posteriors(
+    context: StageContext, table_KV: Float32Array, units: str, split: str, heard_by: str | None
+) -> Computed:
+    """A cluster's phones, times what was heard in the segment itself to a small power."""
+    clusters = open_split(context, units, "clusters", split)
+    if heard_by is None:
+        return Computed(clusters.ids, lambda i: table_KV[np.array(clusters[i])])
+    power = context.config.start.agreement
+    evidence = _evidence(context, heard_by, split, table_KV.shape[1])
+
+    def make(utterance_id: str) -> Float32Array:
+        heard_SV = (evidence[utterance_id] + _LEAST_EVIDENCE) ** power
+        product_SV = table_KV[np.array(clusters[utterance_id])] * heard_SV
+        return product_SV / product_SV.sum(axis=1, keepdims=True)
+
+    return Computed(clusters.ids, make)
+
+
+def _evidence(
+    context: StageContext, heard_by: str, split: str, num_phones: int
+) -> dict[str, Float32Array]:
+    return segment_evidence(
+        context.input(heard_by),
+        open_split(context, "features", "acoustic", split),
+        open_split(context, "segments", "boundaries", split),
+        num_phones=num_phones,
     )
 
 

@@ -10,11 +10,13 @@ from omegaconf import OmegaConf
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.digests import digest_file
 from unsup_asr.recognise.description import DIGESTS
 from unsup_asr.recognise.features import STATISTICS
 from unsup_asr.recognise.phones import decoder_files
 from unsup_asr.steps.criterion import read_criterion
+from unsup_asr.steps.ctc import DECODER_OPTIONS
 from unsup_asr.steps.inputs import decoder_file
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,9 @@ def run_model(context: StageContext, *, candidates: Sequence[str]) -> None:
         "inventory.json": context.input("text").file("inventory.json"),
     }
     decoder = context.config.self_training.decoder
+    if context.input(chosen).has(DECODER_OPTIONS):
+        balanced = read_json_value(context.input(chosen).file(DECODER_OPTIONS))
+        decoder = OmegaConf.create({**decoder, **balanced})
     copies |= {name: decoder_file(context, name) for name in decoder_files(decoder)}
     if context.input("features").has(STATISTICS):
         copies[STATISTICS] = context.input("features").file(STATISTICS)

@@ -13,10 +13,11 @@ from unsup_asr.acoustic.network import load_network
 from unsup_asr.acoustic.posteriors import posterior_blocks
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
-from unsup_asr.formats.phone_text import read_phone_sentences
+from unsup_asr.formats.phone_text import read_inventory, read_phone_sentences
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress
 from unsup_asr.protocols import AdjacentPooling, Clusterer, Pooling, Segmenter
+from unsup_asr.steps.evidence import segment_evidence
 from unsup_asr.steps.inputs import frame_timing, open_segments, open_split
 from unsup_asr.types import SPLITS, Float32Array, Int64Array, Seconds
 
@@ -124,17 +125,39 @@ def run_units_again(context: StageContext, *, network_from: str) -> None:
     _cluster_segments(context, frames)
 
 
+def run_units_heard(context: StageContext, *, network_from: str) -> None:
+    """As `run_units`, on pooled features beside the square roots of a network's evidence of each
+    segment: how sure it is of each phone where it is surest.
+    """
+    network, weight = context.input(network_from), context.config.start.evidence_weight
+    inventory = read_inventory(context.input("text").file("inventory.json"))
+
+    def beside(split: str) -> Callable[[str, Float32Array], Float32Array]:
+        evidence = segment_evidence(
+            network,
+            open_split(context, "features", "acoustic", split),
+            open_split(context, "segments", "boundaries", split),
+            num_phones=len(inventory),
+        )
+        return lambda i, rows_SD: np.concatenate([rows_SD, weight * np.sqrt(evidence[i])], axis=1)
+
+    _cluster_segments(context, partial(_frames, context), beside)
+
+
 def _frames(context: StageContext, split: str) -> Iterator[tuple[str, Float32Array]]:
     for i, x_TD in open_split(context, "features", "cluster", split).items():
         yield i, np.array(x_TD, dtype=np.float32)
 
 
 def _cluster_segments(
-    context: StageContext, frames: Callable[[str], Iterable[tuple[str, Float32Array]]] | None
+    context: StageContext,
+    frames: Callable[[str], Iterable[tuple[str, Float32Array]]] | None,
+    beside: Callable[[str], Callable[[str, Float32Array], Float32Array]] | None = None,
 ) -> None:
     """Utterance by utterance; of all of them together, the clusterer reads what it asks for.
 
-    `frames`: what is pooled, None where each frame of the features is a segment as it is.
+    `frames`: what is pooled, None where each frame of the features is a segment as it is. `beside`:
+    by split, what puts more columns to the pooled segments of an utterance.
     """
     options = context.config.segmentation
     clusterer: Clusterer | None = options.clusterer and instantiate(options.clusterer)
@@ -142,7 +165,7 @@ def _cluster_segments(
         if frames is None:
             rows = open_segments(context, split)
         else:
-            _write_pooled(context, split, frames(split))
+            _write_pooled(context, split, frames(split), beside and beside(split))
             rows = RaggedArray.open(context.out / "pooled" / split)
         if clusterer is None:
             continue
@@ -158,7 +181,10 @@ def _cluster_segments(
 
 
 def _write_pooled(
-    context: StageContext, split: str, frames: Iterable[tuple[str, Float32Array]]
+    context: StageContext,
+    split: str,
+    frames: Iterable[tuple[str, Float32Array]],
+    beside: Callable[[str, Float32Array], Float32Array] | None,
 ) -> None:
     options = context.config.segmentation
     pooling: Pooling | None = options.pooling and instantiate(options.pooling)
@@ -169,4 +195,5 @@ def _write_pooled(
     with RaggedWriter(context.out / "pooled" / split) as writer:
         for i, x_TD in frames:
             rows_SD = x_TD if pooling is None else pooling.pool(x_TD, np.array(boundaries[i]))
-            writer.append(i, rows_SD if adjacent is None else adjacent.pool(rows_SD))
+            rows_SD = rows_SD if adjacent is None else adjacent.pool(rows_SD)
+            writer.append(i, rows_SD if beside is None else beside(i, rows_SD))
