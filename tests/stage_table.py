@@ -27,6 +27,7 @@ SETUPS: dict[str, tuple[str, ...]] = {
     "unscored recordings": _FOLDER,
     "game and HMM": ("demo", "realign=hmm", "realign.num_iterations=2"),
     "text as it is cut": ("demo", *_FEW_ROUNDS, "matching=spoken_channel"),
+    "both roads joined": (*_FOLDER, "start=joined", "matching=spoken_channel", *_FEW_ROUNDS),
     "words in self-training": ("demo", *_FEW_ROUNDS, "self_training=words"),
     "a layer of an upstream": (
         *("demo", *_FEW_ROUNDS, "features=self_supervised", "features.layer=0"),
@@ -89,6 +90,15 @@ CHANGES: dict[str, tuple[str, ...]] = {
         "matching.spoken_text.num_voices=10",
         "segmentation.segments_per_phone=1.2",
         "segmentation.clusterer.num_clusters=64",
+    ),
+    "both roads joined": (
+        "start.evidence_weight=1.0",
+        "start.agreement=0.0",
+        "start.matcher.anchor=1.0",
+        "start.max_divergence_ratio=0.3",
+        "start.training.epochs=3",
+        "matching.channel.num_contexts=2",
+        "self_training.decoder.insertion_score=2.0",
     ),
     "words in self-training": ("language_model.word_estimator.order=3",),
     "a layer of an upstream": (

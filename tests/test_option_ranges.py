@@ -38,7 +38,7 @@ FREE = {"parameters"}  # what another program reads itself
 # Decibels and log scores, and kaldi's frequencies counted from the highest.
 MAY_BE_NEGATIVE = {
     *("high_hz", "insertion_score", "max_snr_db", "min_snr_db", "silence_score"),
-    *("highest", "lowest", "vary", "word_score", "word_scores"),
+    *("vary", "word_score", "word_scores"),
 }
 # Zero turns something off, or is a number like others; of anything else there must be some.
 MAY_BE_ZERO = {
@@ -54,7 +54,7 @@ MAY_BE_ZERO = {
     *("min_usage", "noise", "num_auxiliary_classes", "percentile", "probability", "prune"),
     *("realign_steps",),
     *("seed", "silence_score", "smoothness", "split_seed", "threshold_db", "warm_up_updates"),
-    *("highest", "lowest", "vary", "word_score", "word_scores"),
+    *("vary", "word_score", "word_scores"),
 }
 
 

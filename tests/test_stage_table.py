@@ -15,6 +15,7 @@ REALIGNED = ["realign_2", *ROUNDS]
 MATCHED = ["units_2", "matching_2", *REALIGNED]
 CHOSEN = ["choice", "realign_1", *MATCHED]
 LM_ROWS = ["matching_lm", "gan_lm", "matching_2_lm"]
+HEARD = ["matching", "gan", *CHOSEN, "better_start", *LM_ROWS]
 
 PLAYED = ["gan", "gan_lm", "realign_1", *REALIGNED]  # where no matching is
 
@@ -107,6 +108,15 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
     ],
     ("text as it is cut", "segmentation.clusterer.num_clusters=64"): [
         *("units", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
+    ],
+    ("both roads joined", "start.evidence_weight=1.0"): ["units", *HEARD],
+    ("both roads joined", "start.agreement=0.0"): HEARD,
+    ("both roads joined", "start.matcher.anchor=1.0"): HEARD,
+    ("both roads joined", "start.max_divergence_ratio=0.3"): ["better_start", *ROUNDS],
+    ("both roads joined", "start.training.epochs=3"): ["spoken_model", "units", *HEARD],
+    ("both roads joined", "matching.channel.num_contexts=2"): HEARD,
+    ("both roads joined", "self_training.decoder.insertion_score=2.0"): [
+        *("spoken_model", "units", *HEARD)
     ],
     ("words in self-training", "language_model.word_estimator.order=3"): [
         *("word_model", *ROUNDS, "supervised", "supervised_words", *SCORED)

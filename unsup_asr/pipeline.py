@@ -15,6 +15,7 @@ from unsup_asr.protocols import Digests
 from unsup_asr.recognise.phones import decoder_files
 from unsup_asr.steps.adversarial import run_gan
 from unsup_asr.steps.auxiliary import run_auxiliary
+from unsup_asr.steps.better_start import run_better_start
 from unsup_asr.steps.corpus import run_corpus, run_references
 from unsup_asr.steps.ctc import run_self_training, run_supervised
 from unsup_asr.steps.diagnose import run_diagnosis
@@ -100,6 +101,8 @@ def build_graph(config: DictConfig) -> list[Stage]:
         extra, kept = ("spoken_text",), ("start.num_kept",)
     if config.start.road != "spoken_text":
         stages += _from_segments(config)
+    if config.start.road == "joined":
+        stages.append(_better_start(stages[-1].name))
     labels_from = stages[-1].name
     rounds: list[str] = []
     for number in range(1, config.self_training.num_rounds + 1):
@@ -111,7 +114,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
                 partial(run_self_training, labels_from=labels_from, number=number),
                 (labels_from, *learned_from, *extra),
                 (*_TRAINING, _BALANCE, *changed, *kept),
-                version=2,
+                version=3,
                 resumable=True,
             )
         )
@@ -123,7 +126,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
             partial(run_model, candidates=tuple(rounds)),
             (*rounds, *learned_from),
             ("features", "self_training.decoder"),
-            version=3,
+            version=4,
         )
     )
     words: tuple[str, ...] = ()
@@ -484,6 +487,16 @@ def _from_spoken_text(config: DictConfig, learned_from: tuple[str, ...]) -> list
 def _matching_keys(config: DictConfig) -> tuple[str, ...]:
     joined = ("start.matcher", "start.agreement") if config.start.road == "joined" else ()
     return ("matching", *joined)
+
+
+def _better_start(corrected: str) -> Stage:
+    """What the spoken model wrote, or what all that follows matching has made of it."""
+    return Stage(
+        "better_start",
+        partial(run_better_start, heard=SPOKEN_MODEL, corrected=corrected),
+        ("text", SPOKEN_MODEL, corrected),
+        ("start.max_divergence_ratio",),
+    )
 
 
 def _matching_again(config: DictConfig, network_from: str) -> list[Stage]:

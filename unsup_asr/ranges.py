@@ -131,6 +131,7 @@ PLAIN: dict[str, Any] = {
     "segmentation.segments_per_phone": _Rate,
     "start.agreement": NonNegative,
     "start.evidence_weight": NonNegative,
+    "start.max_divergence_ratio": NonNegative,
     "start.road": Literal["matching", "joined", "spoken_text", "game"],
     "realign.num_iterations": NonNegativeInt,
     "realign.num_rounds": NonNegativeInt,

@@ -10,7 +10,7 @@ longer or shorter than utterances, take the balance out (null), as with the rate
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -70,6 +70,6 @@ class LengthBalance:
 _MOST_STEPS = 10
 
 
-def mean_length(transcripts: Sequence[Sequence[object]]) -> float:
+def mean_length(transcripts: Sequence[Sized]) -> float:
     """Phones a transcript; 0 of none."""
     return sum(map(len, transcripts)) / max(1, len(transcripts))

@@ -8,6 +8,7 @@ compared over the same symbols: neither has silences.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -19,3 +20,21 @@ def weighted_perplexity(
     if not used:
         return float("inf")
     return perplexity / (len(used) / num_phones) ** 2
+
+
+def with_what_is_missing(
+    weighted: float, *, mean_length: float, wanted: float, num_phones: int
+) -> float:
+    """The same for `wanted` phones an utterance, where those missing cost ln(num_phones) each.
+
+        ln = (n ln(weighted) + max(0, wanted - n) ln(num_phones)) / wanted      n = mean_length
+
+    Perplexity is a phone's of those that were written, so it falls where a system leaves out what
+    it is unsure of; here a phone that is missing is one that was guessed. `wanted`: the phones of a
+    sentence of text. Too many phones cost what they cost. Infinite where `weighted` is.
+    """
+    if not math.isfinite(weighted):
+        return float("inf")
+    missing = max(0.0, wanted - mean_length)
+    written = mean_length * math.log(weighted)
+    return math.exp((written + missing * math.log(num_phones)) / wanted)

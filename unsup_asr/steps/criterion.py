@@ -13,13 +13,15 @@ from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.phone_text import flat_phones, read_inventory, read_phone_sentences
 from unsup_asr.protocols import LanguageModelScorer
-from unsup_asr.scoring.criterion import weighted_perplexity
+from unsup_asr.scoring.criterion import weighted_perplexity, with_what_is_missing
 
 _MEASURED_SENTENCES = 5000  # of the text
 
 
 def run_criterion(context: StageContext, sequences: Sequence[Sequence[str]]) -> float:
-    """Write `criterion.json`: perplexity, phones used, weighted perplexity."""
+    """Write `criterion.json`: perplexity, phones used, weighted perplexity, and the same with what
+    is missing of the length of the text's sentences.
+    """
     inventory = read_inventory(context.input("text").file("inventory.json"))
     scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
     arpa = context.input("language_model").file("phones.arpa")
@@ -27,12 +29,20 @@ def run_criterion(context: StageContext, sequences: Sequence[Sequence[str]]) -> 
     perplexity = scorer.perplexity(arpa, spoken) if spoken else float("inf")
     weighted = weighted_perplexity(perplexity, spoken, num_phones=len(inventory))
     num_used = len({phone for sequence in spoken for phone in sequence})
+    mean_length = float(np.mean([len(s) for s in sequences]))
+    of_length = with_what_is_missing(
+        weighted,
+        mean_length=mean_length,
+        wanted=float(np.mean([len(sentence) for sentence in measured_text(context)])),
+        num_phones=len(inventory),
+    )
     found = {
         "perplexity": perplexity,
         "phones_used": num_used,
         "num_phones": len(inventory),
         "weighted": weighted,
-        "mean_length": float(np.mean([len(s) for s in sequences])),
+        "with_what_is_missing": of_length,
+        "mean_length": mean_length,
     }
     (context.out / "criterion.json").write_text(json.dumps(found, indent=1), "utf-8")
     return weighted
@@ -41,6 +51,11 @@ def run_criterion(context: StageContext, sequences: Sequence[Sequence[str]]) -> 
 def read_criterion(artifact: Artifact) -> float:
     """The weighted perplexity of a system's unconstrained output."""
     return float(read_json_value(artifact.file("criterion.json"))["weighted"])
+
+
+def read_criterion_of_length(artifact: Artifact) -> float:
+    """The same with what is missing: of rounds, which learn to leave out."""
+    return float(read_json_value(artifact.file("criterion.json"))["with_what_is_missing"])
 
 
 def measured_text(context: StageContext) -> list[list[str]]:

@@ -15,7 +15,7 @@ from unsup_asr.formats.digests import digest_file
 from unsup_asr.recognise.description import DIGESTS
 from unsup_asr.recognise.features import STATISTICS
 from unsup_asr.recognise.phones import decoder_files
-from unsup_asr.steps.criterion import read_criterion
+from unsup_asr.steps.criterion import read_criterion_of_length
 from unsup_asr.steps.ctc import DECODER_OPTIONS
 from unsup_asr.steps.inputs import decoder_file
 
@@ -23,8 +23,10 @@ log = logging.getLogger(__name__)
 
 
 def run_model(context: StageContext, *, candidates: Sequence[str]) -> None:
-    """Choose the last round whose criterion is the lowest; copy all that `transcribe` needs."""
-    criteria = {name: read_criterion(context.input(name)) for name in candidates}
+    """Choose the round whose criterion, with what is missing, is the lowest; copy all that
+    `transcribe` needs.
+    """
+    criteria = {name: read_criterion_of_length(context.input(name)) for name in candidates}
     chosen = min(criteria, key=lambda name: criteria[name])
     log.info("the model is %s; criteria: %s", chosen, criteria)
     copies = {

@@ -35,6 +35,7 @@ def context(tmp_path: Path) -> StageContext:
         (tmp_path / name).mkdir()
         inputs[name] = Artifact(name, tmp_path / name, reads_references=False)
     (tmp_path / "text" / "inventory.json").write_text(json.dumps({"phones": PHONES}), "utf-8")
+    (tmp_path / "text" / "phones.txt").write_text("a b\nb a\na\n", "utf-8")
     timing = json.dumps({"frame_shift_s": 0.02, "first_centre_s": 0.01})
     (tmp_path / "features" / "timing.json").write_text(timing, "utf-8")
     NgramEstimator(order=2).estimate_to(
