@@ -81,6 +81,7 @@ FLOORS: tuple[set[str], ...] = (
     {"pipeline"},
     {"commands"},
     {"cli"},
+    {"__main__"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # The engine knows nothing of speech.

@@ -107,7 +107,7 @@ def _checked(
 
 def _command(arguments: argparse.Namespace, options: Sequence[str]) -> list[str]:
     until = ["--until", arguments.until] if arguments.until else []
-    command = [sys.executable, "-m", "unsup_asr.cli", "run", arguments.recipe, "--wait"]
+    command = [sys.executable, "-m", "unsup_asr", "run", arguments.recipe, "--wait"]
     return [*command, "--exp", arguments.exp, *until, *options]
 
 
