@@ -16,7 +16,7 @@ from unsup_asr.acoustic.network import AcousticNetwork, num_output_frames
 from unsup_asr.types import Float32Array
 
 _BLOCK_FRAMES = 360_000  # into the network: an hour of 10 ms frames, 35 MB of 50 posteriors each
-_BATCH_FRAMES = 60_000  # padded ones at once
+_BATCH_FRAMES = 20_000  # padded ones at once
 _OUTPUTS_AT_ONCE = 20_000  # frames out of the network: minutes
 
 
