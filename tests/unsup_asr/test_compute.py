@@ -74,6 +74,15 @@ def test_a_gpu_that_is_not_there_is_an_error(
     assert compute.described() == "cpu, float32"
 
 
+def test_more_processes_than_gpus_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    compute.check_following(64)  # CPUs are shared
+    monkeypatch.setattr(compute, "device", lambda: torch.device("cuda", 1))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    compute.check_following(3)
+    with pytest.raises(DeviceError, match=r"runtime\.processes is 4 .* cuda:1, .* most 3 proc"):
+        compute.check_following(4)
+
+
 def test_autocast_rounds_factors_only_where_bfloat16_is_asked_for() -> None:
     ones = torch.ones(2, 2)
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):

@@ -9,6 +9,7 @@ from pathlib import Path
 import faiss
 import torch
 from omegaconf import DictConfig
+from torch import distributed
 
 from unsup_asr import compute
 from unsup_asr.commands import UsageError
@@ -29,7 +30,17 @@ def run(arguments: argparse.Namespace) -> int:
     build_all(config)
     set_threads(config.runtime.sum_threads)
     runtime = config.runtime
-    compute_on(runtime.device, runtime.precision, replays=runtime.cuda_graphs)
+    if distributed.is_torchelastic_launched():
+        raise UsageError(
+            "a run starts its other processes itself: call it without torchrun, with "
+            "runtime.processes=4 for four GPUs"
+        )
+    compute_on(
+        runtime.device,
+        runtime.precision,
+        replays=runtime.cuda_graphs,
+        num_processes=runtime.processes,
+    )
     root = Path(arguments.exp) / config.recipe
     record = record_of(arguments.recipe, arguments.overrides, until=arguments.until)
     stages = graph_of(config)
@@ -41,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
             until=arguments.until,
             force=arguments.force,
             record=record,
-            arithmetic=arithmetic(config.runtime.processes),
+            arithmetic=arithmetic(runtime.processes),
             announce=partial(print, flush=True),
             wait=arguments.wait,
         )

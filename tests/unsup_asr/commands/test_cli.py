@@ -301,6 +301,15 @@ def test_a_device_that_is_not_there_stops_a_run_before_its_first_stage(capsys: P
     assert not Path("exp").exists()
 
 
+def test_a_run_under_torchrun_is_told_that_it_starts_processes_itself(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.distributed, "is_torchelastic_launched", lambda: True)
+    assert cli.main(["run", "mine"]) == 2
+    assert "without torchrun, with runtime.processes=4" in capsys.readouterr().err
+    assert not Path("exp").exists()
+
+
 def test_the_precision_of_a_run_is_in_the_record_of_each_stage() -> None:
     cli.main(["run", "mine", "runtime.precision=bfloat16", "--until", "count"])
     record = json.loads(Path("exp/mine/latest/count/stage.json").read_text())
