@@ -69,7 +69,7 @@ def test_a_forbidden_import_is_seen_wherever_it_stands(
 
 # Floors of `unsup_asr`: a room may import those on lower floors, never one beside or above it.
 FLOORS: tuple[set[str], ...] = (
-    {"types", "ranges"},
+    {"types", "ranges", "used"},
     {"protocols", "progress", "compute", "lookahead"},
     {"formats"},
     {"speech", "scoring"},
@@ -85,7 +85,7 @@ FLOORS: tuple[set[str], ...] = (
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # The engine knows nothing of speech.
-ENGINE_MAY_IMPORT = {"types", "ranges", "formats", "progress", "compute"}
+ENGINE_MAY_IMPORT = {"types", "ranges", "formats", "progress", "used"}
 WITHOUT_ENGINE = {
     "types",
     "ranges",

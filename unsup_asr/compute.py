@@ -16,6 +16,8 @@ from pathlib import Path
 
 import torch
 
+from unsup_asr import used
+
 log = logging.getLogger(__name__)
 
 _DRIVER = Path("/proc/driver/nvidia/version")  # there where an NVIDIA driver is loaded
@@ -31,16 +33,15 @@ class _Setting:
     device: torch.device
     precision: torch.dtype
     replays: bool = False
+    name: str = "cpu"
 
 
 _setting = _Setting(torch.device("cpu"), torch.float32)
-_asked = False  # whether anything has wanted to know since `forget`
 
 
 def device() -> torch.device:
     """Where tensors are to live."""
-    global _asked
-    _asked = True
+    used.note(_setting.name)
     return _setting.device
 
 
@@ -108,7 +109,7 @@ def use(
         chosen = torch.bfloat16 if is_short else torch.float32
     else:
         chosen = _PRECISIONS[asked_precision]
-    _setting = _Setting(found, chosen, replays)
+    _setting = _Setting(found, chosen, replays, _name(found))
 
 
 @contextlib.contextmanager
@@ -134,22 +135,9 @@ def exact_products() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def forget() -> None:
-    """Begin anew to watch whether the device is used."""
-    global _asked
-    _asked = False
-
-
-def ran_on() -> str:
-    """`cpu`, or the GPU where anything has asked for the device since `forget`."""
-    return device_name() if _asked else "cpu"
-
-
 def device_name() -> str:
     """`cpu`, or `cuda:0 (its name)`."""
-    if _setting.device.type != "cuda":
-        return str(_setting.device)
-    return f"{_setting.device} ({torch.cuda.get_device_name(_setting.device)})"
+    return _setting.name
 
 
 def precision_name() -> str:
@@ -188,6 +176,10 @@ def why_no_gpu() -> str | None:
     else:
         reason = "it finds none: is CUDA_VISIBLE_DEVICES set to nothing?"
     return f"torch {torch.__version__} is built for CUDA {torch.version.cuda}; {reason}"
+
+
+def _name(found: torch.device) -> str:
+    return f"{found} ({torch.cuda.get_device_name(found)})" if found.type == "cuda" else str(found)
 
 
 def _device(asked: str) -> torch.device:

@@ -311,7 +311,7 @@ def _times(
         [stopwatch(lambda: turn(playing, batch, rules)) for turn in turns]  # noqa: B023
         for _ in range(repeats + 2)
     ]
-    generator, discriminator = (median(column[2:]) for column in zip(*seconds, strict=True))
+    generator, discriminator = (median(column[-repeats:]) for column in zip(*seconds, strict=True))
     return generator, discriminator
 
 
@@ -327,7 +327,9 @@ def _pairs(setting: Setting, options: AdversarialOptions, sizes: Sizes) -> Itera
             stopwatch(lambda: resident.draw(1, seeds=[0], batch_size=sizes.batch))  # noqa: B023
             for _ in range(5)
         )
-        generator, discriminator = _times(playing, batch, _rules(options), repeats=10)
+        generator, discriminator = _times(
+            playing, batch, _rules(options), repeats=1 if setting.is_tiny else 10
+        )
         yield {
             "precision": precision,
             "generator_ms": _ms(generator),

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.gpu.parts import PARTS, Setting
 from tests.pretend_device import pretend_device
@@ -16,7 +17,9 @@ from unsup_asr import compute
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", [n for n in PARTS if n != "sixteen"])  # seconds on a CPU
+@pytest.mark.parametrize(
+    "name", [n for n in PARTS if n not in ("sixteen", "steps")]
+)  # seconds on a CPU
 def test_every_part_finds_something(name: str) -> None:
     with compute.using("cpu"):
         rows = list(PARTS[name].run(Setting("cpu", is_tiny=True, fairseq=None)))
@@ -29,7 +32,7 @@ def test_steps_compare_a_device_with_the_cpu(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(compute, "_device", lambda _: pretend.device)
         using = compute.using
         monkeypatch.setattr(
-            compute, "using", lambda d: using(d if d == "pretended" else compute.torch.device(d))
+            compute, "using", lambda d: using(d if d == "pretended" else torch.device(d))
         )
         rows = list(PARTS["steps"].run(Setting("pretended", is_tiny=True, fairseq=None)))
     assert all(float(str(row["largest_relative_difference"])) < 1e-2 for row in rows)

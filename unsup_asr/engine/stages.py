@@ -22,7 +22,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-from unsup_asr import compute
+from unsup_asr import used
 from unsup_asr.engine.artifacts import Artifact, publish, restore
 from unsup_asr.engine.keys import (
     MISSING_FILE,
@@ -298,7 +298,7 @@ def _run_one(
         },
     )
     started = time.monotonic()
-    compute.forget()
+    used.forget()
     with logged_to(partial / LOG):
         log.info("stage %s, key %s", stage.name, final.name)
         try:
@@ -325,7 +325,7 @@ def _run_one(
         **material,
         "input_identities": begun.input_identities,
         "arithmetic": begun.arithmetic,
-        "ran_on": compute.ran_on(),
+        "ran_on": used.device(),
         "identity": hashlib.sha256(identity.encode()).hexdigest()[:16],
         "wall_s": round(time.monotonic() - started, 3),
         "peak_rss_mb": peak_rss_mb(),
