@@ -29,6 +29,7 @@ from unsup_asr import compute
 from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape
 from unsup_asr.acoustic.posteriors import log_posteriors, posterior_blocks
 from unsup_asr.acoustic.training import NetworkTraining
+from unsup_asr.commands.run import bound_kernels
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.types import Float32Array, Int32Array
 
@@ -91,6 +92,7 @@ def measure(
     """Seconds, and MB of its own."""
     device, precision, num_threads, num_processes = setting
     torch.set_num_threads(num_threads)
+    bound_kernels()
     few = {i: speech[0][i] for i in list(speech[0])[:8]}, speech[1]
     with compute.using(device, precision):
         network = AcousticNetwork(

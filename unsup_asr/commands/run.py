@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = recipe_of(arguments)
     build_all(config)
     set_threads(config.runtime.sum_threads)
+    bound_kernels()
     runtime = config.runtime
     if distributed.is_torchelastic_launched():
         raise UsageError(
@@ -101,6 +103,13 @@ def graph_of(config: DictConfig) -> list[Stage]:
         return build_graph(config)
     except RecipeError as error:
         raise UsageError(str(error)) from error
+
+
+def bound_kernels() -> None:
+    """Few compiled convolutions are kept: oneDNN would keep 1024, one for each shape of a batch,
+    which is a gigabyte that grows through an epoch. It looks once, before the first product.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 
 def set_threads(sum_threads: int) -> None:

@@ -301,6 +301,18 @@ def test_a_device_that_is_not_there_stops_a_run_before_its_first_stage(capsys: P
     assert not Path("exp").exists()
 
 
+def test_a_run_keeps_few_compiled_kernels_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.setenv(name, "500")
+    cli.main(["run", "mine"])
+    assert os.environ[name] == "500"
+    monkeypatch.delenv(name)
+    cli.main(["run", "mine"])
+    assert os.environ[name] == "64"
+
+
 def test_a_run_under_torchrun_is_told_that_it_starts_processes_itself(
     capsys: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
