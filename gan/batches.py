@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -175,10 +176,15 @@ def utterances_at(step: int, seed: int, batch_size: int, num_utterances: int) ->
     epochs = places // num_utterances
     chosen = np.empty(batch_size, dtype=np.int64)
     for epoch in np.unique(epochs):
-        order = np.random.default_rng([seed, 0, int(epoch)]).permutation(num_utterances)
+        order = _order(seed, int(epoch), num_utterances)
         is_in_epoch = epochs == epoch
         chosen[is_in_epoch] = order[places[is_in_epoch] % num_utterances]
     return chosen
+
+
+@lru_cache(maxsize=64)
+def _order(seed: int, epoch: int, num_utterances: int) -> Int64Array:
+    return np.random.default_rng([seed, 0, epoch]).permutation(num_utterances)
 
 
 def pack_utterances(

@@ -220,7 +220,7 @@ def drop_out(values_MNC: Tensor, packing: Packing, probability: float, draws: Dr
     if probability == 0.0:
         return values_MNC
     kept_MNC = draws.kept(values_MNC, packing, probability)
-    return values_MNC * kept_MNC.to(values_MNC.dtype).mul_(rescale(probability))
+    return (values_MNC * kept_MNC).mul_(rescale(probability))
 
 
 def _normalise(generators: Sequence[Generator], rows_MND: Tensor, packing: Packing) -> Tensor:
@@ -243,10 +243,12 @@ def _normalise_unread(
         torch.stack([getattr(norm, name)[None] for norm in norms]) for name in ("weight", "bias")
     )
     if norms[0].training:
-        count_M11 = packing.lengths_MB.sum(1)[:, None, None]
-        mean_M1D = rows_MND.sum(1, keepdim=True) / count_M11
-        centred = (rows_MND - mean_M1D).masked_fill(packing.is_filler_MN[..., None], 0.0)
-        variance_M1D = centred.square().sum(1, keepdim=True) / count_M11
+        count_M11, rows = packing.lengths_MB.sum(1)[:, None, None], rows_MND.shape[1]
+        # of all rows, of which filler is zero, in one pass: then of the real ones alone
+        variance_M1D, mean_M1D = torch.var_mean(rows_MND, 1, correction=0, keepdim=True)
+        square_M1D = (variance_M1D + mean_M1D.square()) * (rows / count_M11)
+        mean_M1D = mean_M1D * (rows / count_M11)
+        variance_M1D = square_M1D - mean_M1D.square()
         with torch.no_grad():
             unbiased_M1D = variance_M1D * (count_M11 / (count_M11 - 1))
             for number, norm in enumerate(norms):
@@ -260,8 +262,8 @@ def _normalise_unread(
     else:
         mean_M1D = torch.stack([norm.running_mean[None] for norm in norms])  # pyright: ignore
         variance_M1D = torch.stack([norm.running_var[None] for norm in norms])  # pyright: ignore
-        centred = (rows_MND - mean_M1D).masked_fill(packing.is_filler_MN[..., None], 0.0)
-    scaled = centred * (torch.rsqrt(variance_M1D + norms[0].eps) * weight_M1D) + bias_M1D
+    scale_M1D = torch.rsqrt(variance_M1D + norms[0].eps) * weight_M1D
+    scaled = torch.addcmul(bias_M1D - mean_M1D * scale_M1D, rows_MND, scale_M1D)
     return scaled.masked_fill(packing.is_filler_MN[..., None], 0.0)
 
 

@@ -43,13 +43,13 @@ class Packing:
         host_lengths_MB = lengths_MB.cpu()
         totals = tuple(host_lengths_MB.sum(1).tolist())
         there_MB = lengths_MB if device is None else lengths_MB.to(device)
-        sequence_MN = _sequence_of_rows(there_MB, _rounded_up(max(totals), granule))
+        sequence_MN = _sequence_of_rows(there_MB, rounded_up(max(totals), granule))
         return cls(sequence_MN, lengths_MB.shape[1], totals, host_lengths_MB, granule=granule)
 
     @classmethod
     def within(cls, lengths_MB: Tensor, most_rows: tuple[int, ...], *, granule: int = 1) -> Packing:
         """Lay them out in rows enough for `most_rows` of each member, without reading them."""
-        sequence_MN = _sequence_of_rows(lengths_MB, _rounded_up(max(most_rows), granule))
+        sequence_MN = _sequence_of_rows(lengths_MB, rounded_up(max(most_rows), granule))
         return cls(sequence_MN, lengths_MB.shape[1], most_rows, None, granule=granule)
 
     def with_lengths(
@@ -68,11 +68,16 @@ class Packing:
         most_rows = tuple(map(most, self.most_rows))
         return Packing.within(change(self.lengths_MB), most_rows, granule=self.granule)
 
-    def unread(self, sequence_MN: Tensor) -> Packing:
-        """The same layout over rows of which the host knows nothing but how many there are."""
-        members, rows = sequence_MN.shape
+    def known(self, lengths_MB: Tensor) -> Packing:
+        """The same, told the host's lengths."""
+        totals = tuple(lengths_MB.sum(1).tolist())
+        return replace(self, most_rows=totals, host_lengths_MB=lengths_MB)
+
+    def unread(self) -> Packing:
+        """The same layout, of which the host knows nothing but how many rows there are."""
+        members, rows = self.sequence_MN.shape
         return Packing(
-            sequence_MN, self.num_sequences, (rows,) * members, None, granule=self.granule
+            self.sequence_MN, self.num_sequences, (rows,) * members, None, granule=self.granule
         )
 
     def to(self, device: torch.device | str) -> Packing:
@@ -186,7 +191,8 @@ def fold_windows(windows_MNKC: Tensor, packing: Packing, *, left: int, right: in
     return _FoldWindows.apply(windows_MNKC, _WindowIndex(packing, left, right))
 
 
-def _rounded_up(rows: int, granule: int) -> int:
+def rounded_up(rows: int, granule: int) -> int:
+    """To a multiple of the granule."""
     return -(-rows // granule) * granule
 
 

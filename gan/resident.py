@@ -9,7 +9,7 @@ Axes: M members, N packed rows, B sequences, D dims.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,12 +17,26 @@ from torch import Tensor
 
 from gan.batches import Batch, UnpairedData, name_bad_utterance
 from gan.draws import DeviceDraws
-from gan.packing import Packing
+from gan.packing import Packing, rounded_up
 from unsup_asr.types import Int64Array
 
 GRANULE = 1024
 _SHARE = 0.5  # of the accelerator's free memory that data may take
 _ROWS_AT_ONCE = 2**18
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What an update reads of the resident data: a few numbers that the host sends.
+
+    `numbers_4MB` are lengths and first rows of the utterances, then of the sentences; rows of both
+    are padded to `speech_rows` and `text_rows`.
+    """
+
+    numbers_4MB: Tensor
+    speech_rows: int
+    text_rows: int
+    draws: DeviceDraws
 
 
 @dataclass(frozen=True)
@@ -32,17 +46,17 @@ class _Rows:
     values: Tensor  # (rows,) or (rows, D)
     offsets: Int64Array
 
-    def take(self, chosen_MB: Int64Array) -> tuple[Tensor, Packing]:
-        """Rows of the chosen sequences, (M, N) or (M, N, D), zero for filler; their packing."""
-        device = self.values.device
-        lengths_MB = torch.from_numpy(np.diff(self.offsets)[chosen_MB])
-        packing = Packing.of_lengths(lengths_MB, granule=GRANULE, device=device)
-        first_MB = torch.from_numpy(self.offsets[chosen_MB]).to(device)
+    def numbers(self, chosen_MB: Int64Array) -> Int64Array:
+        """Lengths and first rows of the chosen sequences, (2, M, B)."""
+        return np.stack([np.diff(self.offsets)[chosen_MB], self.offsets[chosen_MB]])
+
+    def take(self, first_MB: Tensor, packing: Packing) -> Tensor:
+        """Rows of sequences that begin there, (M, N) or (M, N, D), zero for filler."""
         rows_MN = (packing.per_row(first_MB) + packing.position_MN).clamp_max(len(self.values) - 1)
         taken = self.values.index_select(0, rows_MN.flatten())
         taken = taken.view(*rows_MN.shape, *self.values.shape[1:])
         is_filler = packing.is_filler_MN[(...,) + (None,) * (self.values.dim() - 1)]
-        return taken.masked_fill(is_filler, 0), packing
+        return taken.masked_fill(is_filler, 0)
 
 
 @dataclass(frozen=True)
@@ -75,17 +89,43 @@ class ResidentData:
         """Where it is."""
         return self.segments.values.device
 
-    def draw(self, step: int, *, seeds: Sequence[int], batch_size: int) -> Batch:
-        """One step's data for each seed: what `UnpairedData.draw` chooses, gathered there."""
+    def choose(self, step: int, *, seeds: Sequence[int], batch_size: int) -> Choice:
+        """What `UnpairedData.draw` chooses for one step; nothing is done on the accelerator."""
         utterances_MB, sentences_MB, _ = self.data.choose(step, seeds=seeds, batch_size=batch_size)
-        features, speech = self.segments.take(utterances_MB)
-        phones, text = self.text.take(sentences_MB)
+        speech, text = self.segments.numbers(utterances_MB), self.text.numbers(sentences_MB)
+        numbers = torch.from_numpy(np.concatenate([speech, text]))
+        if self.device.type == "cuda":
+            numbers = numbers.pin_memory()
+        speech_rows, text_rows = (
+            rounded_up(int(lengths.sum(1).max()), GRANULE) for lengths in (speech[0], text[0])
+        )
+        draws = DeviceDraws.of(seeds, step, self.device)
+        return Choice(numbers, speech_rows, text_rows, draws)
+
+    def gather(self, choice: Choice) -> Batch:
+        """The batch of a choice whose numbers are on the accelerator: nothing is read or sent."""
+        lengths_MB, first_MB, text_lengths_MB, text_first_MB = choice.numbers_4MB
+        members = len(lengths_MB)
+        speech = Packing.within(lengths_MB, (choice.speech_rows,) * members, granule=GRANULE)
+        text = Packing.within(text_lengths_MB, (choice.text_rows,) * members, granule=GRANULE)
         targets = None
         if self.auxiliary_classes is not None:
-            classes, _ = self.auxiliary_classes.take(utterances_MB)
+            classes = self.auxiliary_classes.take(first_MB, speech)
             targets = classes.masked_fill(speech.is_filler_MN, -1)
-        draws = DeviceDraws.of(seeds, step, self.device)
-        return Batch(features.float(), speech, phones, text, targets, draws)
+        features = self.segments.take(first_MB, speech).float()
+        phones = self.text.take(text_first_MB, text)
+        return Batch(features, speech, phones, text, targets, choice.draws)
+
+    def draw(self, step: int, *, seeds: Sequence[int], batch_size: int) -> Batch:
+        """One step's data for each seed, with lengths that the host knows too."""
+        choice = self.choose(step, seeds=seeds, batch_size=batch_size)
+        there = choice.numbers_4MB.to(self.device, non_blocking=True)
+        batch = self.gather(replace(choice, numbers_4MB=there))
+        return replace(
+            batch,
+            speech=batch.speech.known(choice.numbers_4MB[0]),
+            text=batch.text.known(choice.numbers_4MB[2]),
+        )
 
 
 def fits(data: UnpairedData, device: torch.device) -> bool:

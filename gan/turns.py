@@ -14,7 +14,7 @@ from gan.checkpoint import Progress
 from gan.ngram_matching import NgramTable
 from gan.options import NGRAMS, AdversarialOptions, game_rules
 from gan.replay import CudaRecorder, Replays, Step
-from gan.resident import ResidentData, fits
+from gan.resident import Choice, ResidentData, fits
 from gan.steps import Member, Rules, match_ngrams, train_discriminators, train_generators
 from unsup_asr import compute
 from unsup_asr.lookahead import map_ahead
@@ -71,16 +71,19 @@ class Turns:
             if group is groups[-1]:
                 progress()
 
-    def _draw(self, turn: tuple[int, Sequence[Progress]]) -> Batch:
+    def _draw(self, turn: tuple[int, Sequence[Progress]]) -> Batch | Choice:
         update, games = turn
         seeds, size = [game.member.options.seed for game in games], self.shared.batch_size
+        if self.resident is not None and self._is_replayed:
+            return self.resident.choose(update, seeds=seeds, batch_size=size)
         if self.resident is not None:
             return self.resident.draw(update, seeds=seeds, batch_size=size)
         return self.data.draw(update, seeds=seeds, batch_size=size, device=self.device)
 
-    def _play(self, games: Sequence[Progress], update: int, batch: Batch) -> None:
+    def _play(self, games: Sequence[Progress], update: int, batch: Batch | Choice) -> None:
         members = [game.member for game in games]
         if self.table is not None:
+            assert isinstance(batch, Batch)
             terms = match_ngrams(members, batch, self.rules, self.table)
         else:
             is_generators = self.shared.plays_generator(update)
@@ -90,18 +93,19 @@ class Turns:
             game.latest.update({name: term[number] for name, term in terms.items()})
 
     def _adversarial(
-        self, step: Step, members: Sequence[Member], batch: Batch
+        self, step: Step, members: Sequence[Member], batch: Batch | Choice
     ) -> dict[str, Tensor]:
-        if not self._is_replayed:
+        if isinstance(batch, Batch):
             return step(members, batch, self.rules)
         playing = tuple(map(id, members))
         if playing not in self.replays:
+            assert self.resident is not None
             self.replays.clear()  # members that stopped are no longer in the group
-            self.replays[playing] = Replays(members, self.rules, CudaRecorder())
+            self.replays[playing] = Replays(members, self.rules, self.resident, CudaRecorder())
         return self.replays[playing].play(step, batch)
 
     @property
     def _is_replayed(self) -> bool:
         """Padding as fairseq's has shapes that follow from the longest utterance of a batch."""
-        can = self.resident is not None and self.shared.padding == "masked"
+        can = self.resident is not None and self.table is None and self.shared.padding == "masked"
         return can and self.device.type == "cuda" and compute.replays_updates()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from gan.options import AdversarialOptions, game_options, game_rules, new_player
 from gan.replay import CudaRecorder, Replays
 from gan.resident import ResidentData
 from gan.steps import Member, Rules, train_discriminators, train_generators
+from gan.trainer import AdversarialTrainer, play
 from lm.lexicon_viterbi import LexiconViterbi
 from unsup_asr import compute
 from unsup_asr.formats.ragged import RaggedArray
@@ -176,31 +179,62 @@ def replayed(setting: Setting) -> Iterator[Row]:
         resident = ResidentData.of(data, compute.device())
         rules = _rules(options)
         playing, playing_too = (members(options, 1, sizes.dim) for _ in range(2))
-        replays = Replays(playing_too, rules, CudaRecorder())
+        replays = Replays(playing_too, rules, resident, CudaRecorder())
         steps = (train_discriminators, train_generators)
         worst = 0.0
         for update in range(16):
-            batches = [resident.draw(update, seeds=[0], batch_size=sizes.batch) for _ in range(2)]
             step = steps[update % 2]
-            expected = step(playing, batches[0], rules)
-            found = replays.play(step, batches[1])
+            batch = resident.draw(update, seeds=[0], batch_size=sizes.batch)
+            expected = step(playing, batch, rules)
+            choice = resident.choose(update, seeds=[0], batch_size=sizes.batch)
+            found = replays.play(step, choice)
             for term, value in expected.items():
                 difference = abs(float(found[term]) - float(value))
                 worst = max(worst, difference / max(abs(float(value)), 1e-3))
         yield {"what": name, "largest_relative_difference": f"{worst:.1e}"}
+        choice = resident.choose(0, seeds=[0], batch_size=sizes.batch)
         batch = resident.draw(0, seeds=[0], batch_size=sizes.batch)
         for step in steps * 4:
-            replays.play(step, batch)
+            replays.play(step, choice)
         played = sum(_times(playing, batch, rules, repeats=10))
         seconds = [
-            stopwatch(lambda: replays.play(steps[1], batch))  # noqa: B023
-            + stopwatch(lambda: replays.play(steps[0], batch))  # noqa: B023
+            stopwatch(lambda: replays.play(steps[1], choice))  # noqa: B023
+            + stopwatch(lambda: replays.play(steps[0], choice))  # noqa: B023
             for _ in range(20)
         ]
+        yield {"what": name, "played_pair_ms": _ms(played)}
+        yield {"what": name, "replayed_pair_ms": _ms(median(seconds)), **_memory()}
+
+
+def whole_game(setting: Setting) -> Iterator[Row]:
+    """ms of an update from end to end, batches and all, without and with CUDA graphs."""
+    sizes = POOLED.shrunk() if setting.is_tiny else POOLED
+    for replays, updates in ((False, 300), (True, 3000)):
+        updates = 6 if setting.is_tiny else updates
+        compute.use(setting.device, "auto", replays=replays)
+        data = made_up(sizes)
+        text = np.split(data.text_values, data.text_offsets[1:-1])
+        trainer = replace(AdversarialTrainer(), updates=updates, validate_every=updates)
+        trainer = replace(trainer, batch_size=sizes.batch)
+        stamps: list[float] = []
+        with tempfile.TemporaryDirectory() as folder:
+            play(
+                [trainer],
+                data.segments,
+                text,
+                num_phones=PHONES,
+                validate=lambda _: {"weighted_lm_perplexity": 1.0},
+                checkpoint_dir=Path(folder),
+                progress=lambda: stamps.append(time.perf_counter()),  # noqa: B023
+            )
+            _wait()
+            stamps.append(time.perf_counter())
+        late = stamps[len(stamps) // 3 :]
+        update_ms = 1e3 * (late[-1] - late[0]) / (len(late) - 1)
         yield {
-            "what": name,
-            "played_pair_ms": _ms(played),
-            "replayed_pair_ms": _ms(median(seconds)),
+            "cuda_graphs": replays,
+            "update_ms": round(update_ms, 3),
+            "minutes_for_150000_updates": round(150 * update_ms / 60, 1),
         }
 
 
@@ -241,12 +275,13 @@ def lexicon(setting: Setting) -> Iterator[Row]:
 
 PARTS: dict[str, Part] = {
     "card": Part(card, 30),
-    "steps": Part(steps, 60),
+    "steps": Part(steps, 45),
     "matching": Part(matching, 45),
-    "w2vu": Part(w2vu, 80),
-    "w2vu2": Part(w2vu_2, 80),
+    "w2vu": Part(w2vu, 60),
+    "w2vu2": Part(w2vu_2, 60),
     "sixteen": Part(sixteen, 60),
     "replayed": Part(replayed, 60),
+    "whole game": Part(whole_game, 60),
     "validation": Part(validation, 20),
     "lexicon": Part(lexicon, 40),
 }
@@ -284,8 +319,6 @@ def members(options: AdversarialOptions, count: int, dim: int) -> list[Member]:
 
 def stopwatch(call: Callable[[], object]) -> float:
     """Seconds until the device has done what the call asks for."""
-    import time
-
     _wait()
     started = time.perf_counter()
     call()

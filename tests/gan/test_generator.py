@@ -120,7 +120,7 @@ def test_batch_norm_of_rows_that_the_host_has_not_counted_is_torchs() -> None:
     shape = GeneratorShape(input_dim=3, num_phones=2, batch_norm_weight=30.0)
     packing = Packing.of_lengths(torch.tensor([[4, 3], [2, 1]]))
     rows = torch.randn(2, 7, 3).masked_fill(packing.is_filler_MN[..., None], 0.0)
-    unread = packing.unread(packing.sequence_MN)
+    unread = packing.unread()
     for is_training in (True, False):
         known, blind = ([Generator(shape).train(is_training) for _ in range(2)] for _ in range(2))
         for one, other in zip(known, blind, strict=True):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gan import resident
 from gan.options import AdversarialOptions, game_options, game_rules, new_players
-from gan.replay import WARM_UP, Replays, _unread
+from gan.replay import WARM_UP, Replays
 from gan.resident import ResidentData
 from gan.steps import Member, train_discriminators, train_generators
 from tests.gan.test_device import WAV2VEC_U_2, data
@@ -61,13 +61,13 @@ def test_replayed_updates_have_the_numbers_of_played_ones(changes: dict) -> None
     source = ResidentData.of(data(), cpu)
     played, replayed = members(options, cpu), members(options, cpu)
     recorder = PretendRecorder(lambda: changed_by(replayed))
-    replays = Replays(replayed, rules, recorder)
+    replays = Replays(replayed, rules, source, recorder)
     terms = []
     for update in range(24):
         step = train_generators if update % 2 else train_discriminators
-        batch = source.draw(update, seeds=[0, 1], batch_size=4)
-        expected = step(played, _unread(batch), rules)
-        found = replays.play(step, source.draw(update, seeds=[0, 1], batch_size=4))
+        choice = source.choose(update, seeds=[0, 1], batch_size=4)
+        expected = step(played, source.gather(choice), rules)
+        found = replays.play(step, source.choose(update, seeds=[0, 1], batch_size=4))
         assert list(found) == list(expected)
         terms.append((found, expected))
     for found, expected in terms:  # also those of earlier updates, which later ones leave alone
@@ -88,9 +88,10 @@ def test_a_recorded_update_would_read_nothing_and_send_nothing(changes: dict) ->
         source = ResidentData.of(data(), DEVICE)
         for step in (train_generators, train_discriminators):
             for update in range(2):  # the first sends the terms' weights, once and for all
-                batch = source.draw(update, seeds=[0, 1], batch_size=4)
+                choice = source.choose(update, seeds=[0, 1], batch_size=4)
+                there = replace(choice, numbers_4MB=choice.numbers_4MB.to(DEVICE))
                 pretend.clear()
-                step(playing, _unread(batch), rules)
+                step(playing, source.gather(there), rules)
             assert pretend.host_reads == Counter()
             assert pretend.bytes_sent == Counter()
 
