@@ -35,7 +35,9 @@ _CHOICE = re.compile(rf"(?<![\w.])({'|'.join(_GROUPS)})=([a-z]\w*)(?![\w.]*=)")
 _FILES_OF_STAGES = (".json", ".txt", ".tsv", ".arpa", ".npy", ".html", ".jsonl", ".md", ".py")
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _COMMAND = re.compile(r"(?<![\w'-])unsup-asr ((?:lm )?[a-z-]+)([^`\n]*)")
-_BENCHMARK = re.compile(r"python (?:-m )?benchmarks[./](\w+?)(?:\.py)?\b([^`\n]*)")
+_BENCHMARK = re.compile(
+    r"python (?:-m )?benchmarks[./](\w+(?:[./](?!py\b)\w+)?)(?:\.py)?\b([^`\n]*)"
+)
 _LINK = re.compile(r"\]\(([^)\s:]*)\)")
 
 
@@ -151,9 +153,10 @@ def wrong_commands(text: str) -> set[str]:
         flags = flags_of(verb)
         unknown = set(_FLAG.findall(rest)) - (flags or set())
         wrong |= {f"unsup-asr {verb} {flag}" for flag in unknown} if flags else {verb}
-    for name, rest in _BENCHMARK.findall(text):
+    for found, rest in _BENCHMARK.findall(text):
+        name = found.replace(".", "/")
         if not (ROOT / "benchmarks" / f"{name}.py").is_file():
-            wrong.add(f"benchmarks.{name}")
+            wrong.add(f"benchmarks.{found}")
         else:
             wrong |= set(_FLAG.findall(rest)) - flags_of_benchmark(name)
     return wrong

@@ -278,7 +278,7 @@ def test_what_rounds_otherwise_is_in_the_record_and_told_when_a_run_goes_on(
 ) -> None:
     cli.main(["run", "mine", "runtime.num_threads=2", "--until", "count"])
     record = json.loads(Path("exp/mine/latest/count/stage.json").read_text())
-    usual = {"device": "auto", "precision": "auto", "cuda_graphs": False, "processes": 1}
+    usual = {"device": "auto", "precision": "auto", "cuda_graphs": True, "processes": 1}
     assert record["runtime"] == {"runtime": {**usual, "num_threads": 2, "sum_threads": 1}}
     assert record["arithmetic"]["sum_threads"] == "1"
     assert {"instructions", "device", "precision", "float32_matmul"} < set(record["arithmetic"])
