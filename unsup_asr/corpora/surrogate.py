@@ -41,12 +41,12 @@ class SurrogateFeatures:
     drift: NonNegative = 0.4  # from a phone's begin to its end
     speaker: NonNegative = 0.2
     channel: NonNegative = 0.1  # of each utterance
-    noise: NonNegative = 0.55
+    noise: NonNegative = 0.62
     noise_memory: Fraction = 0.8  # correlation of one frame's noise with the next one's
     # Beside the latent dims, of what has nothing to do with phones: a probe can leave it out,
     # k-means cannot.
     nuisance_dim: PositiveInt = 8
-    nuisance: NonNegative = 1.75
+    nuisance: NonNegative = 1.8
     seed: Seed = 0
 
     def __post_init__(self) -> None:
