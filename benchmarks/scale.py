@@ -1,4 +1,4 @@
-"""Own memory and time an hour of audio of what clusters, projects and aligns, on made-up features.
+"""Own memory and time an hour of audio of PCA, k-means and the HMM, on made-up features.
 
     python -m benchmarks.scale --hours 0.1 1
 
