@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gan.matching import Matching, skip_bigrams, statistics_distance
+from gan.matching import Matching, on_device, skip_bigrams, statistics_distance
 from unsup_asr import compute
 from unsup_asr.ranges import NonNegative, OpenFraction, Positive, PositiveInt
 from unsup_asr.types import Float32Array, Int32Array
@@ -66,9 +66,9 @@ class AnchoredMatching:
         heard_KV = self.table(clusters, evidence, frequency_V, num_clusters=num_clusters)
         share_K = np.bincount(np.concatenate(clusters), minlength=num_clusters).astype(np.float32)
         with compute.exact_products():
-            speech_LKK = _moved(skip_bigrams(clusters, num_clusters, num_lags=self.num_lags))
-            text_LVV = _moved(skip_bigrams(text, num_phones, num_lags=self.num_lags))
-            anchor_KV, share_K1 = _moved(heard_KV), _moved(share_K[:, None] / share_K.sum())
+            speech_LKK = on_device(skip_bigrams(clusters, num_clusters, num_lags=self.num_lags))
+            text_LVV = on_device(skip_bigrams(text, num_phones, num_lags=self.num_lags))
+            anchor_KV, share_K1 = on_device(heard_KV), on_device(share_K[:, None] / share_K.sum())
             weights_KV = (anchor_KV + 1e-3).log().requires_grad_()
             optimizer = torch.optim.Adam([weights_KV], lr=self.learning_rate, betas=(0.9, 0.98))
             curve: list[float] = []
@@ -114,7 +114,3 @@ class AnchoredMatching:
         table_KV *= frequency_V / heard_V.clip(1e-4)
         table_KV = table_KV.clip(1e-8)
         return (table_KV / table_KV.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-def _moved(array: np.ndarray) -> torch.Tensor:
-    return compute.moved(torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gan.steps import Member
 from unsup_asr.formats.checked import read_json
-from unsup_asr.formats.weights import read_tensors
+from unsup_asr.formats.weights import read_tensors, tensors_under
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Checkpoint:
         try:
             tensors = read_tensors(self._folder / str(description["tensors"]))
             for number, (game, saved) in enumerate(zip(games, description["members"], strict=True)):
-                _restore_tensors(game, _under(str(number), tensors))
+                _restore_tensors(game, tensors_under(str(number), tensors))
                 game.history = saved["history"]
                 game.latest = {k: torch.tensor(v) for k, v in saved["latest"].items()}
                 game.stopped_at = saved["stopped_at"]
@@ -107,12 +107,12 @@ def _tensors(game: Progress) -> dict[str, Tensor]:
 
 def _restore_tensors(game: Progress, tensors: dict[str, Tensor]) -> None:
     member = game.member
-    member.generator.load_state_dict(_under("generator", tensors))
-    member.discriminator.load_state_dict(_under("discriminator", tensors))
-    game.best = _under("best", tensors)
+    member.generator.load_state_dict(tensors_under("generator", tensors))
+    member.discriminator.load_state_dict(tensors_under("discriminator", tensors))
+    game.best = tensors_under("best", tensors)
     for name, optimizer in _optimizers(member).items():
         states: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in _under(name, tensors).items():
+        for key, tensor in tensors_under(name, tensors).items():
             index, field_name = key.split("/")
             states.setdefault(int(index), {})[field_name] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
@@ -123,11 +123,6 @@ def _optimizers(member: Member) -> dict[str, torch.optim.Optimizer]:
         "generator_optimizer": member.generator_optimizer,
         "discriminator_optimizer": member.discriminator_optimizer,
     }
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    start = prefix + "/"
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
 def _atomically(path: Path, write: Callable[[Path], object]) -> None:

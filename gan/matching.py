@@ -112,9 +112,9 @@ class SkipBigramMatching:
         num_clusters = len(centroids_KD)
         search = _Search(
             self,
-            _as_tensor(skip_bigrams(clusters, num_clusters, num_lags=self.num_lags)),
-            _as_tensor(skip_bigrams(text, num_phones, num_lags=self.num_lags)),
-            _squared_distances(_as_tensor(centroids_KD)),
+            on_device(skip_bigrams(clusters, num_clusters, num_lags=self.num_lags)),
+            on_device(skip_bigrams(text, num_phones, num_lags=self.num_lags)),
+            _squared_distances(on_device(centroids_KD)),
         )
         generator = torch.Generator().manual_seed(self.seed)
         weights_RKV = torch.randn(self.restarts, num_clusters, num_phones, generator=generator)
@@ -243,10 +243,10 @@ def similarity_kernel(squared_distances_KK: Tensor, width: float) -> Tensor:
     return kernel / kernel.sum(dim=1, keepdim=True)
 
 
+def on_device(array: np.ndarray) -> Tensor:
+    """The same numbers in float32, where this process computes."""
+    return compute.moved(torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)))
+
+
 def _squared_distances(points_KD: Tensor) -> Tensor:
     return torch.cdist(points_KD, points_KD).square()
-
-
-def _as_tensor(array: np.ndarray) -> Tensor:
-    there = compute.device()
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(there)

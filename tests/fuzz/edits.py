@@ -13,6 +13,7 @@ _INSERTED = (
     *(b"\0", b"\xef\xbb\xbf", b"\xff", b"\xe9", b"\r\n", b"\r", b"\t", b"\n", b"\x1b[2J", b" "),
     *("\u2028".encode(), "\u0301".encode(), "\u202e".encode(), b"${oc.env:HOME}", b"%s{}"),
     *(b"[" * 3000, b"{" * 300, b"-" * 300, b"1" * 6000, b'"', b"\\", b"null", b"NaN", b"../"),
+    *(b"\xff\xfe", b"\xc3", b"\n\n", b"'", b"{", b"]", b"[[[[" * 50, b"-1", b"1e999", b"true"),
 )
 _NUMBERS = (b"0", b"-1", b"1e999", b"nan", b"-inf", b"9" * 19, b"9" * 400, b"0.5", b"true", b"[]")
 
@@ -62,6 +63,18 @@ def _swap_lines(rng: np.random.Generator, content: bytes) -> bytes:
     return b"\n".join(lines)
 
 
+def _shuffle_lines(rng: np.random.Generator, content: bytes) -> bytes:
+    lines = content.split(b"\n")
+    rng.shuffle(lines)
+    return b"\n".join(lines)
+
+
+def _other_value(rng: np.random.Generator, content: bytes) -> bytes:
+    values = content.split(b" ")
+    values[rng.integers(len(values))] = _INSERTED[rng.integers(len(_INSERTED))]
+    return b" ".join(values)
+
+
 def _other_number(rng: np.random.Generator, content: bytes) -> bytes:
     found = list(re.finditer(rb"-?\d+(\.\d+)?", content))
     if not found:
@@ -95,5 +108,6 @@ def _twice(rng: np.random.Generator, content: bytes) -> bytes:
 
 EDITS: tuple[Edit, ...] = (
     *(_flip_bits, _flip_near_the_start, _cut, _remove, _repeat, _insert, _insert_noise),
-    *(_swap_lines, _other_number, _other_word, _noise, _nothing, _twice),
+    *(_swap_lines, _shuffle_lines, _other_number, _other_word, _other_value),
+    *(_noise, _nothing, _twice),
 )

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from unsup_asr.formats.checked import reading
-from unsup_asr.formats.weights import read_described_tensors
+from unsup_asr.formats.weights import read_described_tensors, tensors_under
 from unsup_asr.formats.whole import whole
 
 log = logging.getLogger(__name__)
@@ -74,9 +74,9 @@ class Checkpoint:
     def _restore(
         self, state: TrainingState, tensors: dict[str, Tensor], description: dict[str, Any]
     ) -> None:
-        state.network.load_state_dict(_under("network", tensors))
+        state.network.load_state_dict(tensors_under("network", tensors))
         moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in _under("optimizer", tensors).items():
+        for key, tensor in tensors_under("optimizer", tensors).items():
             number, name = key.split("/")
             moments.setdefault(int(number), {})[name] = tensor
         for number, parameter in enumerate(state.network.parameters()):
@@ -95,8 +95,3 @@ class Checkpoint:
                 "on with: it draws others",
                 self.path,
             )
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    start = prefix + "/"
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

@@ -66,7 +66,7 @@ def run_worker(
         for shard in extraction.shards[worker::num_workers]:
             if not path.exists():  # the run that wanted it has ended without this worker
                 return
-            _extract_shard(extraction, shard, upstream, silence, num_given)
+            _extract_shard(extraction, shard, upstream, silence, layers, num_given)
             poll()
     except ValueError as error:
         errors = Path(extraction.work) / ERRORS
@@ -111,6 +111,7 @@ def _extract_shard(
     shard: Shard,
     upstream: Upstream,
     silence: Silence | None,
+    layers: Sequence[int],
     num_given: int,
 ) -> None:
     """Write one shard beside its place, then move it there."""
@@ -127,7 +128,7 @@ def _extract_shard(
             k: stack.enter_context(
                 RaggedWriter(scratch / f"layer_{k}", dtype="float16", meta={**meta, "layer": k})
             )
-            for k in chosen_layers(extraction.layers, upstream.num_layers)
+            for k in layers
         }
         if silence is not None:
             kept_writer = stack.enter_context(RaggedWriter(scratch / KEPT, dtype="int32"))
@@ -137,7 +138,7 @@ def _extract_shard(
         ):
             if not waves:
                 continue
-            for utterance_id, by_layer in _encode(waves, upstream, list(writers), num_given):
+            for utterance_id, by_layer in _encode(waves, upstream, layers, num_given):
                 num_frames = min(map(len, by_layer.values()))
                 if kept_writer is not None:
                     num_frames = min(num_frames, len(kept[utterance_id]))

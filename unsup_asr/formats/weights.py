@@ -31,6 +31,12 @@ def read_described_tensors(path: Path, *needed: str) -> tuple[dict[str, Tensor],
     return tensors, description
 
 
+def tensors_under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those named `prefix/...`, by the rest of their names."""
+    start = prefix + "/"
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
 def load_weights(network: nn.Module, path: Path) -> None:
     """Give a network the weights of a safetensors file; they must be those of its very shape."""
     weights = read_tensors(path)

@@ -83,15 +83,12 @@ def signs_of(
 def signs_of_text(
     text: Sequence[Sequence[str]], *, seconds: Sequence[Seconds], perplexity: float
 ) -> Signs:
-    """Signs of the text itself: every k-th sentence, as many as utterances, against the others."""
-    step = max(2, round(len(text) / len(seconds)))
-    sample = text[::step]
-    others = [sentence for i, sentence in enumerate(text) if i % step]
+    """Signs of the text itself, of as many of its sentences as there are utterances."""
     per_sentence = float(np.mean([len(sentence) for sentence in text]))
     return Signs(
         phones_per_utterance=per_sentence,
         phones_per_second=per_sentence / float(np.mean(seconds)),
-        js_divergence=divergences(others, sample, orders=ORDERS),
+        js_divergence=divergences_of_text(text, len(seconds), orders=ORDERS),
         equal_neighbours=share_of_equal_neighbours(text),
         perplexity=perplexity,
     )
@@ -105,6 +102,17 @@ def divergences(
     """
     longest = min(max((len(phones) for phones in side), default=0) for side in (text, output))
     return {n: ngram_js_divergence(text, output, n) for n in orders if n <= longest}
+
+
+def divergences_of_text(
+    text: Sequence[Sequence[str]], num_sentences: int, *, orders: Sequence[int]
+) -> dict[int, float]:
+    """What the text's own sentences diverge by: about `num_sentences` of them, every k-th, at most
+    half, against the others.
+    """
+    step = max(2, round(len(text) / num_sentences))
+    others = [sentence for i, sentence in enumerate(text) if i % step]
+    return divergences(others, text[::step], orders=orders)
 
 
 def _edits(final: Sequence[Sequence[str]], output: Sequence[Sequence[str]]) -> float:

@@ -19,9 +19,9 @@ from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import LanguageModelScorer, Pooling
 from unsup_asr.scoring.criterion import weighted_perplexity
+from unsup_asr.steps.computed import Computed
 from unsup_asr.steps.inputs import open_segments, open_split, text_ids
 from unsup_asr.steps.segment_output import (
-    Computed,
     phones_of,
     write_segment_hypotheses,
     write_segment_posteriors,
@@ -215,7 +215,7 @@ def _auxiliary_classes(context: StageContext) -> RaggedArray | None:
     return RaggedArray.from_arrays({i: np.array(targets[i])[edges[i][:-1]] for i in edges})
 
 
-def of_segments(generator: Any, rows: RaggedArray) -> Computed:
+def of_segments(generator: Any, rows: RaggedArray) -> Computed[Float32Array]:
     """Posteriors (S, V) of each utterance; a generator with stride repeats its outputs."""
 
     def posteriors(utterance_id: str) -> Float32Array:

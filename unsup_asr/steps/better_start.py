@@ -13,7 +13,7 @@ import logging
 
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import read_hypotheses, write_hypotheses
-from unsup_asr.scoring.signs import divergences
+from unsup_asr.scoring.signs import divergences, divergences_of_text
 from unsup_asr.steps.criterion import measured_text
 
 log = logging.getLogger(__name__)
@@ -30,9 +30,7 @@ def run_better_start(context: StageContext, *, heard: str, corrected: str) -> No
         name: read_hypotheses(context.input(name).file("hypotheses/train.tsv"))
         for name in (heard, corrected)
     }
-    step = max(2, round(len(text) / len(written[heard])))
-    others = [sentence for i, sentence in enumerate(text) if i % step]
-    usual = divergences(others, text[::step], orders=(2,)).get(2, 0.0)
+    usual = divergences_of_text(text, len(written[heard]), orders=(2,)).get(2, 0.0)
     above = {
         name: divergences(text, [h.phones for h in hypotheses], orders=(2,)).get(2, 1.0) - usual
         for name, hypotheses in written.items()

@@ -16,10 +16,11 @@ from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import EvidenceMatcher, Matcher, MatchingResult, TextChannel
 from unsup_asr.speech.runs import merge_repeats
+from unsup_asr.steps.computed import Computed
 from unsup_asr.steps.criterion import read_criterion
 from unsup_asr.steps.evidence import segment_evidence
 from unsup_asr.steps.inputs import open_split, text_ids
-from unsup_asr.steps.segment_output import Computed, write_segment_posteriors
+from unsup_asr.steps.segment_output import write_segment_posteriors
 from unsup_asr.types import SPLITS, Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def _from_evidence(
 
 def _posteriors(
     context: StageContext, table_KV: Float32Array, units: str, split: str, heard_by: str | None
-) -> Computed:
+) -> Computed[Float32Array]:
     """A cluster's phones, times what was heard in the segment itself to a small power."""
     clusters = open_split(context, units, "clusters", split)
     if heard_by is None:

@@ -9,10 +9,13 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+from unsup_asr.acoustic.posteriors import id_blocks
 from unsup_asr.formats.finished import describe_outputs
+from unsup_asr.types import Float32Array
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +43,26 @@ def kept(folder: Path, make: Callable[[Path], object]) -> Path:
     return folder
 
 
-def block_name(split: str, number: int, ids: Sequence[str]) -> str:
-    """Of the part with a block of utterances: other utterances are another part."""
+def kept_blocks(
+    folder: Path,
+    split: str,
+    frames: Mapping[str, Float32Array],
+    make: Callable[[Sequence[str], Path], object],
+    progress: Callable[[], None],
+) -> list[Path]:
+    """Parts below `folder`, one a block of a split's utterances: `make` writes what it has of a
+    block into one. Memory does not grow with the hours; `progress` is called once an utterance.
+    """
+    parts: list[Path] = []
+    for number, ids in enumerate(id_blocks(frames)):
+        parts.append(kept(folder / _block_name(split, number, ids), partial(make, ids)))
+        for _ in ids:
+            progress()
+    return parts
+
+
+def _block_name(split: str, number: int, ids: Sequence[str]) -> str:
+    """Other utterances are another part."""
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()
     return f"{split}_{number}_{digest[:12]}"
 

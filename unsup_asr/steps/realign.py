@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from unsup_asr.acoustic.network import AcousticNetwork, save_network
-from unsup_asr.acoustic.posteriors import id_blocks, log_posteriors
+from unsup_asr.acoustic.posteriors import log_posteriors
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.digests import digest_files
@@ -30,11 +30,12 @@ from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Aligner, FrameAlignment
 from unsup_asr.recognise.timing import timed
 from unsup_asr.speech.runs import merge_repeats
+from unsup_asr.steps.computed import Computed
 from unsup_asr.steps.criterion import run_criterion
 from unsup_asr.steps.ctc import CHECKPOINT
 from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.steps.lexicon_search import lexicon_tree
-from unsup_asr.steps.parts import PARTS, block_name, kept
+from unsup_asr.steps.parts import PARTS, kept_blocks
 from unsup_asr.types import SPLITS, Float32Array, FrameTiming, Hypothesis, Int32Array
 
 # Of a block of utterances.
@@ -53,7 +54,7 @@ def run_realign(context: StageContext, *, labels_from: str) -> None:
     inventory = read_inventory(context.input("text").file("inventory.json"))
     features = open_split(context, "features", "acoustic", "train")
     labels = open_split(context, labels_from, "labels", "train")
-    targets = EveryNth(labels, features.ids, training.stack)
+    targets = every_nth(labels, features.ids, training.stack)
     checkpoint = context.out / CHECKPOINT
     with progress_bar(training.epochs, f"{context.stage} frame classifier") as tick:
         network, curve = training.train_frames(
@@ -87,26 +88,19 @@ def run_realign(context: StageContext, *, labels_from: str) -> None:
     checkpoint.unlink()
 
 
-@dataclass(frozen=True)
-class EveryNth(Mapping[str, Int32Array]):
+def every_nth(
+    labels: Mapping[str, Int32Array], ids: Sequence[str], stack: int
+) -> Computed[Int32Array]:
     """Of each utterance the label in the middle of each group of `stack` frames, ceil(T / stack) of
     them; read when asked for.
     """
+    return Computed(ids, partial(_middles, labels, stack))
 
-    labels: Mapping[str, Int32Array]
-    ids: Sequence[str]
-    stack: int
 
-    def __getitem__(self, utterance_id: str) -> Int32Array:
-        labels_T = self.labels[utterance_id]
-        centres = np.arange(0, len(labels_T), self.stack) + (self.stack - 1) // 2
-        return np.array(labels_T[np.minimum(centres, len(labels_T) - 1)])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.ids)
-
-    def __len__(self) -> int:
-        return len(self.ids)
+def _middles(labels: Mapping[str, Int32Array], stack: int, utterance_id: str) -> Int32Array:
+    labels_T = labels[utterance_id]
+    centres = np.arange(0, len(labels_T), stack) + (stack - 1) // 2
+    return np.array(labels_T[np.minimum(centres, len(labels_T) - 1)])
 
 
 @dataclass(frozen=True)
@@ -138,15 +132,12 @@ class _Search:
     def blocks(self, split: str) -> list[Path]:
         """Folders with the hypotheses, the labels and the network's own phones of each block."""
         frames = open_split(self.context, "features", "acoustic", split)
-        folders: list[Path] = []
+
+        def align(ids: Sequence[str], out: Path) -> None:
+            self._align(split, {i: frames[i] for i in ids}, out)
+
         with progress_bar(len(frames), f"{self.context.stage} align {split}") as tick:
-            for number, ids in enumerate(id_blocks(frames)):
-                block = {i: frames[i] for i in ids}
-                folder = self.parts / block_name(split, number, ids)
-                folders.append(kept(folder, partial(self._align, split, block)))
-                for _ in ids:
-                    tick()
-        return folders
+            return kept_blocks(self.parts, split, frames, align, tick)
 
     def _align(self, split: str, frames: Mapping[str, Float32Array], out: Path) -> None:
         posteriors = log_posteriors(self.network, frames)

@@ -6,8 +6,7 @@ inventory. A silent segment is no phone of a hypothesis; its frames belong to th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,23 +27,6 @@ from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array
 
 _SILENCE = "<SIL>"  # the name of the last column
-
-
-@dataclass(frozen=True)
-class Computed(Mapping[str, Float32Array]):
-    """Arrays by utterance that are made each time they are asked for, and never all at once."""
-
-    ids: Sequence[str]
-    make: Callable[[str], Float32Array]
-
-    def __getitem__(self, key: str) -> Float32Array:
-        return self.make(key)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.ids)
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 def write_segment_posteriors(

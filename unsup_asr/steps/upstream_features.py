@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +32,7 @@ from unsup_asr.recognise.features import STATISTICS, one_torch_thread
 from unsup_asr.speech.audio import read_utterance
 from unsup_asr.speech.cutting import cut_audio, speech_frames
 from unsup_asr.speech.timing import check_same_frames, timing_of, write_timing
+from unsup_asr.steps.computed import Computed
 from unsup_asr.steps.features import report_short
 from unsup_asr.steps.representations import open_kept, open_layers
 from unsup_asr.types import SPLITS, Float32Array, Int32Array, Utterance
@@ -46,23 +47,6 @@ from unsup_asr.upstreams.normalise import (
 _STORED = "float16"  # as the layers are
 # An utterance, and what is left of its frames where silence was cut out of its audio.
 _Heard: TypeAlias = tuple[Utterance, Int32Array | None]
-
-
-class SpeechFrames(Mapping[str, NDArray[np.float16]]):
-    """A layer without long silences, utterance by utterance, read when asked for."""
-
-    def __init__(self, layer: Mapping[str, NDArray[np.float16]], kept: RaggedArray) -> None:
-        self._layer = layer
-        self._kept = kept
-
-    def __getitem__(self, key: str) -> NDArray[np.float16]:
-        return self._layer[key][self._kept[key]]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._kept)
-
-    def __len__(self) -> int:
-        return len(self._kept)
 
 
 def run_upstream_features(context: StageContext) -> None:
@@ -80,9 +64,9 @@ def run_upstream_features(context: StageContext) -> None:
     for split in SPLITS:
         layer = _layer(context, split)
         _write_kept(context, split, layer, upstream)
-        frames = layer
+        frames: Mapping[str, NDArray[np.float16]] = layer
         if options.cut_from == "frames":
-            frames = SpeechFrames(layer, RaggedArray.open(context.out / "kept" / split))
+            frames = _speech(layer, RaggedArray.open(context.out / "kept" / split))
         if split == "train":
             statistics = streamed_statistics(frames.values())
             write_statistics(context.out / STATISTICS, statistics)
@@ -117,6 +101,11 @@ def _same_files(folder: Path, name: Path) -> None:
             shutil.copyfile(source, target)
 
     shutil.copytree(folder, name, copy_function=link)
+
+
+def _speech(layer: ShardedArray, kept: RaggedArray) -> Computed[NDArray[np.float16]]:
+    """A layer without long silences, utterance by utterance, read when asked for."""
+    return Computed(kept.ids, lambda utterance_id: layer[utterance_id][kept[utterance_id]])
 
 
 def _layer(context: StageContext, split: str) -> ShardedArray:

@@ -16,7 +16,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import AcousticNetwork, load_network
-from unsup_asr.acoustic.posteriors import id_blocks, log_posteriors, posterior_blocks
+from unsup_asr.acoustic.posteriors import log_posteriors, posterior_blocks
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.checked import read_json, read_json_value
@@ -35,7 +35,7 @@ from unsup_asr.recognise.description import DIGESTS
 from unsup_asr.recognise.phones import BLANK
 from unsup_asr.recognise.words import DECODER, WORDS_FOLDER, recognise_words, word_decoder
 from unsup_asr.steps.inputs import frame_timing, open_split
-from unsup_asr.steps.parts import PARTS, block_name, kept
+from unsup_asr.steps.parts import PARTS, kept, kept_blocks
 
 TUNING = "tuning.json"
 # Of a block of utterances.
@@ -93,14 +93,10 @@ def _decode(context: StageContext, network_from: str, splits: tuple[str, ...]) -
     decoded = context.out / PARTS / digest_file(tuned / DECODER)[:12]
     decoder = word_decoder(options, context.input("lexicon").file(WORDS_FOLDER))
     for split in splits:
-        blocks: list[Path] = []
         frames = open_split(context, "features", "acoustic", split)
         with progress_bar(len(frames), f"{context.stage} {split}") as tick:
-            for number, ids in enumerate(id_blocks(frames)):
-                recognise = partial(_recognise, context, decoder, network, split, ids)
-                blocks.append(kept(decoded / block_name(split, number, ids), recognise))
-                for _ in ids:
-                    tick()
+            recognise = partial(_recognise, context, decoder, network, split)
+            blocks = kept_blocks(decoded, split, frames, recognise, tick)
         write_word_hypotheses(
             context.out / WORDS_FOLDER / f"{split}.tsv",
             (h for block in blocks for h in read_word_hypotheses(block / _WORDS)),

@@ -19,8 +19,8 @@ from unsup_asr.formats.finished import describe_outputs
 from unsup_asr.formats.hypotheses import read_hypotheses, read_word_hypotheses
 from unsup_asr.formats.phone_text import write_phone_sentences
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
-from unsup_asr.steps import realign, words
-from unsup_asr.steps.realign import EveryNth
+from unsup_asr.steps import parts, realign, words
+from unsup_asr.steps.realign import every_nth
 
 PHONES = "abcd"
 WORDS = ["ab", "cad", "dab", "abc", "b"]
@@ -128,8 +128,7 @@ SEARCHES = {
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (realign, words):
-        monkeypatch.setattr(module, "id_blocks", partial(id_blocks, block_frames=150))
+    monkeypatch.setattr(parts, "id_blocks", partial(id_blocks, block_frames=150))
 
 
 def count_searches(
@@ -167,9 +166,9 @@ def test_a_search_that_is_killed_and_damaged_goes_on_to_the_same_bytes(
             with pytest.raises(Killed):
                 run(context_of(stage, out, inputs))
         begun += dies_at - 1
-    parts = sorted(out.glob("parts/*/*/*.tsv"))
-    assert len(parts) >= 2
-    parts[0].write_text(parts[0].read_text("utf-8").replace("a", "b"), "utf-8")
+    written = sorted(out.glob("parts/*/*/*.tsv"))
+    assert len(written) >= 2
+    written[0].write_text(written[0].read_text("utf-8").replace("a", "b"), "utf-8")
     with pytest.MonkeyPatch.context() as patch:
         again = count_searches(stage, patch)
         run(context_of(stage, out, inputs))
@@ -211,13 +210,11 @@ def test_blocks_of_other_utterances_are_not_taken_for_the_same(
 ) -> None:
     """As when a later version makes larger blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (realign, words):
-            patch.setattr(module, "id_blocks", partial(id_blocks, block_frames=100))
+        patch.setattr(parts, "id_blocks", partial(id_blocks, block_frames=100))
         count_searches(stage, patch, dies_at=6)
         with pytest.raises(Killed):
             RUNS[stage](context_of(stage, tmp_path, inputs))
-    for module in (realign, words):
-        monkeypatch.setattr(module, "id_blocks", partial(id_blocks, block_frames=250))
+    monkeypatch.setattr(parts, "id_blocks", partial(id_blocks, block_frames=250))
     RUNS[stage](context_of(stage, tmp_path, inputs))
     first = "train" if stage == "realign" else "test"
     found = read_hypotheses(tmp_path / "hypotheses" / f"{first}.tsv")
@@ -226,6 +223,6 @@ def test_blocks_of_other_utterances_are_not_taken_for_the_same(
 
 def test_every_nth_label_is_one_of_the_middle_of_its_group() -> None:
     labels = {"u": np.arange(7, dtype=np.int32), "v": np.array([4], dtype=np.int32)}
-    found = EveryNth(labels, ["v", "u"], 3)
+    found = every_nth(labels, ["v", "u"], 3)
     assert {i: x.tolist() for i, x in found.items()} == {"v": [4], "u": [1, 4, 6]}
     assert list(found) == ["v", "u"]
