@@ -431,7 +431,6 @@ KINDS: dict[str, Kind] = {
     ),
     "model": Kind(_model, load_model, "model.json"),
     "inventory of a model": Kind(_model, load_model, "inventory.json"),
-    "arpa of a model": Kind(_model, load_model, "phones.arpa"),
     "references": Kind(
         _text(TSV), lambda f: read_references(f / "file.txt", kind="words"), "file.txt"
     ),
