@@ -69,7 +69,7 @@ class PhoneFrontEnd:
         names = [" ".join(name for name, _ in sentence) for sentence in kept]
         (out / "words.txt").write_text("\n".join(names) + "\n", "utf-8")
         # a word in angle brackets is not said: the silence of a text of phones
-        said = [" ".join(name for name, _ in sentence if name[0] != "<") for sentence in kept]
+        said = [_to_say(sentence) for sentence in kept]
         (out / "written.txt").write_text("\n".join(said) + "\n", "utf-8")
         write_inventory(out / "inventory.json", inventory.phones, inventory.merged)
         Lexicon.from_counts(pronunciations).write(out / "lexicon.tsv")
@@ -101,7 +101,7 @@ class PhoneFrontEnd:
         groups = [self.fold_phones(group.split()) for group in after.split(_WORD_EDGE)]
         if not all(groups):
             raise ValueError(f"{where}: {line!r} has a word without phones")
-        names = before.split() if tab else ["_".join(phones) for phones in groups]
+        names = before.split() if tab else [_named_by(phones) for phones in groups]
         if len(names) != len(groups):
             raise ValueError(
                 f"{where}: {len(names)} words before the tab and {len(groups)} groups of phones "
@@ -119,6 +119,19 @@ def _apply(inventory: PhoneInventory, sentence: Sequence[Word]) -> list[Word] | 
             return None
         found.append((name, replaced))
     return found
+
+
+def _named_by(phones: Phones) -> str:
+    """The name of a word that is given by its phones alone."""
+    return "_".join(phones)
+
+
+def _to_say(sentence: Sequence[Word]) -> str:
+    """Its words, for a synthesizer; nothing where they are phones, which it would spell out."""
+    words = [(name, phones) for name, phones in sentence if name[0] != "<"]
+    if all(name == _named_by(phones) for name, phones in words):
+        return ""
+    return " ".join(name for name, _ in words)
 
 
 def _write_json(path: Path, content: Mapping[str, object]) -> None:

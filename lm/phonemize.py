@@ -7,7 +7,6 @@ afterwards. espeak-ng loses words of very long lines: such a line is said in pie
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import logging
 import re
@@ -23,6 +22,7 @@ from phonemizer.separator import Separator
 from lm.phonemized import PhonemizedLine, PhonemizedText, PhonemizeTally
 from lm.word_division import Division, Phones, divide_among_words
 from lm.written_lines import WrittenLine, written_line
+from unsup_asr.speech.espeak_languages import languages, no_such_language
 from unsup_asr.speech.phones import fold_espeak
 
 logger = logging.getLogger(__name__)
@@ -185,21 +185,8 @@ def _fold_group(group: str) -> Phones:
 def _backend(language: str) -> EspeakBackend:
     EspeakWrapper.set_library(espeakng_loader.get_library_path())
     EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
-    supported = EspeakBackend.supported_languages()
-    if language not in supported:
-        wanted = language.lower()
-        near = [
-            code
-            for code, name in supported.items()
-            if code.split("-")[0] == wanted.split("-")[0] or wanted in name.lower()
-        ]
-        near += difflib.get_close_matches(wanted, supported, n=5, cutoff=0.5)
-        names = list(dict.fromkeys(near)) or list(supported)
-        raise ValueError(
-            f"espeak-ng has no language {language!r}; near names: "
-            f"{', '.join(f'{code} ({supported[code]})' for code in names)}. "
-            "Codes are those of `espeak-ng --voices`"
-        )
+    if language not in languages():
+        raise ValueError(no_such_language(language))
     quiet = logging.getLogger(f"{__name__}.backend")
     quiet.setLevel(logging.ERROR)  # switches are counted here instead
     return EspeakBackend(

@@ -210,6 +210,17 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--text", metavar="FILE", required=True, help="text, one sentence a line")
     new.add_argument("--references", metavar="TSV", help="what was said, only to score")
     new.add_argument("--language", metavar="CODE", required=True, help="an espeak-ng language: de")
+    phonemizers = ("espeak", "graphemes", "epitran", "lexicon", "pinyin", "phones")
+    new.add_argument(
+        "--phonemizer",
+        choices=phonemizers,
+        default="espeak",
+        help="what makes phones of the text; --language may be any code but for the usual one "
+        "(%(default)s)",
+    )
+    new.add_argument("--rules", metavar="TSV", help="of graphemes: digraphs and their phones")
+    new.add_argument("--code", metavar="CODE", help="of epitran: hau-Latn")
+    new.add_argument("--dictionary", metavar="FILE", help="of lexicon: Kaldi's, MFA's or CMU's")
     verb("doctor", "doctor:doctor", "Check that everything this needs is there and works")
     return parser
 

@@ -7,7 +7,8 @@ from omegaconf import OmegaConf
 from lm.phonemize import EspeakPhonemizer
 from unsup_asr.corpora.languages import wordfreq_code
 from unsup_asr.corpora.sentences import frequent_words, sample_sentences
-from unsup_asr.speech.espeak import Espeak, languages
+from unsup_asr.speech.espeak import Espeak
+from unsup_asr.speech.espeak_languages import languages
 from unsup_asr.speech.phones import fold_espeak
 
 

@@ -20,7 +20,7 @@ from unsup_asr.engine.recipe_files import (
 )
 from unsup_asr.formats.names import shown
 from unsup_asr.report.markdown import results_markdown
-from unsup_asr.speech.espeak import languages
+from unsup_asr.speech.espeak_languages import languages, no_such_language
 from unsup_asr.upstreams.registry import describe_upstream
 from unsup_asr.upstreams.registry import names as upstream_names
 
@@ -30,7 +30,8 @@ defaults:
   - base
   - _self_
   - override corpus: folder
-  - override start: spoken_text # or matching: no synthesizer, but real speech fails so far
+  - override text: {phonemizer}
+  - override start: {start}
   - override self_training: ctc_augmented # or ctc, words
 
 recipe: {name}
@@ -39,7 +40,23 @@ corpus:
   audio: {audio_yaml}
   text: {text_yaml}
   references: {references_yaml}
-"""
+{front_end}"""
+_SPOKEN = "spoken_text # or matching: no synthesizer, but real speech fails so far"
+_UNSPOKEN = (
+    "matching # espeak-ng has no voice of this language; start=spoken_text with "
+    "start.spoken_text.language of one that reads its spelling much alike may do better"
+)
+# what each phonemizer must or may be given: its option here, and its key in the recipe
+_GIVEN_TO = {
+    "espeak": (),
+    "graphemes": ("rules",),
+    "epitran": ("code",),
+    "lexicon": ("dictionary",),
+    "pinyin": (),
+    "phones": (),
+}
+_MUST_HAVE = ("code", "dictionary")
+_FILES = ("rules", "dictionary")
 
 _RUN = """\
 #!/usr/bin/env bash
@@ -55,7 +72,7 @@ cd "$(dirname "$0")/../.."
 _README = """\
 # {name}
 
-Audio in `{audio_shown}`, text in `{text_shown}`, language `{language}`.
+Audio in `{audio_shown}`, text in `{text_shown}`, language `{language}`, phones by `{phonemizer}`.
 {scoring}
 
     recipes/{name}/run.sh
@@ -85,6 +102,7 @@ def new_recipe(arguments: argparse.Namespace) -> int:
     name, folder = arguments.name, RECIPES / arguments.name
     _check(arguments, folder)
     references = arguments.references
+    has_voices = arguments.language in languages() and arguments.phonemizer != "phones"
     given: dict[str, str | None] = {
         "language": arguments.language,
         "audio": str(Path(arguments.audio).resolve()),
@@ -98,6 +116,9 @@ def new_recipe(arguments: argparse.Namespace) -> int:
         "scoring": f"Scored with `{shown(str(given['references']))}`."
         if references
         else "There are no references, so nothing can be scored.",
+        "phonemizer": arguments.phonemizer,
+        "start": _SPOKEN if has_voices else _UNSPOKEN,
+        "front_end": _front_end(arguments),
         **given,
         **{f"{key}_yaml": _yaml(value) for key, value in given.items()},
     }
@@ -128,20 +149,42 @@ def _check(arguments: argparse.Namespace, folder: Path) -> None:
         raise UsageError(f"{folder} exists; choose another name, or remove it")
     if not Path(arguments.audio).is_dir():
         raise UsageError(f"--audio {arguments.audio}: no such folder")
-    for option, value in (("--text", arguments.text), ("--references", arguments.references)):
+    data = {"text": arguments.text, "references": arguments.references}
+    data |= {name: getattr(arguments, name) for name in _FILES}
+    for option, value in data.items():
         if value is not None and not Path(value).is_file():
-            raise UsageError(f"{option} {value}: no such file")
-    for value in (arguments.audio, arguments.text, arguments.references or ""):
-        if "${" in str(Path(value).resolve()):
+            raise UsageError(f"--{option} {value}: no such file")
+    for value in (arguments.audio, *data.values()):
+        if value is not None and "${" in str(Path(value).resolve()):
             raise UsageError(f"{value}: recipes read '${{' as a reference to a key; rename it")
-    known = languages()
-    if arguments.language not in known:
-        near = [code for code in known if code.split("-")[0] == arguments.language.split("-")[0]]
-        hint = f" Did you mean {', '.join(sorted(near))}?" if near else ""
+    _check_phonemizer(arguments)
+
+
+def _check_phonemizer(arguments: argparse.Namespace) -> None:
+    phonemizer, language = arguments.phonemizer, arguments.language
+    if phonemizer == "espeak" and language not in languages():
         raise UsageError(
-            f"espeak-ng has no language {arguments.language!r}.{hint} "
-            f"Languages: {', '.join(sorted(known))}"
+            f"{no_such_language(language)}: --phonemizer graphemes (letters are phones, with "
+            "--rules for digraphs), epitran (--code), lexicon (--dictionary) or phones"
         )
+    for name in ("rules", "code", "dictionary"):
+        given = getattr(arguments, name)
+        takers = [taker for taker, options in _GIVEN_TO.items() if name in options]
+        if given is not None and phonemizer not in takers:
+            raise UsageError(f"--{name} is for --phonemizer {takers[0]}, and this is {phonemizer}")
+        if given is None and phonemizer in takers and name in _MUST_HAVE:
+            raise UsageError(f"--phonemizer {phonemizer} needs --{name} (docs/your-own-data.md)")
+
+
+def _front_end(arguments: argparse.Namespace) -> str:
+    """Lines of the recipe that tell the phonemizer what it needs; none where that is nothing."""
+    given = {name: getattr(arguments, name) for name in _GIVEN_TO[arguments.phonemizer]}
+    given = {name: value for name, value in given.items() if value is not None}
+    lines = [
+        f"    {name}: {_yaml(str(Path(value).resolve()) if name in _FILES else value)}\n"
+        for name, value in given.items()
+    ]
+    return "".join(["text:\n  front_end:\n", *lines]) if lines else ""
 
 
 def _yaml(text: str | None) -> str:

@@ -21,7 +21,8 @@ from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.names import shown_in_lines
 from unsup_asr.formats.phone_text import read_inventory, read_merged_phones
-from unsup_asr.pipeline import build_graph, has_references
+from unsup_asr.pipeline import build_graph, has_references, speaks
+from unsup_asr.speech.espeak_languages import language_names
 from unsup_asr.steps.references import FEW_WORDS, REMEDY, check_known, references_in, unknown_share
 from unsup_asr.types import SPLITS, Utterance
 
@@ -54,6 +55,8 @@ def _checks(config: DictConfig) -> Iterator[tuple[str, Callable[[], str]]]:
                 text = Path(folder) / "text"
                 text.mkdir()
                 yield "text", lambda: _phonemize_sample(config, corpus / "text.txt", text)
+                if speaks(config) and (text / "written.txt").is_file():
+                    yield "voices", lambda: _read_aloud(config, text)
                 if (corpus / "references").is_dir() and (text / "inventory.json").is_file():
                     yield "references", lambda: _compare_references(config, corpus, text)
 
@@ -126,11 +129,28 @@ def _phonemize_sample(config: DictConfig, text: Path, out: Path) -> str:
         parts.append(f"{dropped} dropped ({_reasons(counts['lines'])})")
     if (unknown := counts.get("unknown_words", {})).get("running"):
         shown = " ".join(list(unknown["most_frequent"])[:5])
-        parts.append(f"{unknown['distinct']} words are not in the dictionary, such as {shown}")
+        parts.append(f"{unknown['distinct']} words cannot be said, such as {shown}")
     for name, told in _TOLD.items():
         if number := counts.get("phonemized", {}).get(name):
             parts.append(f"{number} {told}")
     return "; ".join(parts)
+
+
+def _read_aloud(config: DictConfig, text: Path) -> str:
+    """Say in which language's voices the text is read: they must be those of its spelling."""
+    sample = list(read_lines(text / "written.txt"))
+    num_said = sum(bool(line) for line in sample)
+    language = instantiate(config.start.spoken_text).language
+    if not num_said:
+        raise ValueError(
+            f"start={config.start.road} has espeak-ng read the text, and of {len(sample)} lines "
+            "none has words that can be read (a text of phones alone has none); expected words, or "
+            "start=matching or start=game, which need no voices"
+        )
+    return (
+        f"espeak-ng's of {language} ({language_names()[language]}) read the text, {num_said} of "
+        f"{len(sample)} lines; where that is not its spelling, start=matching"
+    )
 
 
 def _reasons(lines: Mapping[str, int]) -> str:

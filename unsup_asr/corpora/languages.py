@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import wordfreq
 
-from unsup_asr.speech.espeak import languages
+from unsup_asr.speech.espeak_languages import languages, no_such_language
 
 # Folder names of Multilingual LibriSpeech by the primary part of espeak-ng's code.
 MLS_NAMES = {
@@ -33,16 +33,8 @@ _WORDFREQ_CODES = {"cmn": "zh", "yue": "zh", "hak": "zh", "no": "nb"}
 
 def check_language(code: str) -> None:
     """ValueError, with near codes, where espeak-ng has no such language."""
-    known = languages()
-    if code in known:
-        return
-    primary = code.replace("_", "-").split("-")[0].lower()
-    near = sorted(name for name in known if name.split("-")[0] == primary)
-    hint = f" Did you mean {', '.join(near)}?" if near else ""
-    raise ValueError(
-        f"espeak-ng has no language {code!r}.{hint} `language` is espeak-ng's code: "
-        f"{', '.join(sorted(known))}"
-    )
+    if code not in languages():
+        raise ValueError(no_such_language(code))
 
 
 def mls_name(code: str) -> str:

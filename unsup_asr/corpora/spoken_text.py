@@ -29,6 +29,7 @@ from unsup_asr.ranges import (
 )
 from unsup_asr.speech.audio import resample
 from unsup_asr.speech.espeak import PITCH_RANGE, RATE_WPM_RANGE, Espeak, voice_variants
+from unsup_asr.speech.espeak_languages import languages, no_such_language
 from unsup_asr.types import Float32Array, Seconds
 
 # fmt: off
@@ -73,6 +74,12 @@ class SpokenText:
     seed: Seed = 0
 
     def __post_init__(self) -> None:
+        if self.language not in languages():
+            raise ValueError(
+                f"nobody can speak the text: {no_such_language(self.language)}. Set "
+                "start.spoken_text.language to one that reads this spelling much as it is meant, "
+                "or use start=matching (and matching=skip_bigrams), which need no voices"
+            )
         if unknown := sorted(set(self.variants) - voice_variants()):
             raise ValueError(f"variants {unknown} are not espeak-ng's: {sorted(voice_variants())}")
         if not self.variants or self.num_voices < 1 or self.sentences_a_voice < 1:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unsup_asr.speech.audio import resample
+from unsup_asr.speech.espeak_languages import languages, no_such_language
 from unsup_asr.speech.phones import fold_espeak, is_modifier
 from unsup_asr.types import Float32Array, Seconds
 
@@ -138,10 +139,7 @@ class Espeak:
             return
         language, plus, variant = voice.partition("+")
         if language not in languages():
-            raise ValueError(
-                f"voice {voice!r}: espeak-ng has no language {language!r}. "
-                f"Installed: {', '.join(sorted(languages()))}"
-            )
+            raise ValueError(f"voice {voice!r}: {no_such_language(language)}")
         if plus and variant not in voice_variants():
             raise ValueError(
                 f"voice {voice!r}: espeak-ng has no variant {variant!r}. "
@@ -198,22 +196,6 @@ def voice_variants() -> frozenset[str]:
     """Names that may follow the plus sign of a voice."""
     folder = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
     return frozenset(path.name for path in folder.iterdir())
-
-
-@lru_cache(maxsize=1)
-def languages() -> dict[str, str]:
-    """Language codes that espeak-ng can speak, each with the data file that defines it.
-
-    The code is the first one the file names, as phonemizer has it, so that text and speech agree.
-    """
-    root = Path(espeakng_loader.get_data_path()) / "lang"
-    files: dict[str, str] = {}
-    for path in sorted(root.rglob("*")):
-        if path.is_file():
-            lines = path.read_text("utf-8", errors="replace").splitlines()
-            code = next(line.split()[1] for line in lines if line.startswith("language "))
-            files.setdefault(code, path.relative_to(root).as_posix())
-    return files
 
 
 def _name_marks(marks: list[tuple[int, str]], written: list[str]) -> list[tuple[int, str]]:

@@ -37,7 +37,10 @@ def run_spoken_text(context: StageContext) -> None:
     written = list(read_lines(text.file("written.txt")))
     can_be_said = [number for number, line in enumerate(written) if line]
     if not can_be_said:
-        raise ValueError("no sentence of the text is short enough to be said at once; divide them")
+        raise ValueError(
+            "no sentence of the text can be said at once: divide long lines; a text of phones "
+            "alone has no words to say, and needs start=matching or start=game"
+        )
     sentences = [written[number] for number in can_be_said]
     spoken_text = instantiate(context.config.start.spoken_text)
     upstream = acoustic_upstream(context.config.features)

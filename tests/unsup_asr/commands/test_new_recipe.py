@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from unsup_asr import cli
 from unsup_asr.commands import recipes
@@ -98,3 +100,77 @@ def test_a_report_is_written_inside_exp_or_nowhere(
         assert cli.main(["report", name, "--exp", "exp"]) == 2
         capsys.readouterr()
     assert [path.name for path in (folder / "elsewhere").iterdir()] == ["latest"]
+
+
+def of_a_language(code: str, *options: str) -> int:
+    Path("audio").mkdir(exist_ok=True)
+    data = ["--audio", "audio", "--text", "text.txt", "--language", code]
+    return cli.main(["new-recipe", "own", *data, *options])
+
+
+def test_a_language_that_espeak_does_not_speak_gets_letters_as_phones_and_no_voices(
+    folder: Path,
+) -> None:
+    (folder / "rules.tsv").write_text("sh\tʃ\n", "utf-8")
+    assert of_a_language("hau", "--phonemizer", "graphemes", "--rules", "rules.tsv") == 0
+    config = load_recipe("own")
+    assert config.text.front_end.rules == str(folder / "rules.tsv")
+    assert (config.language, config.start.road) == ("hau", "matching")
+
+
+@pytest.mark.parametrize(
+    ("phonemizer", "road"), [("graphemes", "spoken_text"), ("phones", "matching")]
+)
+def test_voices_read_a_text_of_words_in_their_language_and_none_of_phones(
+    phonemizer: str, road: str
+) -> None:
+    assert of_a_language("sw", "--phonemizer", phonemizer) == 0
+    assert load_recipe("own").start.road == road
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "message"),
+    [
+        ("hau", [], "espeak-ng has no language 'hau'; "),
+        ("hau", [], "--phonemizer graphemes"),
+        ("swa", [], "near codes: sw (Swahili). "),
+        ("indo", [], "near codes: id (Indonesian). "),
+        ("hau", ["--rules", "text.txt"], "no language 'hau'"),
+        (
+            "sw",
+            ["--rules", "text.txt"],
+            "--rules is for --phonemizer graphemes, and this is espeak",
+        ),
+        ("hau", ["--phonemizer", "epitran"], "--phonemizer epitran needs --code"),
+        ("hau", ["--phonemizer", "lexicon"], "--phonemizer lexicon needs --dictionary"),
+        ("hau", ["--phonemizer", "graphemes", "--rules", "none"], "--rules none: no such file"),
+    ],
+)
+def test_what_a_phonemizer_lacks_is_said(
+    code: str, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert of_a_language(code, *options) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said) < 600  # no list of all languages
+
+
+def test_a_text_is_not_read_by_voices_of_another_language_without_a_word(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audio = folder / "audio"
+    for speaker in "abc":
+        (audio / speaker).mkdir(parents=True)
+        noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16000)
+        soundfile.write(audio / speaker / f"{speaker}1.wav", noise, 16000)
+    (folder / "text.txt").write_text("shi ga\nna shiga\n" * 30, "utf-8")
+    assert of_a_language("hau", "--phonemizer", "graphemes") == 0
+    assert cli.main(["validate", "own"]) == 0
+    assert "60 lines phonemized, 6 phones" in capsys.readouterr().out
+    assert cli.main(["validate", "own", "start=spoken_text"]) == 1
+    assert "nobody can speak the text: espeak-ng has no language 'hau'" in capsys.readouterr().out
+    borrowed = ["start=spoken_text", "start.spoken_text.language=sw"]
+    assert cli.main(["validate", "own", *borrowed]) == 0
+    assert "espeak-ng's of sw (Swahili) read the text, 60 of 60" in capsys.readouterr().out
+    assert cli.main(["validate", "own", *borrowed, "text=phones"]) == 1
+    assert "BAD  voices: start=spoken_text" in capsys.readouterr().out

@@ -19,7 +19,8 @@ from unsup_asr.corpora.synthetic import SyntheticCorpus
 from unsup_asr.formats.hypotheses import read_transcripts, read_words
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.speech.audio import check_audio
-from unsup_asr.speech.espeak import Espeak, Speech, languages, voice_variants
+from unsup_asr.speech.espeak import Espeak, Speech, voice_variants
+from unsup_asr.speech.espeak_languages import languages
 from unsup_asr.speech.phones import fold_espeak
 
 SMALL = {
