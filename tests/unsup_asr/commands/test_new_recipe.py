@@ -134,7 +134,7 @@ def test_voices_read_a_text_of_words_in_their_language_and_none_of_phones(
         ("hau", [], "espeak-ng has no language 'hau'; "),
         ("hau", [], "--phonemizer graphemes"),
         ("swa", [], "near codes: sw (Swahili). "),
-        ("indo", [], "near codes: id (Indonesian). "),
+        ("indo", [], "near codes: id (Indonesian), io (Ido). "),
         ("hau", ["--rules", "text.txt"], "no language 'hau'"),
         (
             "sw",
