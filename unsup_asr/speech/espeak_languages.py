@@ -32,11 +32,13 @@ def near_languages(code: str) -> list[str]:
     """
     wanted = code.replace("_", "-").lower()
     primary = wanted.split("-")[0]
-    names = {name.lower(): known for known, name in language_names().items()}
-    near = [known for known in sorted(languages()) if known.split("-")[0] == primary]
-    near += [names[name] for name in names if len(primary) > 2 and name.startswith(primary)]
+    known = sorted(languages(), key=lambda code: (len(code), code))  # main varieties first
+    names = {language_names()[code].lower(): code for code in reversed(known)}
+    near = [other for other in known if other.split("-")[0] == primary]
+    if len(primary) > 2:
+        near += [other for other in known if language_names()[other].lower().startswith(primary)]
+        near += [other for other in known if other == primary[:2]]
     near += [names[n] for n in difflib.get_close_matches(wanted, names, n=3, cutoff=0.75)]
-    near += [known for known in languages() if len(primary) > 2 and known == primary[:2]]
     return list(dict.fromkeys(near))[:_MOST_NEAR]
 
 
