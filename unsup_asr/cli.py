@@ -181,16 +181,33 @@ def _parser() -> argparse.ArgumentParser:
         "transcribe", "transcribe:transcribe", "Recognise the phones, or words, of audio files"
     )
     transcribe.add_argument("model", metavar="MODEL", help="folder of a model")
-    transcribe.add_argument("audio", metavar="AUDIO", nargs="+", help="audio files")
+    transcribe.add_argument(
+        "audio",
+        metavar="AUDIO",
+        nargs="+",
+        help="audio files, or folders of them; -: raw 16-bit samples on stdin, mono",
+    )
     transcribe.add_argument(
         "--words", action="store_true", help="words; MODEL is exp/<recipe>/latest/words then"
     )
-    forms = ("tsv", "txt", "json", "textgrid")
+    forms = ("tsv", "txt", "json", "ctm", "textgrid", "eaf", "srt", "vtt")
     transcribe.add_argument("--format", choices=forms, default="tsv", help="(%(default)s)")
     transcribe.add_argument(
         "--trust", action="store_true", help="let the model run code of others (docs/security.md)"
     )
-    transcribe.add_argument("--out", metavar="DIR", help="one file for each audio file, in here")
+    transcribe.add_argument(
+        "--out", metavar="DIR", help="one file for each audio file, in here; those there stay"
+    )
+    transcribe.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes side by side (%(default)s)"
+    )
+    transcribe.add_argument("--sample-rate", type=int, metavar="HZ", help="of samples on stdin")
+    transcribe.add_argument(
+        "--partial",
+        type=float,
+        metavar="SECONDS",
+        help="of stdin, also what is not final, so often (--format json)",
+    )
     transcribe.add_argument(
         "--device", metavar="NAME", default="auto", help="auto, cpu, cuda or cuda:1 (%(default)s)"
     )

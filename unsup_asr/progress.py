@@ -19,11 +19,16 @@ def progress(items: Iterable[Item], description: str) -> Iterable[Item]:
 
 
 @contextmanager
-def progress_bar(total: int, description: str) -> Iterator[Callable[[], None]]:
-    """A bar of `total` steps; call what it yields once a step."""
-    with tqdm(total=total, desc=description, disable=not sys.stderr.isatty(), leave=False) as bar:
+def progress_bar(
+    total: int, description: str, *, unit: str = "it"
+) -> Iterator[Callable[..., None]]:
+    """A bar of `total` units with the time that is left; call what it yields once a unit, or with
+    how many.
+    """
+    is_hidden = not sys.stderr.isatty()
+    with tqdm(total=total, desc=description, unit=unit, disable=is_hidden, leave=False) as bar:
 
-        def step() -> None:
-            bar.update()
+        def step(count: float = 1) -> None:
+            bar.update(round(count))
 
         yield step

@@ -3,14 +3,19 @@
 A model is a folder: network, inventory, what the decoder reads (n-gram model, maybe a lexicon) and
 the options of features and decoder; that of stage `words` has a lexicon and a model of words too.
 Of MFCC, the recording is normalised by its own mean and variance, where training used those of its
-speaker.
+speaker. A recording of more than a minute is heard in pieces.
 """
+
+# Axes: N samples, T frames out of the network, K frames of speech, D dims, V outputs.
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -21,19 +26,24 @@ from unsup_asr.formats.names import shown, stem_id
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.protocols import PhoneDecoder, Silence, Upstream, WordDecoder
 from unsup_asr.recognise.description import digests_of, made, read_description
-from unsup_asr.recognise.features import (
-    STATISTICS,
-    of_one_speaker,
-    trimmed_features,
-)
+from unsup_asr.recognise.features import STATISTICS, trimmed_features, unnormalised
+from unsup_asr.recognise.long_audio import AROUND_S, LONGEST_S, RecentFrames, SilenceAfterSpeech
 from unsup_asr.recognise.phones import BLANK, decode_utterances
+from unsup_asr.recognise.stretches import Heard, joined, own_part
 from unsup_asr.recognise.words import DECODER, WORDS_FOLDER, recognise_words, word_decoder
-from unsup_asr.speech.audio import read_audio
+from unsup_asr.speech.audio import announced_s, read_blocks
 from unsup_asr.speech.cutting import CutFrom
+from unsup_asr.speech.pieces import Piece, cut_in_pieces
 from unsup_asr.speech.timing import timing_of
-from unsup_asr.types import Float32Array, FrameTiming, Hypothesis, Int32Array, WordHypothesis
+from unsup_asr.types import Float32Array, Hypothesis, Int32Array, Seconds, WordHypothesis
 from unsup_asr.upstreams.featurizer import ChosenLayer
-from unsup_asr.upstreams.normalise import SpeakerStatistics, read_statistics
+from unsup_asr.upstreams.normalise import (
+    SpeakerStatistics,
+    normalise_speaker,
+    read_statistics,
+    speaker_statistics,
+    streamed_statistics,
+)
 
 log = logging.getLogger(__name__)
 
@@ -58,34 +68,53 @@ class Model:
         Of one channel, counted from 1, or of their mean. ValueError when the file cannot be read
         or is shorter than 0.1 s.
         """
-        posteriors, kept, timing = self.listen(audio, channel=channel)
+        return joined(self.hear(audio, channel=channel)).phones
+
+    def hear(self, audio: str | Path, *, channel: int | None = None) -> Iterator[Heard]:
+        """As `transcribe`, one stretch of the file after another; a minute is one stretch."""
+        return _heard_in_file(self, self.decoded, Path(audio), channel)
+
+    def hear_blocks(
+        self,
+        blocks: Iterable[Float32Array],
+        *,
+        utterance_id: str,
+        longest_s: Seconds,
+        partial_s: Seconds | None = None,
+    ) -> Iterator[Heard]:
+        """Stretches of audio as it comes, in blocks (N,) at the upstream's rate.
+
+        A stretch lasts `longest_s` at the most. With `partial_s`, what is known of one is given
+        as well whenever so much more audio has come.
+        """
+        return _heard_in_blocks(self, self.decoded, blocks, utterance_id, longest_s, partial_s)
+
+    def decoded(
+        self, utterance_id: str, log_posteriors_TV: Float32Array, kept_K: Int32Array
+    ) -> tuple[Hypothesis, None]:
+        """Phones, with times from where the audio of the frames begins."""
         (hypothesis,) = decode_utterances(
             self.decoder,
-            posteriors,
+            {utterance_id: log_posteriors_TV},
             self.inventory,
             stack=self.network.shape.stack,
-            kept=kept,
-            timing=timing,
+            kept={utterance_id: kept_K},
+            timing=timing_of(self.upstream),
         )
-        return hypothesis
+        return hypothesis, None
 
-    def listen(
-        self, audio: str | Path, *, channel: int | None = None
-    ) -> tuple[dict[str, Float32Array], dict[str, Int32Array], FrameTiming]:
-        """Log posteriors, original frames and timing of one file, by its id."""
-        utterance_id = stem_id(Path(audio))
-        sample_rate = self.upstream.sample_rate
-        samples_N = read_audio(audio, sample_rate=sample_rate, channel=channel)
-        found = trimmed_features(samples_N, [self.upstream], self.silence, cut_from=self.cut_from)
+    def frames(
+        self, samples_N: Float32Array, silence: Silence
+    ) -> tuple[Float32Array, Int32Array] | None:
+        """What is to be normalised for the network, (K, D), and the original frames, (K,).
+
+        MFCC have their deltas beside them. None for audio without speech.
+        """
+        found = trimmed_features(samples_N, [self.upstream], silence, cut_from=self.cut_from)
         if found is None:
-            raise ValueError(
-                f"{shown(audio)}: {len(samples_N) / sample_rate:.3f} s of audio hold no speech to "
-                "recognise; expected at least 0.1 s"
-            )
+            return None
         (static_TD,), kept = found
-        features = of_one_speaker({utterance_id: static_TD}, self.statistics)
-        posteriors = log_posteriors(self.network, features)
-        return posteriors, {utterance_id: np.asarray(kept)}, timing_of(self.upstream)
+        return unnormalised(static_TD, self.statistics), np.asarray(kept)
 
 
 @dataclass(frozen=True)
@@ -99,16 +128,125 @@ class WordModel:
         self, audio: str | Path, *, channel: int | None = None
     ) -> tuple[WordHypothesis, Hypothesis]:
         """Words of one file, and their phones; otherwise as `Model.transcribe`."""
-        posteriors, kept, timing = self.model.listen(audio, channel=channel)
-        (found,) = recognise_words(
+        heard = joined(self.hear(audio, channel=channel))
+        return heard.words or WordHypothesis(heard.phones.utterance_id, ()), heard.phones
+
+    def hear(self, audio: str | Path, *, channel: int | None = None) -> Iterator[Heard]:
+        """Words and phones, otherwise as `Model.hear`."""
+        return _heard_in_file(self.model, self.decoded, Path(audio), channel)
+
+    def hear_blocks(
+        self,
+        blocks: Iterable[Float32Array],
+        *,
+        utterance_id: str,
+        longest_s: Seconds,
+        partial_s: Seconds | None = None,
+    ) -> Iterator[Heard]:
+        """Words and phones, otherwise as `Model.hear_blocks`."""
+        return _heard_in_blocks(
+            self.model, self.decoded, blocks, utterance_id, longest_s, partial_s
+        )
+
+    def decoded(
+        self, utterance_id: str, log_posteriors_TV: Float32Array, kept_K: Int32Array
+    ) -> tuple[Hypothesis, WordHypothesis]:
+        """Phones and words; otherwise as `Model.decoded`."""
+        ((words, phones),) = recognise_words(
             self.decoder,
-            posteriors,
+            {utterance_id: log_posteriors_TV},
             [BLANK, *self.model.inventory],
             stack=self.model.network.shape.stack,
-            kept=kept,
-            timing=timing,
+            kept={utterance_id: kept_K},
+            timing=timing_of(self.model.upstream),
         )
-        return found
+        return phones, words
+
+
+_Decode: TypeAlias = Callable[
+    [str, Float32Array, Int32Array], tuple[Hypothesis, WordHypothesis | None]
+]
+
+
+def _heard_in_file(
+    model: Model, decode: _Decode, path: Path, channel: int | None
+) -> Iterator[Heard]:
+    """Of a long file that is normalised by itself frames are made twice: memory stays flat."""
+    rate = model.upstream.sample_rate
+
+    def pieces() -> Iterator[Piece]:
+        blocks = read_blocks(path, sample_rate=rate, channel=channel)
+        return cut_in_pieces(blocks, rate, longest_s=LONGEST_S, around_s=AROUND_S)
+
+    utterance_id = stem_id(path)
+    first, *others = islice(pieces(), 2)
+    if not others:
+        found = model.frames(first.samples_N, model.silence)
+        if found is None:
+            raise _no_speech(path, len(first.samples_N) / rate)
+        of_all = speaker_statistics({utterance_id: found[0]}, {utterance_id: "one"})["one"]
+        yield _heard(model, decode, utterance_id, first, found, model.statistics or of_all)
+        return
+    silence, statistics = SilenceAfterSpeech(model.silence, rate), model.statistics
+    if statistics is None:
+        heard = (model.frames(piece.samples_N, silence) for piece in pieces())
+        spoken = (found[0] for found in heard if found is not None)
+        if (some := next(spoken, None)) is None:
+            raise _no_speech(path, announced_s(path))
+        statistics = streamed_statistics(chain([some], spoken))
+    for piece in pieces():
+        found = model.frames(piece.samples_N, silence)
+        yield _heard(model, decode, utterance_id, piece, found, statistics)
+
+
+def _no_speech(path: Path, duration_s: Seconds) -> ValueError:
+    return ValueError(
+        f"{shown(path)}: {duration_s:.3f} s of audio hold no speech to recognise; expected at "
+        "least 0.1 s"
+    )
+
+
+def _heard_in_blocks(
+    model: Model,
+    decode: _Decode,
+    blocks: Iterable[Float32Array],
+    utterance_id: str,
+    longest_s: Seconds,
+    partial_s: Seconds | None,
+) -> Iterator[Heard]:
+    """What was said so far is all that there is to normalise by, and to know silence by."""
+    rate = model.upstream.sample_rate
+    silence, recent = SilenceAfterSpeech(model.silence, rate), RecentFrames()
+    for piece in cut_in_pieces(
+        blocks, rate, longest_s=longest_s, around_s=AROUND_S, partial_s=partial_s
+    ):
+        found = model.frames(piece.samples_N, silence if piece.is_final else replace(silence))
+        statistics = model.statistics
+        if found is not None and statistics is None:
+            statistics = recent.statistics_with(found[0])
+            if piece.is_final:
+                recent.remember(found[0])
+        yield _heard(model, decode, utterance_id, piece, found, statistics)
+
+
+def _heard(
+    model: Model,
+    decode: _Decode,
+    utterance_id: str,
+    piece: Piece,
+    found: tuple[Float32Array, Int32Array] | None,
+    statistics: SpeakerStatistics | None,
+) -> Heard:
+    """What was said in a piece; nothing where no frame of it is speech."""
+    rate = model.upstream.sample_rate
+    phones, words = Hypothesis(utterance_id, ()), None
+    if found is not None:
+        assert statistics is not None, "frames have some, of training or their own"
+        features = {utterance_id: normalise_speaker(found[0], statistics)}
+        log_posteriors_TV = log_posteriors(model.network, features)[utterance_id]
+        phones, words = decode(utterance_id, log_posteriors_TV, found[1])
+    heard = Heard(phones, words, piece.start / rate, piece.end / rate, piece.is_final)
+    return own_part(heard, first_s=piece.first / rate)
 
 
 def load_word_model(folder: str | Path, *, trust: bool = False) -> WordModel:

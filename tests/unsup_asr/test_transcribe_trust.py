@@ -12,48 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-import torch
 
+from tests.unsup_asr.small_model import ARPA, BEAM, MFCC, SILENCE, describe, save_small_model
 from unsup_asr import load_model, load_word_model
 from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, save_network
 from unsup_asr.cli import main
-from unsup_asr.upstreams.kaldi_features import KaldiMFCC
-
-MFCC = {"_target_": "unsup_asr.upstreams.kaldi_features.KaldiMFCC"}
-SILENCE = {"_target_": "segmentation.silence.EnergySilence", "keep_frames": 4}
-BEAM = {"_target_": "lm.beam.BeamDecoder", "lm_path": "phones.arpa", "beam": 5}
-WORDS = {"_target_": "lm.words.WordDecoder", "lm_path": "w.arpa", "lexicon_path": "lexicon.tsv"}
-ARPA = "\\data\\\nngram 1=3\n\n\\1-grams:\n-99\t<s>\n-0.5\t</s>\n-0.5\ta\n\n\\end\\\n"
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A whole model of one phone, with words."""
-    folder = tmp_path / "model"
-    words = folder / "words"
-    words.mkdir(parents=True)
-    torch.manual_seed(0)
-    save_network(AcousticNetwork(NetworkShape(input_dim=39, num_outputs=2)), folder)
-    (folder / "inventory.json").write_text(json.dumps({"phones": ["a"]}))
-    (folder / "phones.arpa").write_text(ARPA)
-    (words / "w.arpa").write_text(ARPA)
-    (words / "lexicon.tsv").write_text("a\ta\n")
-    (words / "decoder.json").write_text(json.dumps(WORDS))
-    describe(folder, {})
+    """A whole model of one phone, with words, and new.wav beside it."""
     rng = np.random.default_rng(0)
     soundfile.write(tmp_path / "new.wav", 0.1 * rng.standard_normal(16000), 16000)
-    return folder
-
-
-def describe(folder: Path, changes: dict[str, Any]) -> None:
-    """Write model.json with some parts exchanged; `features.` parts by their full name."""
-    features = {"upstream": MFCC, "silence": SILENCE}
-    described: dict[str, Any] = {"features": features, "upstream": KaldiMFCC().fingerprint()}
-    described["decoder"] = BEAM
-    for name, value in changes.items():
-        group, _, part = name.partition(".")
-        (described[group] if part else described)[part or group] = value
-    (folder / "model.json").write_text(json.dumps(described))
+    return save_small_model(tmp_path / "model")
 
 
 def test_a_model_as_it_is_written_is_read(model: Path) -> None:

@@ -39,10 +39,15 @@ def of_one_speaker(
     frames: dict[str, Float32Array], statistics: SpeakerStatistics | None
 ) -> dict[str, Float32Array]:
     """Normalised frames of utterances of one speaker; `statistics` of training, where there are."""
+    frames = {i: unnormalised(x, statistics) for i, x in frames.items()}
     if statistics is None:
-        frames = {i: add_deltas(x, (1.0, 1.0, 1.0)) for i, x in frames.items()}
         statistics = speaker_statistics(frames, dict.fromkeys(frames, "one"))["one"]
     return {i: normalise_speaker(x, statistics) for i, x in frames.items()}
+
+
+def unnormalised(frames_TD: Float32Array, statistics: SpeakerStatistics | None) -> Float32Array:
+    """What is normalised: frames, with deltas where there are no `statistics` of training."""
+    return frames_TD if statistics is not None else add_deltas(frames_TD, (1.0, 1.0, 1.0))
 
 
 def trimmed_features(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,7 +36,7 @@ OTHER_AUDIO_SUFFIXES = frozenset({
 # fmt: on
 
 # Below, no speech is left; beyond, a header is wrong, and resampling would take forever.
-_RATES_HZ = (2000, 384000)
+RATES_HZ = (2000, 384000)
 _BLOCK = 1 << 18  # samples decoded at once
 _CANCELLED = 0.1  # of the power that the mean of unrelated channels has
 
@@ -68,6 +69,19 @@ def read_audio(
     return resample(heard.samples, heard.rate, sample_rate)
 
 
+def read_blocks(
+    path: str | Path, *, sample_rate: int = 16000, channel: int | None = None
+) -> Iterator[Float32Array]:
+    """What `read_audio` returns, block by block: memory does not grow with the hours.
+
+    ValueError as there, for a file that was cut off once its last block has been given.
+    """
+    path = _existing(path)
+    with _opened(path) as file:
+        channel = _heard_channel(path, file, channel)
+        yield from resampled(_checked_blocks(path, file, channel), file.samplerate, sample_rate)
+
+
 def read_utterance(utterance: Utterance, *, sample_rate: int) -> Float32Array:
     """What is heard of an utterance, as `read_audio`."""
     return read_audio(utterance.audio, sample_rate=sample_rate, channel=utterance.channel)
@@ -77,6 +91,15 @@ def check_audio(path: str | Path, *, channel: int | None = None) -> AudioFacts:
     """Facts of a file that was decoded from end to end; otherwise as `read_audio`."""
     heard = _decoded(path, channel)
     return AudioFacts(len(heard.samples) / heard.rate, heard.channel)
+
+
+def announced_s(path: Path) -> Seconds:
+    """How long a file's header says that it is; 0 where it says nothing, or cannot be read."""
+    try:
+        with path.open("rb") as stream, soundfile.SoundFile(stream.fileno(), closefd=False) as file:
+            return file.frames / file.samplerate
+    except (soundfile.LibsndfileError, RuntimeError, OSError, ZeroDivisionError):
+        return 0.0
 
 
 def write_flac(path: Path, samples: Float32Array, *, sample_rate: int) -> None:
@@ -94,6 +117,30 @@ def resample(samples: Float32Array, source_hz: int, target_hz: int) -> Float32Ar
     up, down = target_hz // divisor, source_hz // divisor
     resampled = scipy.signal.resample_poly(samples, up, down, window=_low_pass(max(up, down)))
     return np.asarray(resampled, dtype=np.float32)
+
+
+def resampled(
+    blocks: Iterable[Float32Array], source_hz: int, target_hz: int
+) -> Iterator[Float32Array]:
+    """What `resample` makes of all blocks together, block by block."""
+    if source_hz == target_hz:
+        yield from blocks
+        return
+    divisor = math.gcd(source_hz, target_hz)
+    up, down = target_hz // divisor, source_hz // divisor
+    around = down * math.ceil(_NUM_ZERO_CROSSINGS * max(up, down) / (up * down))  # that taps reach
+    held, before = np.zeros(0, np.float32), 0  # of the samples held, those resampled already
+    for block in blocks:
+        held = np.concatenate([held, block])
+        ready = (len(held) - before - around) // down * down
+        if ready <= 0:
+            continue
+        found = resample(held[: before + ready + around], source_hz, target_hz)
+        yield found[before // down * up : (before + ready) // down * up]
+        past = max(0, before + ready - around)
+        held, before = held[past:], before + ready - past
+    if len(held) > before:
+        yield resample(held, source_hz, target_hz)[before // down * up :]
 
 
 @lru_cache(maxsize=16)
@@ -115,6 +162,17 @@ class _Heard:
 def _decoded(path: str | Path, channel: int | None) -> _Heard:
     """Samples at the file's own rate, checked."""
     path = _existing(path)
+    with _opened(path) as file:
+        channel = _heard_channel(path, file, channel)
+        content = bytearray()  # grows in place: hours are in memory once
+        for block in _checked_blocks(path, file, channel):
+            content += block.tobytes()
+        return _Heard(np.frombuffer(content, dtype=np.float32), file.samplerate, channel)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """The file, open; whatever libsndfile or the system says of it becomes a ValueError."""
     try:
         if fault := fault_of(path):
             raise ValueError(f"{shown(path)}: {fault}")
@@ -122,15 +180,16 @@ def _decoded(path: str | Path, channel: int | None) -> _Heard:
             path.open("rb") as stream,  # its name may be bytes that are no characters
             soundfile.SoundFile(stream.fileno(), closefd=False) as file,
         ):
-            return _heard(path, file, channel)
+            yield file
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise ValueError(_unreadable(path, error)) from error
     except OSError as error:
         raise ValueError(f"{shown(path)}: cannot be opened ({error.strerror})") from error
 
 
-def _heard(path: Path, file: soundfile.SoundFile, channel: int | None) -> _Heard:
-    low, high = _RATES_HZ
+def _heard_channel(path: Path, file: soundfile.SoundFile, channel: int | None) -> int | None:
+    """The channel that is to be heard, of a file whose rate is one of recordings."""
+    low, high = RATES_HZ
     if not low <= file.samplerate <= high:
         raise ValueError(
             f"{shown(path)}: its header says {file.samplerate} samples a second; expected "
@@ -141,21 +200,29 @@ def _heard(path: Path, file: soundfile.SoundFile, channel: int | None) -> _Heard
             f"{shown(path)}: no channel {channel}, it has {file.channels}; expected one from 1"
         )
     if channel is None and file.channels > 1:
-        channel = _loudest_if_mean_cancels(path, file)
-    content = bytearray()  # grows in place: hours are in memory once
+        return _loudest_if_mean_cancels(path, file)
+    return channel
+
+
+def _checked_blocks(
+    path: Path, file: soundfile.SoundFile, channel: int | None
+) -> Iterator[Float32Array]:
+    """`_blocks` of numbers, as many as the header announces."""
+    num_samples = 0
     for block in _blocks(file, channel):
-        content += block.tobytes()
-    samples = np.frombuffer(content, dtype=np.float32)
-    if len(samples) == 0:
+        if not np.isfinite(block).all():
+            raise ValueError(
+                f"{shown(path)}: holds NaN or infinite samples; convert the file again"
+            )
+        num_samples += len(block)
+        yield block
+    if num_samples == 0:
         raise ValueError(f"{shown(path)}: no samples; remove the file or record it again")
-    if len(samples) < file.frames and file.format != "MP3":  # whose frames were counted
+    if num_samples < file.frames and file.format != "MP3":  # whose frames were counted
         raise ValueError(
-            f"{shown(path)}: its header announces {file.frames} samples, {len(samples)} could be "
+            f"{shown(path)}: its header announces {file.frames} samples, {num_samples} could be "
             "decoded: the file was cut off or damaged. Copy it again, or leave it out"
         )
-    if not np.isfinite(samples).all():
-        raise ValueError(f"{shown(path)}: holds NaN or infinite samples; convert the file again")
-    return _Heard(samples, file.samplerate, channel)
 
 
 def _blocks(file: soundfile.SoundFile, channel: int | None) -> Iterator[Float32Array]:

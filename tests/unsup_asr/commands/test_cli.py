@@ -5,13 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-import types
-from collections.abc import Iterator
 from pathlib import Path
 
 import faiss
@@ -27,11 +24,10 @@ from unsup_asr.corpora.sentences import frequent_words
 from unsup_asr.engine.runs import keep_run, read_run
 from unsup_asr.engine.stages import Stage, StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses, write_transcripts
-from unsup_asr.formats.names import stem_id
 from unsup_asr.report.assets import Assets
 from unsup_asr.report.results import Results, row_from_counts
 from unsup_asr.scoring.boundaries import BoundaryScores
-from unsup_asr.types import ErrorCounts, Hypothesis, RunRecord, Transcript, WordHypothesis
+from unsup_asr.types import ErrorCounts, Hypothesis, RunRecord, Transcript
 
 Printed = pytest.CaptureFixture[str]
 
@@ -674,136 +670,6 @@ def test_compare_sets_results_side_by_side(capsys: Printed) -> None:
     assert "other, seed 3" in capsys.readouterr().out
     assert cli.main(["compare", "exp/mine", "exp/none_such"]) == 2
     assert "exp/none_such does not exist" in capsys.readouterr().err
-
-
-# transcribe
-
-
-class KnowsOneWord:
-    """A model that hears the same in every file."""
-
-    def transcribe(self, path: Path, *, channel: int | None = None) -> Hypothesis:
-        if path.stem == "broken":
-            raise ValueError(f"{path}: cannot be read as audio")
-        return Hypothesis(stem_id(path), ("k", "æ"), (0.1, 0.2), (0.2, 0.3), (0.9, 0.5))
-
-
-class SaysOneWord:
-    """As KnowsOneWord, and it is a word."""
-
-    def transcribe(
-        self, path: Path, *, channel: int | None = None
-    ) -> tuple[WordHypothesis, Hypothesis]:
-        words = WordHypothesis(path.stem, ("ka",), (0.1,), (0.3,), (0.7,))
-        return words, KnowsOneWord().transcribe(path)
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Arguments that name a model and two recordings of half a second."""
-    module = types.ModuleType("unsup_asr.transcribe")
-    module.load_model = lambda folder, trust: KnowsOneWord()  # type: ignore[attr-defined]
-    module.load_word_model = lambda folder, trust: SaysOneWord()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "unsup_asr.transcribe", module)
-    sys.modules.pop("unsup_asr.commands.transcribe", None)
-    Path("model").mkdir()
-    add_audio(Path("audio"), 2)
-    yield ["transcribe", "model", "audio/u0.wav", "audio/u1.wav"]
-    sys.modules.pop("unsup_asr.commands.transcribe", None)  # it holds the false module
-
-
-def test_transcribe_prints_one_phone_a_line(model: list[str], capsys: Printed) -> None:
-    assert cli.main(model) == 0
-    assert capsys.readouterr().out.splitlines()[:3] == [
-        "utterance_id\tphone\tstart_s\tend_s\tconfidence",
-        "u0\tk\t0.1\t0.2\t0.9",
-        "u0\tæ\t0.2\t0.3\t0.5",
-    ]
-
-
-def test_transcribe_to_json_is_one_object_a_file(model: list[str], capsys: Printed) -> None:
-    assert cli.main([*model, "--format", "json"]) == 0
-    first, second = map(json.loads, capsys.readouterr().out.splitlines())
-    assert first["phones"][0] == {"phone": "k", "start_s": 0.1, "end_s": 0.2, "confidence": 0.9}
-    assert second["utterance_id"] == "u1"
-
-
-def test_transcribe_to_words_in_every_format(model: list[str], capsys: Printed) -> None:
-    assert cli.main([*model, "--words"]) == 0
-    assert capsys.readouterr().out.splitlines()[:2] == [
-        "utterance_id\tword\tstart_s\tend_s\tconfidence",
-        "u0\tka\t0.1\t0.3\t0.7",
-    ]
-    assert cli.main([*model, "--words", "--format", "txt"]) == 0
-    assert capsys.readouterr().out == "u0\tka\nu1\tka\n"
-    assert cli.main([*model, "--words", "--format", "json"]) == 0
-    first = json.loads(capsys.readouterr().out.splitlines()[0])
-    assert first["words"] == [{"word": "ka", "start_s": 0.1, "end_s": 0.3, "confidence": 0.7}]
-    assert [row["phone"] for row in first["phones"]] == ["k", "æ"]
-    for form in ("txt", "textgrid"):
-        assert cli.main([*model, "--words", "--format", form, "--out", "said"]) == 0
-    assert Path("said/u0.txt").read_text("utf-8") == "ka\n"
-    grid = Path("said/u0.TextGrid").read_text("utf-8")
-    assert grid.index('name = "words"') < grid.index('text = "ka"') < grid.index('name = "phones"')
-
-
-def test_transcribe_to_plain_text_without_words_is_phones(
-    model: list[str], capsys: Printed
-) -> None:
-    assert cli.main([*model, "--format", "txt"]) == 0
-    assert capsys.readouterr().out == "u0\tk æ\nu1\tk æ\n"
-
-
-def test_transcribe_writes_a_textgrid_for_each_recording(model: list[str]) -> None:
-    assert cli.main([*model, "--format", "textgrid", "--out", "grids"]) == 0
-    assert sorted(path.name for path in Path("grids").iterdir()) == ["u0.TextGrid", "u1.TextGrid"]
-    assert "xmax = 0.5\n" in Path("grids/u0.TextGrid").read_text("utf-8")
-
-
-def test_transcribe_goes_on_after_a_file_that_cannot_be_read(
-    model: list[str], capsys: Printed
-) -> None:
-    Path("audio/broken.wav").write_bytes(b"no audio")
-    argv = [model[0], model[1], "audio/broken.wav", *model[2:]]
-    assert cli.main([*argv, "--out", "found"]) == 1
-    captured = capsys.readouterr()
-    assert captured.err == "unsup-asr transcribe: audio/broken.wav: cannot be read as audio\n"
-    assert captured.out == "2 of 3 files transcribed into found\n"
-    assert sorted(path.name for path in Path("found").iterdir()) == ["u0.tsv", "u1.tsv"]
-    assert Path("found/u0.tsv").read_text("utf-8").startswith("utterance_id\tphone\t")
-
-
-def test_transcribe_refuses_what_it_cannot_name_or_find(model: list[str], capsys: Printed) -> None:
-    for name in ("a b.wav", "a_b.wav"):
-        Path("audio", name).touch()
-    for argv, message in (
-        ([*model, "--format", "textgrid"], "--out"),
-        ([*model, "audio/none.wav"], "audio/none.wav: no such file"),
-        (["transcribe", "nowhere", "audio/u0.wav"], "nowhere: no such folder"),
-        ([*model, "./audio/u0.wav", "--out", "o"], "2 files have the id 'u0'"),
-        ([*model, "audio/a b.wav", "audio/a_b.wav"], "2 files have the id 'a_b'"),
-    ):
-        assert cli.main(argv) == 2
-        assert message in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("form", ["tsv", "txt", "json", "textgrid"])
-def test_transcribe_shows_any_name_and_never_writes_it_raw(
-    model: list[str], form: str, capsys: Printed
-) -> None:
-    names = ["a\tb", "c\nd", "e\x1b[31mf", os.fsdecode(b"g\xe9")]
-    audio = [f"audio/{name}.wav" for name in names]
-    for path in audio:
-        shutil.copy("audio/u0.wav", path)
-    assert cli.main([*model[:2], *audio, "--format", form, "--out", "said"]) == 0
-    written = [path.read_text("utf-8") for path in sorted(Path("said").iterdir())]
-    assert len(written) == 4
-    if form != "textgrid":
-        assert cli.main([*model[:2], *audio, "--format", form]) == 0
-        printed = capsys.readouterr().out.rpartition("into said\n")[2]
-        assert "\x1b" not in printed
-        expected = {"tsv": 1 + 2 * 4, "txt": 4, "json": 4}[form]
-        assert len(printed.splitlines()) == expected
 
 
 # doctor

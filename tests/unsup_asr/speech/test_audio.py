@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from unsup_asr.speech.audio import check_audio, read_audio, resample, write_flac
+import unsup_asr.speech.audio
+from unsup_asr.speech.audio import check_audio, read_audio, read_blocks, resample, write_flac
 
 
 def tone(hz: float, *, seconds: float = 1.0, rate: int = 16000) -> np.ndarray:
@@ -143,3 +144,29 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path: Path, value: float, c
     soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
     with pytest.raises(ValueError, match=r"a\.wav: holds NaN"):
         read_audio(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(("suffix", "rate"), [("flac", 44100), ("wav", 8000), ("mp3", 48000)])
+@pytest.mark.parametrize("block", [50, 4096, 1 << 18])
+def test_blocks_are_the_samples_of_the_whole(
+    tmp_path: Path, suffix: str, rate: int, block: int, monkeypatch: pytest.MonkeyPatch
+):
+    noise = np.random.default_rng(0).normal(0, 0.1, rate // 2 + 17).astype(np.float32)
+    soundfile.write(tmp_path / f"a.{suffix}", np.stack([noise, 0.5 * noise], 1), rate)
+    whole = read_audio(tmp_path / f"a.{suffix}")
+    monkeypatch.setattr(unsup_asr.speech.audio, "_BLOCK", block)
+    found = np.concatenate(list(read_blocks(tmp_path / f"a.{suffix}")))
+    np.testing.assert_allclose(found, whole, atol=1e-6)
+    assert len(found) == len(whole)
+
+
+def test_blocks_of_what_is_damaged_end_in_an_error(tmp_path: Path):
+    with pytest.raises(ValueError, match="no such audio file"):
+        list(read_blocks(tmp_path / "none.wav"))
+    samples = np.zeros(8000, np.float32)
+    samples[7000] = np.nan
+    soundfile.write(tmp_path / "nan.wav", samples, 16000, subtype="FLOAT")
+    with pytest.raises(ValueError, match=r"nan\.wav: holds NaN"):
+        list(read_blocks(tmp_path / "nan.wav"))
+    with pytest.raises(ValueError, match="no channel 2"):
+        list(read_blocks(tmp_path / "nan.wav", channel=2))
