@@ -183,7 +183,7 @@ def input_gradient_rows(
     steps_MNK = _one_hot(_steps_reached(composed, packing), composed.tail_MKH)
     slopes_MNH = times_gelu_slope(torch.bmm(steps_MNK, composed.tail_MKH), hidden_MNH)
     spread = torch.bmm(slopes_MNH, composed.first_MPH.transpose(1, 2))
-    rows_MNV = fold_windows(spread.float(), packing, left=composed.reach, right=0)
+    rows_MNV = fold_windows(spread, packing, left=composed.reach, right=0)
     return rows_MNV * packing.per_row(1.0 / packing.lengths_MB)[..., None]
 
 

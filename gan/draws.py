@@ -25,8 +25,8 @@ _LEVELS = 2**16  # dropout's probability is rounded to a multiple of 1 / 65536
 class Draws(Protocol):
     """One update's draws; each member's are its own."""
 
-    def kept(self, values_MNC: Tensor, packing: Packing, probability: float) -> Tensor:
-        """True where dropout of this probability leaves an entry, (M, N, C), of real rows."""
+    def dropped(self, values_MNC: Tensor, packing: Packing, probability: float) -> Tensor:
+        """True where dropout of this probability zeroes an entry, (M, N, C), of real rows."""
         ...
 
     def uniform_rows(self, packing: Packing) -> Tensor:
@@ -48,14 +48,14 @@ class HostDraws:
 
     rngs: Sequence[np.random.Generator]
 
-    def kept(self, values_MNC: Tensor, packing: Packing, probability: float) -> Tensor:
+    def dropped(self, values_MNC: Tensor, packing: Packing, probability: float) -> Tensor:
         """16 random bits an entry; the host must know the number of rows."""
         threshold = round(probability * _LEVELS)
-        keep = torch.zeros(values_MNC.shape, dtype=torch.bool)
+        drop = torch.zeros(values_MNC.shape, dtype=torch.bool)
         for member, (rng, rows) in enumerate(zip(self.rngs, packing.most_rows, strict=True)):
             drawn = np.frombuffer(rng.bytes(2 * rows * values_MNC.shape[-1]), dtype=np.uint16)
-            keep[member, :rows] = torch.from_numpy(drawn >= threshold).view(rows, -1)
-        return keep.to(values_MNC.device)
+            drop[member, :rows] = torch.from_numpy(drawn < threshold).view(rows, -1)
+        return drop.to(values_MNC.device)
 
     def uniform_rows(self, packing: Packing) -> Tensor:
         """Zeros for filler."""
@@ -108,13 +108,13 @@ class DeviceDraws:
         for own, its in zip(self.generators, other.generators, strict=True):
             own.manual_seed(its.initial_seed())
 
-    def kept(self, values_MNC: Tensor, packing: Packing, probability: float) -> Tensor:
-        """Of filler too, whose values are zero."""
+    def dropped(self, values_MNC: Tensor, packing: Packing, probability: float) -> Tensor:
+        """Of filler too."""
         del packing
-        keep = torch.empty(values_MNC.shape, dtype=torch.bool, device=values_MNC.device)
-        for rows, generator in zip(keep, self.generators, strict=True):
-            rows.bernoulli_(1 - round(probability * _LEVELS) / _LEVELS, generator=generator)
-        return keep
+        drop = torch.empty(values_MNC.shape, dtype=torch.bool, device=values_MNC.device)
+        for rows, generator in zip(drop, self.generators, strict=True):
+            rows.bernoulli_(round(probability * _LEVELS) / _LEVELS, generator=generator)
+        return drop
 
     def uniform_rows(self, packing: Packing) -> Tensor:
         """Of filler too."""

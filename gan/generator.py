@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan.draws import Draws, HostDraws, rescale
-from gan.packing import Packing, fold_windows, lengthened, take_rows
+from gan.packing import Packing, fold_windows, lengthened
 from unsup_asr.ranges import NonNegative, Size, SizeOrNone
 from unsup_asr.types import Float32Array
 
@@ -132,57 +132,59 @@ def generate(
     dropout: float = 0.0,
     draws: Draws = NO_DRAWS,
     padded: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> Generated:
     """Run each member's generator on its own packed rows. With `dropout` 0 nothing is drawn.
 
-    The same numbers as `Generator.forward` utterance by utterance, in two matrix products. With
+    The same numbers as `Generator.forward` utterance by utterance, in two matrix products. What
+    lies between layers is of `dtype`; logits and the statistics of batch norm are float32. With
     `padded`, as in fairseq's padded batches: past its end a sequence shorter than the longest is
     followed by what the residual layer makes of zeros, its bias, and the last outputs read that.
     """
     shape = generators[0].shape
-    hidden = features_MND
+    hidden = features_MND.to(dtype)
     if generators[0].norm is not None:
-        hidden = _normalise(generators, hidden, packing)
+        hidden = _normalise([g.norm for g in generators if g.norm is not None], hidden, packing)
+    scale = rescale(dropout) if dropout else 1.0
     auxiliary = None
     if generators[0].residual is not None:
-        weight_MDD = torch.stack(
-            [g.residual.weight.T for g in generators if g.residual is not None]
-        )
-        bias_M1D = torch.stack(
-            [g.residual.bias[None] for g in generators if g.residual is not None]
-        )
-        projected = torch.baddbmm(bias_M1D, drop_out(hidden, packing, dropout, draws), weight_MDD)
+        layers = [g.residual for g in generators if g.residual is not None]
+        projected = _linear(layers, zero_some(hidden, packing, dropout, draws), scale)
         if generators[0].auxiliary is not None:
-            weight_MDA = torch.stack([g.auxiliary.weight.T for g in generators if g.auxiliary])
-            bias_M1A = torch.stack([g.auxiliary.bias[None] for g in generators if g.auxiliary])
-            auxiliary = torch.baddbmm(bias_M1A, projected, weight_MDA)
-        hidden = (hidden + projected).masked_fill(packing.is_filler_MN[..., None], 0.0)
+            layers = [g.auxiliary for g in generators if g.auxiliary is not None]
+            auxiliary = _linear(layers, projected).float()
+        hidden = hidden + projected
     if generators[0].hidden is not None:
         layers = [g.hidden for g in generators if g.hidden is not None]
-        weight_MDH = torch.stack([layer.weight.T for layer in layers])
-        hidden = torch.baddbmm(torch.stack([h.bias[None] for h in layers]), hidden, weight_MDH)
-        hidden = torch.relu(hidden).masked_fill(packing.is_filler_MN[..., None], 0.0)
+        hidden = torch.relu(_linear(layers, hidden))
     read, hidden = _past_the_ends(generators, hidden, packing, padded=padded)
-    hidden = drop_out(hidden, read, dropout, draws)
+    hidden = zero_some(hidden, read, dropout, draws)
     # Weight (V, D, K) as D x (K V), taps reversed: a row's product is what it adds around itself.
     weights = [
         g.conv.weight.flip(2).permute(1, 2, 0).reshape(hidden.shape[-1], -1) for g in generators
     ]
+    spread = torch.bmm(hidden, (torch.stack(weights) * scale).to(dtype))
+    outputs, rows = read, None
+    if shape.stride > 1 or padded:
+        outputs = packing.with_lengths(
+            lambda lengths_MB: (
+                (lengths_MB + shape.stride - 1) // shape.stride + num_overhanging(shape)
+            ),
+            lambda rows: (
+                rows // shape.stride + packing.num_sequences * (1 + num_overhanging(shape))
+            ),
+        )
+        rows = _every(read, shape.stride, outputs)
     left, right = taps_around(shape.kernel)
-    logits = fold_windows(torch.bmm(hidden, torch.stack(weights)), read, left=right, right=left)
-    if shape.stride == 1 and not padded:
-        return Generated(logits, read, auxiliary)
-    outputs = packing.with_lengths(
-        lambda lengths_MB: (lengths_MB + shape.stride - 1) // shape.stride + num_overhanging(shape),
-        lambda rows: rows // shape.stride + packing.num_sequences * (1 + num_overhanging(shape)),
-    )
-    return Generated(
-        take_rows(logits, _every(read, shape.stride, outputs)).masked_fill(
-            outputs.is_filler_MN[..., None], 0.0
-        ),
-        outputs,
-        auxiliary,
-    )
+    logits = fold_windows(spread, read, left=right, right=left, rows_MR=rows)
+    return Generated(logits.masked_fill(outputs.is_filler_MN[..., None], 0.0), outputs, auxiliary)
+
+
+def _linear(layers: Sequence[nn.Linear], rows_MNC: Tensor, scale: float = 1.0) -> Tensor:
+    """Each member's layer on its rows, which are multiplied by `scale` before."""
+    weight_MCD = torch.stack([layer.weight.T for layer in layers]) * scale
+    bias_M1D = torch.stack([layer.bias[None] for layer in layers])
+    return torch.baddbmm(bias_M1D.to(rows_MNC.dtype), rows_MNC, weight_MCD.to(rows_MNC.dtype))
 
 
 def _past_the_ends(
@@ -215,56 +217,63 @@ def _past_the_ends(
     return read, lengthened(hidden_MND, packing, read, fill)
 
 
-def drop_out(values_MNC: Tensor, packing: Packing, probability: float, draws: Draws) -> Tensor:
-    """Zero entries with this probability, rescale the rest."""
+def zero_some(values_MNC: Tensor, packing: Packing, probability: float, draws: Draws) -> Tensor:
+    """Zero entries with this probability.
+
+    The other half of dropout, `rescale`, is for the weights that read them: they are fewer.
+    """
     if probability == 0.0:
         return values_MNC
-    kept_MNC = draws.kept(values_MNC, packing, probability)
-    return (values_MNC * kept_MNC).mul_(rescale(probability))
+    return values_MNC.masked_fill(draws.dropped(values_MNC, packing, probability), 0.0)
 
 
-def _normalise(generators: Sequence[Generator], rows_MND: Tensor, packing: Packing) -> Tensor:
-    """Batch norm over each member's real rows; filler stays zero."""
-    norms = [g.norm for g in generators if g.norm is not None]
-    if packing.host_lengths_MB is None:
-        return _normalise_unread(norms, rows_MND, packing)
+def _normalise(norms: Sequence[nn.BatchNorm1d], rows_MND: Tensor, packing: Packing) -> Tensor:
+    """Batch norm by the moments of each member's real rows (Ioffe and Szegedy 2015).
+
+    Rows of data have no slope, so neither have their moments, and all that is left is a scale and a
+    shift, which torch applies in one pass: filler becomes the shift.
+    """
     normalised = [
-        F.pad(norm(rows_ND[:count]), (0, 0, 0, len(rows_ND) - count))
-        for norm, rows_ND, count in zip(norms, rows_MND, packing.most_rows, strict=True)
+        F.batch_norm(rows_ND, mean_D, variance_D, norm.weight, norm.bias, eps=norm.eps)
+        for norm, rows_ND, (mean_D, variance_D) in zip(
+            norms, rows_MND, _moments(norms, rows_MND, packing), strict=True
+        )
     ]
-    return torch.stack(normalised)
+    return torch.stack(normalised) if len(normalised) > 1 else normalised[0][None]
 
 
-def _normalise_unread(
+@torch.no_grad()
+def _moments(
     norms: Sequence[nn.BatchNorm1d], rows_MND: Tensor, packing: Packing
-) -> Tensor:
-    """The same where the host does not know how many rows are real (Ioffe and Szegedy 2015)."""
-    weight_M1D, bias_M1D = (
-        torch.stack([getattr(norm, name)[None] for norm in norms]) for name in ("weight", "bias")
-    )
-    if norms[0].training:
-        count_M11, rows = packing.lengths_MB.sum(1)[:, None, None], rows_MND.shape[1]
-        # of all rows, of which filler is zero, in one pass: then of the real ones alone
-        variance_M1D, mean_M1D = torch.var_mean(rows_MND, 1, correction=0, keepdim=True)
-        square_M1D = (variance_M1D + mean_M1D.square()) * (rows / count_M11)
-        mean_M1D = mean_M1D * (rows / count_M11)
-        variance_M1D = square_M1D - mean_M1D.square()
-        with torch.no_grad():
-            unbiased_M1D = variance_M1D * (count_M11 / (count_M11 - 1))
-            for number, norm in enumerate(norms):
-                assert norm.running_mean is not None
-                assert norm.running_var is not None
-                assert norm.num_batches_tracked is not None
-                assert norm.momentum is not None
-                norm.running_mean.lerp_(mean_M1D[number, 0], norm.momentum)
-                norm.running_var.lerp_(unbiased_M1D[number, 0], norm.momentum)
-                norm.num_batches_tracked.add_(1)
-    else:
-        mean_M1D = torch.stack([norm.running_mean[None] for norm in norms])  # pyright: ignore
-        variance_M1D = torch.stack([norm.running_var[None] for norm in norms])  # pyright: ignore
-    scale_M1D = torch.rsqrt(variance_M1D + norms[0].eps) * weight_M1D
-    scaled = torch.addcmul(bias_M1D - mean_M1D * scale_M1D, rows_MND, scale_M1D)
-    return scaled.masked_fill(packing.is_filler_MN[..., None], 0.0)
+) -> list[tuple[Tensor, Tensor]]:
+    """Mean and variance that each member normalises by, float32; in training they are remembered.
+
+    Nothing is read where the host does not know how many rows are real.
+    """
+    if not norms[0].training:
+        remembered = [(norm.running_mean, norm.running_var) for norm in norms]
+        return remembered  # pyright: ignore[reportReturnType]
+    counts_M1, rows = packing.lengths_MB.sum(1, keepdim=True), rows_MND.shape[1]
+    # of all rows, of which filler is zero: then of the real ones alone
+    if rows_MND.dtype is torch.float32:
+        variance_MD, mean_MD = torch.var_mean(rows_MND, 1, correction=0)
+        square_MD = (variance_MD + mean_MD.square()) * (rows / counts_M1)
+        mean_MD = mean_MD * (rows / counts_M1)
+    else:  # summed in float32, without a copy of the rows
+        mean_MD = torch.sum(rows_MND, 1, dtype=torch.float32) / counts_M1
+        norm_MD = torch.linalg.vector_norm(rows_MND, dim=1, dtype=torch.float32)
+        square_MD = norm_MD.square() / counts_M1
+    variance_MD = square_MD - mean_MD.square()
+    unbiased_MD = variance_MD * (counts_M1 / (counts_M1 - 1))
+    for norm, mean_D, unbiased_D in zip(norms, mean_MD, unbiased_MD, strict=True):
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        assert norm.num_batches_tracked is not None
+        assert norm.momentum is not None
+        norm.running_mean.lerp_(mean_D, norm.momentum)
+        norm.running_var.lerp_(unbiased_D, norm.momentum)
+        norm.num_batches_tracked.add_(1)
+    return list(zip(mean_MD, variance_MD, strict=True))
 
 
 def _every(packing: Packing, stride: int, strided: Packing) -> Tensor:

@@ -185,6 +185,7 @@ def game_rules(options: AdversarialOptions) -> Rules:
         discriminator_dtype=DISCRIMINATOR_DTYPES.get(
             options.discriminator_dtype, compute.precision()
         ),
+        generator_dtype=compute.precision(),
     )
 
 

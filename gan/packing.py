@@ -110,8 +110,9 @@ class Packing:
 
     @cached_property
     def rows_left_MN(self) -> Tensor:
-        """How many rows follow in the same sequence; meaningless for filler."""
-        lengths = torch.cat([self.lengths_MB, torch.ones_like(self.lengths_MB[:, :1])], dim=1)
+        """How many rows follow in the same sequence, or in the filler."""
+        filler_M1 = self.sequence_MN.shape[1] - self.starts_MB[:, -1:]
+        lengths = torch.cat([self.lengths_MB, filler_M1], dim=1)
         return lengths.gather(1, self.sequence_MN) - 1 - self.position_MN
 
     @property
@@ -183,12 +184,23 @@ def windows(values_MNC: Tensor, packing: Packing, *, left: int, right: int) -> T
 
     Rows outside the sequence read as zeros. Filler rows of `values_MNC` must be zero.
     """
-    return _Windows.apply(values_MNC, _WindowIndex(packing, left, right))
+    return _Windows.apply(values_MNC, packing, left, right)
 
 
-def fold_windows(windows_MNKC: Tensor, packing: Packing, *, left: int, right: int) -> Tensor:
-    """The transpose of `windows`: add every window entry to the row it was read from, (M, N, C)."""
-    return _FoldWindows.apply(windows_MNKC, _WindowIndex(packing, left, right))
+def fold_windows(
+    windows_MNKC: Tensor,
+    packing: Packing,
+    *,
+    left: int,
+    right: int,
+    rows_MR: Tensor | None = None,
+) -> Tensor:
+    """The transpose of `windows`: add every window entry to the row it was read from.
+
+    (M, N, C), or (M, R, C) where only some rows are asked for; sums and result are float32 where
+    the entries are of fewer bits. Filler rows come out as sums of filler.
+    """
+    return _FoldWindows.apply(windows_MNKC, _FoldIndex(packing, left, right, rows_MR))
 
 
 def rounded_up(rows: int, granule: int) -> int:
@@ -236,38 +248,71 @@ def _gather_windows(values_MNC: Tensor, index: _WindowIndex) -> Tensor:
     return taken.view(members, rows, -1)
 
 
-def _add_windows(windows_MNKC: Tensor, index: _WindowIndex) -> Tensor:
-    """Shift by shift, in place: rows of one sequence are neighbours, so no index is needed."""
-    members, rows = index.shape
-    taps = windows_MNKC.reshape(members, rows, index.num_taps, -1)
-    out = taps.new_zeros(members, rows, taps.shape[-1])
-    sequence = index.sequence_MN
-    for tap in range(index.num_taps):
-        ahead = index.left - tap  # the window that reads row r at this tap is row r + ahead
-        near, far = slice(0, max(0, rows - abs(ahead))), slice(min(rows, abs(ahead)), rows)
-        to, source = (near, far) if ahead >= 0 else (far, near)
-        is_same_MN1 = (sequence[:, to] == sequence[:, source])[..., None].to(out.dtype)
-        out[:, to].addcmul_(taps[:, source, tap], is_same_MN1)
-    return out
+class _FoldIndex:
+    """Which entries of the windows are added to which rows."""
+
+    def __init__(
+        self, packing: Packing, left: int, right: int, rows_MR: Tensor | None = None
+    ) -> None:
+        members, num_rows = packing.sequence_MN.shape
+        device, num_taps = packing.sequence_MN.device, left + 1 + right
+        before, after, rows = packing.position_MN, packing.rows_left_MN, rows_MR
+        if rows is None:
+            rows = torch.arange(num_rows, device=device).expand(members, -1)
+        else:
+            before, after = before.gather(1, rows), after.gather(1, rows)
+        taps = torch.arange(num_taps, device=device)
+        ahead = left - taps  # the window that reads row r at this tap is row r + ahead
+        self.shape = (members, num_rows, num_taps)
+        self.num_entries = members * num_rows * num_taps
+        self.is_inside_MRK = (ahead <= after[..., None]) & (-ahead <= before[..., None])
+        first_M1 = num_rows * torch.arange(members, device=device)[:, None]
+        entries = (rows + first_M1)[..., None] * num_taps + (ahead * num_taps + taps)
+        self.entries_MRK = entries.masked_fill(~self.is_inside_MRK, self.num_entries)
+
+
+def _add_windows(windows_MNKC: Tensor, index: _FoldIndex) -> Tensor:
+    """In few kernels, or on a CPU tap by tap, whose caches then hold what is added."""
+    entries = windows_MNKC.reshape(index.num_entries, -1)
+    dtype = torch.promote_types(entries.dtype, torch.float32)
+    places_MRK = index.entries_MRK.clamp_max(index.num_entries - 1)
+    if entries.device.type != "cpu":
+        taken = entries.index_select(0, places_MRK.flatten()).view(*places_MRK.shape, -1)
+        return taken.masked_fill_(~index.is_inside_MRK[..., None], 0.0).sum(2, dtype=dtype)
+    out = entries.new_zeros(places_MRK[..., 0].numel(), entries.shape[-1], dtype=dtype)
+    is_inside_KR1 = index.is_inside_MRK.flatten(0, 1).T[..., None].to(dtype)
+    for places_R, is_inside_R1 in zip(places_MRK.flatten(0, 1).T, is_inside_KR1, strict=True):
+        out.addcmul_(entries.index_select(0, places_R), is_inside_R1)
+    return out.view(*places_MRK.shape[:2], -1)
+
+
+def _share_rows(rows_MRC: Tensor, index: _FoldIndex, dtype: torch.dtype) -> Tensor:
+    """Each row to every entry that was added to it; zero to those that were added to none."""
+    channels = rows_MRC.shape[-1]
+    out = rows_MRC.new_zeros(index.num_entries + 1, channels, dtype=dtype)  # the last: outside
+    shared = rows_MRC.to(dtype)[:, :, None].expand(*index.entries_MRK.shape, channels)
+    out.index_copy_(0, index.entries_MRK.flatten(), shared.reshape(-1, channels))
+    return out[:-1].view(*index.shape[:2], -1)
 
 
 class _Windows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, values_MNC: Tensor, index: _WindowIndex) -> Tensor:
-        ctx.index = index
-        return _gather_windows(values_MNC, index)
+    def forward(ctx, values_MNC: Tensor, packing: Packing, left: int, right: int) -> Tensor:
+        ctx.fold = (packing, left, right)
+        return _gather_windows(values_MNC, _WindowIndex(packing, left, right))
 
     @staticmethod
-    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None]:
-        return _add_windows(gradients[0], ctx.index), None
+    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        summed = _add_windows(gradients[0], _FoldIndex(*ctx.fold))
+        return summed.to(gradients[0].dtype), None, None, None
 
 
 class _FoldWindows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, windows_MNKC: Tensor, index: _WindowIndex) -> Tensor:
-        ctx.index = index
+    def forward(ctx, windows_MNKC: Tensor, index: _FoldIndex) -> Tensor:
+        ctx.index, ctx.dtype = index, windows_MNKC.dtype
         return _add_windows(windows_MNKC, index)
 
     @staticmethod
     def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None]:
-        return _gather_windows(gradients[0], ctx.index), None
+        return _share_rows(gradients[0], ctx.index, ctx.dtype), None

@@ -43,7 +43,7 @@ class Choice:
 class _Rows:
     """Rows of all sequences, one after the other, on the accelerator; where each starts, here."""
 
-    values: Tensor  # (rows,) or (rows, D)
+    values: Tensor  # (rows + 1,) or (rows + 1, D): the last is zero, which filler reads
     offsets: Int64Array
 
     def numbers(self, chosen_MB: Int64Array) -> Int64Array:
@@ -52,11 +52,10 @@ class _Rows:
 
     def take(self, first_MB: Tensor, packing: Packing) -> Tensor:
         """Rows of sequences that begin there, (M, N) or (M, N, D), zero for filler."""
-        rows_MN = (packing.per_row(first_MB) + packing.position_MN).clamp_max(len(self.values) - 1)
+        rows_MN = packing.per_row(first_MB) + packing.position_MN
+        rows_MN = rows_MN.masked_fill(packing.is_filler_MN, len(self.values) - 1)
         taken = self.values.index_select(0, rows_MN.flatten())
-        taken = taken.view(*rows_MN.shape, *self.values.shape[1:])
-        is_filler = packing.is_filler_MN[(...,) + (None,) * (self.values.dim() - 1)]
-        return taken.masked_fill(is_filler, 0)
+        return taken.view(*rows_MN.shape, *self.values.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,15 @@ class ResidentData:
     auxiliary_classes: _Rows | None
 
     @classmethod
-    def of(cls, data: UnpairedData, device: torch.device) -> ResidentData:
-        """Send it there; ValueError naming the utterance for values that are not finite."""
-        segments = _Rows(_sent(data.segments.values_array, device), data.segments.offsets)
+    def of(
+        cls, data: UnpairedData, device: torch.device, *, dtype: torch.dtype | None = None
+    ) -> ResidentData:
+        """Send it there; ValueError naming the utterance for values that are not finite.
+
+        Segments stay as they are stored and are gathered as float32, or are held and gathered as
+        `dtype`.
+        """
+        segments = _Rows(_sent(data.segments.values_array, device, dtype), data.segments.offsets)
         if not _is_finite(segments.values):
             raise ValueError(name_bad_utterance(data.segments, range(len(data.segments))))
         classes = data.auxiliary_classes
@@ -112,7 +117,9 @@ class ResidentData:
         if self.auxiliary_classes is not None:
             classes = self.auxiliary_classes.take(first_MB, speech)
             targets = classes.masked_fill(speech.is_filler_MN, -1)
-        features = self.segments.take(first_MB, speech).float()
+        features = self.segments.take(first_MB, speech)
+        if features.dtype is torch.float16:
+            features = features.float()
         phones = self.text.take(text_first_MB, text)
         return Batch(features, speech, phones, text, targets, choice.draws)
 
@@ -136,9 +143,11 @@ def fits(data: UnpairedData, device: torch.device) -> bool:
     return data.segments.values_array.nbytes <= _SHARE * free
 
 
-def _sent(array: np.ndarray, device: torch.device) -> Tensor:
-    """A copy there, block by block: the array may lie on disk."""
-    out = torch.empty(array.shape, dtype=torch.from_numpy(array[:0].copy()).dtype, device=device)
+def _sent(array: np.ndarray, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """A copy there and a row of zeros, block by block: the array may lie on disk."""
+    dtype = dtype or torch.from_numpy(array[:0].copy()).dtype
+    out = torch.empty((len(array) + 1, *array.shape[1:]), dtype=dtype, device=device)
+    out[-1] = 0
     for first in range(0, len(array), _ROWS_AT_ONCE):
         block = np.array(array[first : first + _ROWS_AT_ONCE])
         out[first : first + len(block)] = torch.from_numpy(block)

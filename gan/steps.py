@@ -88,6 +88,7 @@ class Rules:
     padding: str = "masked"
     frames_per_segment: int = 1  # of `match_ngrams`
     discriminator_dtype: torch.dtype = torch.float32
+    generator_dtype: torch.dtype = torch.float32
     fixed_rows: bool = False  # JOIN leaves filler instead of telling the host how many rows it kept
 
     @property
@@ -198,7 +199,7 @@ def _regularisers(
     starts = [m.start for m in members if m.start is not None]
     if len(starts) == len(members):
         with torch.no_grad():
-            anchor = generate(starts, batch.features_MND, batch.speech)
+            anchor = generate(starts, batch.features_MND, batch.speech, dtype=rules.generator_dtype)
         terms["anchor"] = losses.anchor_penalty(rows.logits_MNV, anchor.logits_MNV, anchor.packing)
     if rows.auxiliary_MNA is not None and batch.targets_MN is not None:
         auxiliary_loss = losses.padded_auxiliary_loss if rules.as_fairseq else losses.auxiliary_loss
@@ -217,6 +218,7 @@ def _fakes(
         dropout=rules.dropout,
         draws=batch.draws,
         padded=rules.as_fairseq,
+        dtype=rules.generator_dtype,
     )
     logits_MNV, joined = rows.logits_MNV, rows.packing
     if rules.join:

@@ -39,8 +39,11 @@ class Turns:
         """The turns that the members' common options ask for, where this process computes."""
         device = compute.device()
         is_host = device.type == "cpu"
-        resident = ResidentData.of(data, device) if not is_host and fits(data, device) else None
-        table = None
+        rules = replace(game_rules(shared), fixed_rows=not is_host)
+        resident, table = None, None
+        if not is_host and fits(data, device):
+            is_short = rules.generator_dtype is torch.bfloat16 and shared.objective != NGRAMS
+            resident = ResidentData.of(data, device, dtype=torch.bfloat16 if is_short else None)
         if shared.objective == NGRAMS:
             table = NgramTable.of_text(
                 data.text_values,
@@ -48,7 +51,6 @@ class Turns:
                 order=shared.ngram_order,
                 most=shared.num_ngrams,
             ).to(device)
-        rules = replace(game_rules(shared), fixed_rows=not is_host)
         return cls(data, resident, shared, rules, table, device)
 
     def play(

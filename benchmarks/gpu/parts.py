@@ -157,7 +157,7 @@ def sixteen(setting: Setting) -> Iterator[Row]:
     """16 members in one set of tensors against one."""
     sizes = POOLED.shrunk() if setting.is_tiny else POOLED
     compute.use(setting.device, "auto")
-    resident = ResidentData.of(made_up(sizes), compute.device())
+    resident = _resident(made_up(sizes))
     times = {}
     for count in (1, 16):
         playing = members(W2VU, count, sizes.dim)
@@ -176,7 +176,7 @@ def replayed(setting: Setting) -> Iterator[Row]:
         sizes = sizes.shrunk() if setting.is_tiny else sizes
         compute.use(setting.device, "auto")
         data = made_up(sizes, classes=options.num_auxiliary_classes)
-        resident = ResidentData.of(data, compute.device())
+        resident = _resident(data)
         rules = _rules(options)
         playing, playing_too = (members(options, 1, sizes.dim) for _ in range(2))
         replays = Replays(playing_too, rules, resident, CudaRecorder())
@@ -317,6 +317,12 @@ def members(options: AdversarialOptions, count: int, dim: int) -> list[Member]:
     return made
 
 
+def _resident(data: UnpairedData) -> ResidentData:
+    """Held in the precision that is computed in, as the trainer holds it."""
+    is_short = compute.precision() is torch.bfloat16
+    return ResidentData.of(data, compute.device(), dtype=torch.bfloat16 if is_short else None)
+
+
 def stopwatch(call: Callable[[], object]) -> float:
     """Seconds until the device has done what the call asks for."""
     _wait()
@@ -353,7 +359,7 @@ def _pairs(setting: Setting, options: AdversarialOptions, sizes: Sizes) -> Itera
     for precision in ("float32", "bfloat16"):
         compute.use(setting.device, precision)
         data = made_up(sizes, classes=options.num_auxiliary_classes)
-        resident = ResidentData.of(data, compute.device())
+        resident = _resident(data)
         playing = members(options, 1, sizes.dim)
         batch = resident.draw(0, seeds=[0], batch_size=sizes.batch)
         drawing = median(

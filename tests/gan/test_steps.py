@@ -175,6 +175,32 @@ def test_fixed_rows_do_not_change_the_numbers(changes: dict) -> None:
             torch.testing.assert_close(a, b, atol=2e-5, rtol=2e-4)
 
 
+@pytest.mark.parametrize("changes", [{}, WAV2VEC_U_2], ids=["wav2vec-U 1.0", "wav2vec-U 2.0"])
+@pytest.mark.parametrize("step", [train_generators, train_discriminators])
+def test_bfloat16_moves_loss_terms_by_2_and_gradients_by_6_percent_at_most(
+    step, changes: dict
+) -> None:
+    """JOIN is left out: it compares logits, and what it keeps may hang on a rounding."""
+    options = replace(OPTIONS, join=False, clip_norm=1e9, **changes)
+    source = data()
+    classes = {i: np.arange(len(source.segments[i]), dtype=np.int32) % 3 for i in source.segments}
+    source = replace(source, auxiliary_classes=RaggedArray.from_arrays(classes))
+    terms, gradients = [], []
+    for dtype in (torch.float32, torch.bfloat16):
+        players = new_players(options, input_dim=DIM, num_phones=PHONES)
+        rules = replace(game_rules(options), generator_dtype=dtype, discriminator_dtype=dtype)
+        batch = source.draw(0, seeds=[0], batch_size=12, device="cpu")
+        terms.append(step([Member(game_options(options), *players)], batch, rules))
+        parameters = [p for player in players for p in player.parameters()]
+        gradients.append([p.grad for p in parameters if p.grad is not None])
+    assert all(term.dtype is torch.float32 for term in terms[1].values())
+    for name, term in terms[0].items():
+        torch.testing.assert_close(terms[1][name], term, rtol=0.02, atol=2e-3)
+    assert len(gradients[0]) == len(gradients[1]) > 0
+    for exact, rounded in zip(*gradients, strict=True):
+        assert float((rounded - exact).norm()) <= 0.06 * float(exact.norm())
+
+
 def test_hard_samples_are_one_hot_draws_from_the_posteriors() -> None:
     packing = Packing.of_lengths(torch.tensor([[4000]]))
     logits = torch.tensor([0.0, 1.0, 2.0]).expand(1, 4000, 3)
