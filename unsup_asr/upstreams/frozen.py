@@ -9,8 +9,10 @@ them, so asking for its layers or its fingerprint is cheap.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,6 +29,7 @@ _WHERE = ("checkpoint", "model", "model_config", "revision", "trust_checkpoint")
 
 _LOADING = threading.Lock()  # several threads may be the first to encode
 
+BLOCK, BEFORE_RESIDUAL = READINGS = ("block", "before_residual")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -143,11 +146,14 @@ class FrozenUpstream:
 class WaveTransformer(FrozenUpstream):
     """Convolutions over the waveform, then a transformer: wav2vec 2.0 and its kin.
 
+    Layer k is what block k gives, after its residual connection; with `reading` before_residual,
+    what its feed-forward layers add (the targets of data2vec; the last layer norm is not passed).
     Under `dtype` bfloat16 or float16 the network runs in mixed precision and its states come in
     that type.
     """
 
     normalize_waveform: bool | None = None  # None: as the checkpoint was trained
+    reading: str = BLOCK
     dtype: str = "float32"
     num_layers: int = field(init=False)
     dim: int = field(init=False)
@@ -156,6 +162,8 @@ class WaveTransformer(FrozenUpstream):
     def __post_init__(self) -> None:
         if self.dtype not in PRECISIONS:
             raise ValueError(f"dtype is {self.dtype!r}; expected one of {', '.join(PRECISIONS)}")
+        if self.reading not in READINGS:
+            raise ValueError(f"reading is {self.reading!r}; expected one of {', '.join(READINGS)}")
 
     @property
     def _framing(self) -> Framing:
@@ -164,3 +172,24 @@ class WaveTransformer(FrozenUpstream):
     @property
     def _precision(self) -> torch.dtype:
         return PRECISIONS[self.dtype]
+
+
+@contextmanager
+def added_by_blocks(blocks: Iterable[nn.Module], *, is_wanted: bool) -> Iterator[list[Tensor]]:
+    """A list that gets, inside the `with`, what the feed-forward layers of each block give; it
+    stays empty where that is not wanted.
+    """
+    added: list[Tensor] = []
+    hooks = [
+        block.get_submodule("feed_forward").register_forward_hook(partial(_keep, added))
+        for block in (blocks if is_wanted else ())
+    ]
+    try:
+        yield added
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _keep(added: list[Tensor], _module: nn.Module, _inputs: object, output: Tensor) -> None:
+    added.append(output)

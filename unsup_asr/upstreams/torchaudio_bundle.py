@@ -1,5 +1,5 @@
 """wav2vec 2.0, XLSR, HuBERT and WavLM as torchaudio's pipelines publish them: no package beside
-torchaudio is needed, and its WavLM is quicker than that of transformers.
+torchaudio is needed.
 
 States are the input of the first block, then what `extract_features` gives of every block; of
 models whose encoder ends in a layer norm, the last state has passed it, as in fairseq,
@@ -24,12 +24,8 @@ from torchaudio.models import wav2vec2_model, wavlm_model
 
 from unsup_asr.upstreams.checkpoint import first_line
 from unsup_asr.upstreams.frozen import WaveTransformer
-from unsup_asr.upstreams.wave_batch import (
-    Framing,
-    each_at_its_length,
-    normalise_waves,
-    padding_mask,
-)
+from unsup_asr.upstreams.torchaudio_network import states_of, without_blocks_above
+from unsup_asr.upstreams.wave_batch import Framing, normalise_waves
 
 BUNDLES: Mapping[str, str] = {
     f"torchaudio_{name.lower()}": name
@@ -111,47 +107,24 @@ class TorchaudioUpstream(WaveTransformer):
                 f"{path} is not a state dict of torchaudio's {self.model} ({first_line(error)}); "
                 f"it is published at {_URL}/{self._bundle._path}"
             ) from error
-        return network
+        return without_blocks_above(network, self._highest)
 
     def _states(
         self, network: Any, waves_BN: Tensor, lengths_B: Tensor
     ) -> tuple[list[Tensor], Tensor]:
         if self.normalize_waveform:
             waves_BN = normalise_waves(waves_BN, lengths_B, epsilon=_EPSILON)
-        if self._bundle._params["extractor_mode"] == "group_norm":  # over time: padding would leak
-            front_BTD = each_at_its_length(
-                lambda rows_BN: network.feature_extractor(rows_BN, None)[0],
-                waves_BN,
-                lengths_B,
-                output_time_axis=1,
-            )
-        else:
-            front_BTD, _ = network.feature_extractor(waves_BN, None)
         frames_B = self._framing.num_frames(lengths_B)
-        is_padding_BT = padding_mask(frames_B, front_BTD.shape[1])
-        x_BTD = network.encoder.feature_projection(front_BTD)
-        x_BTD = x_BTD.masked_fill(is_padding_BT[..., None], 0.0)
-        return self._blocks(network.encoder.transformer, x_BTD, is_padding_BT), frames_B
-
-    def _blocks(self, transformer: Any, x_BTD: Tensor, is_padding_BT: Tensor) -> list[Tensor]:
-        """As torchaudio's Transformer runs them, keeping what goes into the first one too."""
-        mask: dict[str, Tensor] = {}
-        if is_padding_BT.any() and self._is_wavlm():
-            mask = {"key_padding_mask": is_padding_BT}
-        elif is_padding_BT.any():
-            num_rows, num_frames = is_padding_BT.shape
-            attended = ~is_padding_BT[:, None, None, :]
-            mask = {"attention_mask": attended.expand(num_rows, 1, num_frames, num_frames)}
-        x_BTD = x_BTD + transformer.pos_conv_embed(x_BTD)
-        if transformer.layer_norm_first:
-            x_BTD = transformer.layer_norm(x_BTD)
-        states, position_bias = [x_BTD], None
-        for block in transformer.layers[: self._highest]:
-            x_BTD, position_bias = block(x_BTD, position_bias=position_bias, **mask)
-            states.append(x_BTD)
-        if not transformer.layer_norm_first and len(states) == self.num_layers:
-            states[-1] = transformer.layer_norm(x_BTD)
-        return states
+        states = states_of(
+            network,
+            waves_BN,
+            lengths_B,
+            frames_B,
+            reads_all_time=self._bundle._params["extractor_mode"] == "group_norm",
+            is_wavlm=self._is_wavlm(),
+            reading=self.reading,
+        )
+        return states, frames_B
 
     def _is_wavlm(self) -> bool:
         return self._bundle._model_type == "WavLM"

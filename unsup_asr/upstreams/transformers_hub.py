@@ -15,16 +15,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+import torchaudio
 from torch import Tensor, nn
 
 from unsup_asr.formats.checked import read_json
 from unsup_asr.upstreams.checkpoint import first_line, optional_package
-from unsup_asr.upstreams.frozen import WaveTransformer
+from unsup_asr.upstreams.frozen import BEFORE_RESIDUAL, WaveTransformer, added_by_blocks
+from unsup_asr.upstreams.torchaudio_network import (
+    from_transformers,
+    states_of,
+    without_blocks_above,
+)
 from unsup_asr.upstreams.wave_batch import (
     FRAMES,
     SAMPLES,
@@ -67,25 +72,14 @@ _MODEL_TYPES = {
 }
 _CONFIG, _PREPROCESSOR = "config.json", "preprocessor_config.json"
 _EPSILON = 1e-7  # Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
-READINGS = ("block", "before_residual")
 _UNUSED = ("masked_spec_embed",)  # only read while training; some checkpoints lack it
 
 
 @dataclass(kw_only=True)
 class TransformersNetwork(WaveTransformer):
-    """A network of transformers, wherever its weights come from.
+    """A network of transformers, wherever its weights come from; WavLM is run by torchaudio's."""
 
-    Layer k is what block k gives, after its residual connection; with `reading` before_residual,
-    what its feed-forward layers add (the targets of data2vec; the last layer norm is not passed).
-    """
-
-    reading: str = "block"
     _config: Any = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.reading not in READINGS:
-            raise ValueError(f"reading is {self.reading!r}; expected one of {', '.join(READINGS)}")
 
     def _describe(self) -> None:
         """What the config says of layers and frames."""
@@ -95,11 +89,16 @@ class TransformersNetwork(WaveTransformer):
         self._convolutions = Framing.of_convolutions(config.conv_kernel, config.conv_stride)
 
     def _code(self) -> dict[str, str]:
-        return {"transformers": optional_package("transformers", extra="transformers").__version__}
+        version = optional_package("transformers", extra="transformers").__version__
+        return {"transformers": version} | (
+            {"torchaudio": torchaudio.__version__} if self._is_wavlm() else {}
+        )
 
     def _prepared(self, network: nn.Module) -> nn.Module:
         config = self._config
-        if getattr(config, "feat_extract_norm", "layer") == "group":
+        if self._is_wavlm():
+            return without_blocks_above(from_transformers(network), self._highest)
+        if self._reads_all_time():
             network.feature_extractor = EachAtItsLength(
                 _submodule(network, "feature_extractor"), lengths=SAMPLES, output_time_axis=2
             )
@@ -123,12 +122,22 @@ class TransformersNetwork(WaveTransformer):
         if self.normalize_waveform:
             waves_BN = normalise_waves(waves_BN, lengths_B, epsilon=_EPSILON)
         frames_B = self._framing.num_frames(lengths_B)
+        if self._is_wavlm():
+            return states_of(
+                network,
+                waves_BN,
+                lengths_B,
+                frames_B,
+                reads_all_time=self._reads_all_time(),
+                is_wavlm=True,
+                reading=self.reading,
+            ), frames_B
         SAMPLES.set(lengths_B)
         FRAMES.set(frames_B)
         num_samples = waves_BN.shape[1]
         is_speech_BN = torch.arange(num_samples, device=waves_BN.device) < lengths_B[:, None]
-        added: list[Tensor] = []
-        with _watched(network, added, self.reading == "before_residual"):
+        blocks = _submodule(network, "encoder").layers
+        with added_by_blocks(blocks, is_wanted=self.reading == BEFORE_RESIDUAL) as added:
             output = network(
                 waves_BN,
                 attention_mask=None if bool(is_speech_BN.all()) else is_speech_BN.long(),
@@ -139,6 +148,13 @@ class TransformersNetwork(WaveTransformer):
         # Whether the last of hidden_states has passed the encoder's final layer norm depends on
         # the version of transformers; last_hidden_state always has.
         return [*output.hidden_states[:-1], output.last_hidden_state], frames_B
+
+    def _is_wavlm(self) -> bool:
+        return self._config.model_type == "wavlm"
+
+    def _reads_all_time(self) -> bool:
+        """Whether the first convolution's group norm takes a mean over time."""
+        return getattr(self._config, "feat_extract_norm", "layer") == "group"
 
 
 @dataclass(kw_only=True)
@@ -251,25 +267,6 @@ class TransformersUpstream(TransformersNetwork):
                 f"{missing[0]!r}); the checkpoint is damaged or of another network"
             )
         return self._prepared(network.float())
-
-
-@contextmanager
-def _watched(network: nn.Module, added: list[Tensor], is_wanted: bool) -> Iterator[None]:
-    """Inside, what the feed-forward layers of each block give is kept in `added`."""
-    hooks = []
-    if is_wanted:
-        for block in _submodule(network, "encoder").layers:
-            keep = partial(_keep, added)
-            hooks.append(block.feed_forward.register_forward_hook(keep))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _keep(added: list[Tensor], _module: nn.Module, _inputs: object, output: Tensor) -> None:
-    added.append(output)
 
 
 def cached_folder(hub_id: str, revision: str = "main") -> Path:

@@ -105,22 +105,41 @@ def test_states_are_those_of_the_bundle_layer_by_layer(
         torch.testing.assert_close(found_BTD, expected_BTD, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("reading", ["block", "before_residual"])
 @pytest.mark.parametrize("name", ["wav2vec2_base", "wav2vec2_large_lv60k", "wavlm_base"])
 def test_the_same_weights_give_the_same_states_through_transformers(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, reading: str, tmp_path: Path
 ):
     """The first state too, which torchaudio itself does not give."""
     theirs = TransformersUpstream(
-        checkpoint=str(save_family(name, tmp_path / name)), normalize_waveform=False
+        checkpoint=str(save_family(name, tmp_path / name)),
+        normalize_waveform=False,
+        reading=reading,
     )
     original = transformers.AutoModel.from_pretrained(tmp_path / name)
     torch.save(import_huggingface_model(original).state_dict(), tmp_path / "weights.pth")
     ours = TorchaudioUpstream(
-        model=name.upper(), checkpoint=str(tmp_path / "weights.pth"), normalize_waveform=False
+        model=name.upper(),
+        checkpoint=str(tmp_path / "weights.pth"),
+        normalize_waveform=False,
+        reading=reading,
     )
     waves = noise(9000, 6000)
     for x, y in zip(ours.encode(*waves).layers_BTD, theirs.encode(*waves).layers_BTD, strict=True):
         torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("highest", [0, 1, 2, 3])
+@pytest.mark.parametrize("name", ["WAV2VEC2_BASE", "WAV2VEC2_LARGE_LV60K", "WAVLM_LARGE"])
+def test_blocks_that_nobody_reads_are_not_run(name: str, highest: int, tmp_path: Path):
+    path = str(save_weights(name, tmp_path / "weights.pth"))
+    whole, part = (TorchaudioUpstream(model=name, checkpoint=path) for _ in range(2))
+    part.limit_layers(highest)
+    expected, found = (upstream.encode(*noise(6000, 4000)).layers_BTD for upstream in (whole, part))
+    assert len(found) == highest + 1
+    assert all(torch.equal(x, y) for x, y in zip(found, expected, strict=False))
+    assert part._network is not None
+    assert len(part._network.get_submodule("encoder.transformer").layers) == highest  # pyright: ignore
 
 
 def test_half_precision_is_near_and_comes_in_its_type(tmp_path: Path):
@@ -144,8 +163,9 @@ def test_the_fingerprint_follows_the_weights_and_the_bundle(tmp_path: Path):
         TorchaudioUpstream(model="WAV2VEC2_BASE", checkpoint=other),
         TorchaudioUpstream(model="WAV2VEC2_LARGE_LV60K", checkpoint=base),
         TorchaudioUpstream(model="WAV2VEC2_BASE", checkpoint=base, normalize_waveform=True),
+        TorchaudioUpstream(model="WAV2VEC2_BASE", checkpoint=base, reading="before_residual"),
     ]
-    assert len({upstream.fingerprint() for upstream in prints}) == 4
+    assert len({upstream.fingerprint() for upstream in prints}) == 5
 
 
 def test_what_is_missing_is_named_with_where_it_is_published(

@@ -73,6 +73,24 @@ def test_states_are_those_of_the_library_layer_by_layer(name: str, folders):
         torch.testing.assert_close(found_1TD, expected_1TD, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", DISTINCT)
+def test_what_blocks_add_is_that_of_the_library(name: str, folders):
+    waves_BN, lengths_B = noise(6000)
+    upstream = TransformersUpstream(
+        checkpoint=str(folders(name)), reading="before_residual", normalize_waveform=False
+    )
+    found = upstream.encode(waves_BN, lengths_B).layers_BTD
+    model = transformers.AutoModel.from_pretrained(folders(name)).eval()
+    added: list[torch.Tensor] = []
+    for block in model.encoder.layers:
+        block.feed_forward.register_forward_hook(lambda _m, _i, output: added.append(output))
+    with torch.no_grad():
+        model(waves_BN)
+    assert len(found) == len(added) + 1
+    for found_1TD, added_1TD in zip(found[1:], added, strict=True):
+        torch.testing.assert_close(found_1TD, added_1TD, rtol=1e-5, atol=1e-5)
+
+
 def test_a_checkpoint_is_found_in_the_hubs_cache_under_its_short_name(
     folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
