@@ -15,7 +15,9 @@ import argparse
 import json
 import tempfile
 import time
+from binascii import crc32
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from gan.diagnose import Diagnosis
 from gan.trainer import AdversarialTrainer, play
 from lm.ngram import NgramEstimator
 from lm.perplexity import PerplexityScorer
+from lm.silence import SILENCE
 from segmentation.kmeans import KMeans
 from segmentation.pca import PCA
 from segmentation.pooling import AdjacentPairs, mean_pool
@@ -47,7 +50,7 @@ from unsup_asr.formats.phone_text import (
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.scoring.criterion import weighted_perplexity
 from unsup_asr.speech.runs import merge_repeats
-from unsup_asr.types import Float32Array, Int32Array
+from unsup_asr.types import Float32Array, Int32Array, Transcript
 
 # What the defaults aim at. Runs: wav2vec-U's 128 clusters have 28.5 a second on LibriSpeech, 14.3
 # in pairs (REBORN, table 7). Purity and probe: round numbers; of this layer none are known to be
@@ -66,6 +69,7 @@ def main() -> None:
     parser.add_argument("--components", type=int, default=512, help="of the PCA of w2vu")
     parser.add_argument("--utterances", type=int, help="of train, instead of all")
     parser.add_argument("--sentences", type=int, help="of text, instead of all")
+    parser.add_argument("--silences", action="store_true", help="at both ends of speech and text")
     parser.add_argument("--members", type=int, default=1)
     parser.add_argument("--updates", type=int)
     parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE")
@@ -74,7 +78,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="a line is added to it for each member")
     arguments = parser.parse_args()
     features = with_options(SurrogateFeatures(), arguments.set_features)
-    data = Surrogate(arguments.run, features, arguments.utterances, arguments.sentences)
+    data = Surrogate(
+        arguments.run,
+        features,
+        arguments.utterances,
+        arguments.sentences,
+        silences=arguments.silences,
+    )
     figures = data.figures(probe=not arguments.no_probe)
     print("features made of the true alignments; aim: like wav2vec 2.0 Large, layer 15")
     for name, value in figures.items():
@@ -114,11 +124,18 @@ class Surrogate:
         features: SurrogateFeatures,
         num_utterances: int | None = None,
         num_sentences: int | None = None,
+        *,
+        silences: bool = False,
     ) -> None:
         self.inventory = read_inventory(run / "text" / "inventory.json")
+        self.inventory += [SILENCE] * silences
         ids = {phone: i for i, phone in enumerate(self.inventory)}
-        sentences = read_phone_sentences(run / "text" / "phones.txt")[:num_sentences]
-        self.text = [phone_ids(flat_phones(s), self.inventory) for s in sentences]
+        sentences = map(
+            flat_phones, read_phone_sentences(run / "text" / "phones.txt")[:num_sentences]
+        )
+        if silences:
+            sentences = ((SILENCE, *phones, SILENCE) for phones in sentences)
+        self.text = [phone_ids(phones, self.inventory) for phones in sentences]
         self.frames: dict[str, list[Float32Array]] = {}
         self.phones: dict[str, list[Int32Array]] = {}  # of each frame
         self.said: dict[str, list[Int32Array]] = {}
@@ -129,6 +146,8 @@ class Surrogate:
             read = [t for t in read if set(t.phones) <= ids.keys()]
             if split == "train":
                 read = read[:num_utterances]
+            if silences:
+                read = [_between_silences(t) for t in read]
             made = [features.frames(t, speaker=speakers[t.utterance_id] or "") for t in read]
             said = [np.array([ids[p] for p in t.phones], dtype=np.int32) for t in read]
             self.frames[split] = [frames for frames, _ in made]
@@ -216,6 +235,25 @@ class Surrogate:
             for s, frames in self.frames.items()
         }
 
+    def true_map(self, rows: RaggedArray) -> Float32Array:
+        """The linear map (dim, phones) from pairs of runs of train to the phone most of each is.
+
+        Logistic regression on the true phones: where a game may be started, to see if it stays.
+        """
+        wanted = [
+            np.bincount(phones[first:stop]).argmax()
+            for clusters, phones in zip(self.clusters["train"], self.phones["train"], strict=True)
+            for first, stop in pairwise(AdjacentPairs().boundaries(_edges_of_runs(clusters)))
+        ]
+        inputs, targets = torch.from_numpy(rows.values_array), torch.from_numpy(np.array(wanted))
+        layer = torch.nn.Linear(inputs.shape[1], len(self.inventory), bias=False)
+        optimizer = torch.optim.Adam(layer.parameters(), lr=0.05)
+        for _ in range(150):
+            optimizer.zero_grad()
+            F.cross_entropy(layer(inputs), targets).backward()
+            optimizer.step()
+        return layer.weight.detach().numpy().T.copy()
+
     def play(
         self, trainer: AdversarialTrainer, inputs: dict[str, RaggedArray], stride: int | None
     ) -> dict[str, Any]:
@@ -259,6 +297,19 @@ class Surrogate:
             "per_of_validations": rates,
             "cpu_s": time.process_time() - start,
         }
+
+
+def _between_silences(transcript: Transcript) -> Transcript:
+    """With a silence of 80 to 250 ms before its first phone and behind its last one."""
+    rng = np.random.default_rng(crc32(transcript.utterance_id.encode()))
+    before_s, after_s = rng.uniform(0.08, 0.25, 2)
+    first_s, last_s = transcript.starts_s[0], transcript.ends_s[-1]
+    return replace(
+        transcript,
+        phones=(SILENCE, *transcript.phones, SILENCE),
+        starts_s=(first_s - before_s, *transcript.starts_s, last_s),
+        ends_s=(first_s, *transcript.ends_s, last_s + after_s),
+    )
 
 
 def _edges_of_runs(labels: Int32Array) -> Int32Array:
