@@ -219,6 +219,14 @@ def _parser() -> argparse.ArgumentParser:
         "--channel", type=int, metavar="N", help="of several, from 1, instead of their mean"
     )
 
+    export = verb("export-data", "export_data:export_data", "Write utterances for lhotse or Kaldi")
+    export.add_argument("manifest", metavar="MANIFEST", help="such as latest/corpus/test.jsonl")
+    export.add_argument("--format", choices=("lhotse", "kaldi"), required=True)
+    export.add_argument(
+        "--out", metavar="DIR", required=True, help="a folder that is new, or empty"
+    )
+    export.add_argument("--hypotheses", metavar="TSV", help="what was recognised in them")
+
     _language_model_verbs(verbs, common)
     verb("list", "recipes:show_list", "List recipes, upstreams and the choices of each group")
     new = verb("new-recipe", "recipes:new_recipe", "Write a recipe for your own audio and text")

@@ -47,9 +47,10 @@ class FrameTiming:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording: `audio` is a path relative to its manifest, or absolute.
+    """One recording, or a part of one: `audio` is a path relative to its manifest, or absolute.
 
-    `channel` is the one that is heard, from 1; None for the mean of all.
+    `channel` is the one that is heard, from 1; None for the mean of all. `start_s` is where in the
+    recording a part begins, which lasts `duration_s`; None for all of it.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Utterance:
     speaker: str
     duration_s: Seconds
     channel: int | None = None
+    start_s: Seconds | None = None
 
     def __post_init__(self) -> None:
         if not self.id or not self.id.isprintable() or any(c.isspace() for c in self.id):
@@ -67,9 +69,13 @@ class Utterance:
             raise ValueError(
                 f"utterance {self.id!r} has channel {self.channel}; expected 1 or more, or none"
             )
-        if not self.duration_s > 0:
+        if not 0 < self.duration_s < np.inf:
             raise ValueError(
                 f"utterance {self.id!r} has duration {self.duration_s} s; expected > 0"
+            )
+        if self.start_s is not None and not 0 <= self.start_s < np.inf:
+            raise ValueError(
+                f"utterance {self.id!r} starts at {self.start_s} s; expected 0 or later"
             )
 
 

@@ -26,12 +26,13 @@ from unsup_asr.corpora.layout import (
     write_text,
     write_word_references,
 )
+from unsup_asr.corpora.long_recordings import cut_long_recordings
 from unsup_asr.corpora.recordings import Recording, measure
 from unsup_asr.corpora.speaker_split import split_by_speaker
 from unsup_asr.corpora.text_lines import read_text
 from unsup_asr.formats.names import files_by_id, id_of, shown
 from unsup_asr.protocols import Digests
-from unsup_asr.ranges import OpenFraction, PositiveInt, Seed
+from unsup_asr.ranges import OpenFraction, Positive, PositiveInt, Seed
 from unsup_asr.speech.audio import AUDIO_SUFFIXES
 from unsup_asr.types import SPLITS, Transcript, Utterance
 
@@ -46,7 +47,8 @@ class FolderCorpus:
     `speaker`, which may be the references); or what the one group of the regular expression
     `speaker_pattern` finds in the file's path below `audio`; or, without either, the first folder
     below `audio`, and for a file in `audio` itself the utterance. `channel`, from 1, is heard alone
-    of recordings with several; null is their mean.
+    of recordings with several; null is their mean. Recordings of more than `max_utterance_s` are
+    cut at pauses into utterances of at most that; null leaves all whole.
     """
 
     audio: str
@@ -55,6 +57,7 @@ class FolderCorpus:
     speakers: str | None = None
     speaker_pattern: str | None = None
     channel: PositiveInt | None = None
+    max_utterance_s: Positive | None = None
     references: str | None = None
     reference_kind: str = "words"  # or "phones"
     dev_fraction: OpenFraction = 0.1
@@ -87,13 +90,18 @@ class FolderCorpus:
             Recording(key, path, speaker_of[key], self.channel) for key, path in files.items()
         ]
         measured = measure(recordings, source=self.audio, skip_unreadable=self.skip_unreadable)
+        utterances = measured.utterances
+        if self.max_utterance_s is not None:
+            utterances = cut_long_recordings(utterances, self.max_utterance_s)
         splits = split_by_speaker(
-            measured.utterances,
+            utterances,
             dev_fraction=self.dev_fraction,
             test_fraction=self.test_fraction,
             seed=self.seed,
         )
         summary: dict[str, object] = {"language": self.language}
+        if self.max_utterance_s is not None:
+            summary["num_cut"] = len({u.audio for u in utterances if u.start_s is not None})
         summary["speakers_from"] = self._speakers_from()
         for split in SPLITS:
             summary[split] = write_split(out, split, splits[split])
@@ -107,14 +115,15 @@ class FolderCorpus:
         assert self.references is not None, "without references there is no such stage"
         references = read_references(Path(self.references), kind=self.reference_kind)
         files = _by_id(Path(self.audio), self._found())
-        self._check_references(references, files)
+        splits = read_splits(corpus)
+        self._check_references(references, _whole_or_parts(files, splits))
         if references.speakers and self.speakers is None:
             log.warning(
                 "%s names speakers, which decide nothing there; corpus.speakers=%s takes them",
                 self.references,
                 self.references,
             )
-        for split, utterances in read_splits(corpus).items():
+        for split, utterances in splits.items():
             if split == "test" and not any(u.id in references.tokens for u in utterances):
                 raise ValueError(
                     f"{self.references}: none of the {len(utterances)} utterances of test has a "
@@ -178,7 +187,8 @@ class FolderCorpus:
             raise ValueError(
                 f"{self.references}: {len(unknown)} of {len(references.tokens)} references are for "
                 f"utterances that {self.audio} does not hold (first: {unknown[0]!r}). The id is "
-                "the audio file's name without its suffix; correct the ids or remove the lines"
+                "the audio file's name without its suffix, of a recording that is cut with start "
+                "and end behind it, as in the manifests; correct the ids or remove the lines"
             )
         missing = [key for key in files if key not in references.tokens]
         if missing and not self.allow_unreferenced:
@@ -212,6 +222,15 @@ def _by_id(folder: Path, found: AudioFolder) -> dict[str, Path]:
             f"{', '.join(sorted(AUDIO_SUFFIXES))}"
         )
     return files
+
+
+def _whole_or_parts(
+    files: Mapping[str, Path], splits: Mapping[str, Sequence[Utterance]]
+) -> dict[str, Path]:
+    """Files by utterance id; of a recording that was cut, by the ids of its parts."""
+    parts = {u.id: Path(u.audio) for of in splits.values() for u in of if u.start_s is not None}
+    cut = set(parts.values())
+    return {key: path for key, path in files.items() if path.resolve() not in cut} | parts
 
 
 def _write_references(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from unsup_asr.formats.names import shown
-from unsup_asr.speech.audio import AudioFacts, check_audio
-from unsup_asr.types import Utterance
+from unsup_asr.speech.audio import MAY_EXCEED_S, AudioFacts, check_audio
+from unsup_asr.types import Seconds, Utterance
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +24,17 @@ _BATCH = 256  # files decoded at once; a cap on the hours is looked at after eac
 
 @dataclass(frozen=True)
 class Recording:
-    """One audio file and who speaks in it; `channel`, from 1, where one is heard alone."""
+    """One audio file and who speaks in it; `channel`, from 1, where one is heard alone.
+
+    Or a part of the file, which begins at `start_s` and lasts `duration_s`.
+    """
 
     utterance_id: str
     path: Path
     speaker: str
     channel: int | None = None
+    start_s: Seconds | None = None
+    duration_s: Seconds | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ def measure(
     max_hours: float | None = None,
     seed: int = 0,
 ) -> Measured:
-    """Decode every recording; with `max_hours`, only as many as last so long, drawn at random.
+    """Decode every file once; with `max_hours`, only as many as last so long, drawn at random.
 
     ValueError for a file that cannot be read, unless such files are to be skipped (None: the corpus
     has no such option), and where nothing is left. `source` names the recordings in messages.
@@ -61,13 +66,20 @@ def measure(
     found: dict[int, Utterance] = {}
     skipped: list[dict[str, str]] = []
     left_s = float("inf") if max_hours is None else 3600 * max_hours
+    decoded: dict[tuple[Path, int | None], Future[AudioFacts | ValueError]] = {}
     progress = tqdm(total=len(recordings), desc=f"check audio {source}", disable=None)
     with ThreadPoolExecutor(os.cpu_count()) as pool, progress:
         for start in range(0, len(order), _BATCH):
             numbers = order[start : start + _BATCH].tolist()
-            facts = pool.map(lambda number: _facts(recordings[number]), numbers)
-            for number, fact in zip(numbers, facts, strict=True):
+            for number in numbers:
+                key = recordings[number].path, recordings[number].channel
+                if key not in decoded:
+                    decoded[key] = pool.submit(_facts, recordings[number])
+            for number in numbers:
                 recording = recordings[number]
+                fact = decoded[recording.path, recording.channel].result()
+                if isinstance(fact, AudioFacts):
+                    fact = _facts_of_part(recording, fact)
                 progress.update()
                 if isinstance(fact, ValueError):
                     if not skip_unreadable:
@@ -81,7 +93,12 @@ def measure(
                     break
                 path = str(recording.path.resolve())
                 found[number] = Utterance(
-                    recording.utterance_id, path, recording.speaker, fact.duration_s, fact.channel
+                    recording.utterance_id,
+                    path,
+                    recording.speaker,
+                    fact.duration_s,
+                    fact.channel,
+                    recording.start_s,
                 )
             if left_s < 0:
                 break
@@ -100,3 +117,19 @@ def _facts(recording: Recording) -> AudioFacts | ValueError:
         return check_audio(recording.path, channel=recording.channel)
     except ValueError as error:
         return error
+
+
+def _facts_of_part(recording: Recording, whole: AudioFacts) -> AudioFacts | ValueError:
+    """What is heard of the file, as its table says; ends a little after the file's are cut."""
+    if recording.start_s is None:
+        return whole
+    start_s, duration_s = recording.start_s, recording.duration_s
+    if duration_s is None:
+        duration_s = whole.duration_s - start_s
+    end_s = start_s + duration_s
+    if not 0 <= start_s < end_s <= whole.duration_s + MAY_EXCEED_S or start_s >= whole.duration_s:
+        return ValueError(
+            f"{shown(recording.path)}: utterance {recording.utterance_id!r} is to last from "
+            f"{start_s:.3f} to {end_s:.3f} s; the recording lasts {whole.duration_s:.3f} s"
+        )
+    return AudioFacts(min(end_s, whole.duration_s) - start_s, whole.channel)

@@ -20,10 +20,12 @@ from unsup_asr.corpora.layout import (
     write_text,
     write_word_references,
 )
+from unsup_asr.corpora.long_recordings import cut_long_recordings
 from unsup_asr.corpora.recordings import Recording, measure
 from unsup_asr.corpora.speaker_split import SPLITS
 from unsup_asr.corpora.text_lines import UnsaidLines, at_most, letters
 from unsup_asr.protocols import Digests
+from unsup_asr.types import Seconds
 
 log = logging.getLogger(__name__)
 
@@ -104,8 +106,12 @@ def write_corpus(
     limits: Limits,
     skip_unreadable: bool,
     summary: Mapping[str, object],
+    max_utterance_s: Seconds | None = None,
 ) -> None:
-    """Write text, manifests and corpus.json; decode what is taken of each split."""
+    """Write text, manifests and corpus.json; decode what is taken of each split.
+
+    Whole recordings of more than `max_utterance_s` are cut at pauses.
+    """
     facts: dict[str, object] = dict(summary)
     said = (sentence for split in splits.values() for sentence in split.sentences.values())
     unsaid = UnsaidLines(text, said)
@@ -128,7 +134,10 @@ def write_corpus(
             seed=limits.seed,
         )
         skipped += measured.skipped
-        facts[split] = write_split(out, split, measured.utterances)
+        utterances = measured.utterances
+        if max_utterance_s is not None:
+            utterances = cut_long_recordings(utterances, max_utterance_s)
+        facts[split] = write_split(out, split, utterances)
     left_out = sum((Counter(split.left_out) for split in splits.values()), Counter[str]())
     facts |= {"num_skipped": len(skipped), "skipped": skipped, "left_out": dict(left_out)}
     write_summary(out, facts)
@@ -145,10 +154,16 @@ def _size(path: Path) -> int | None:
     return path.stat().st_size if path.exists() else None  # reading it says what is wrong
 
 
+def _part(recording: Recording) -> str:
+    if recording.start_s is None:
+        return ""
+    return f"\t{recording.start_s}\t{recording.duration_s}\t{recording.channel}"
+
+
 def digest_of_recordings(splits: Mapping[str, Transcribed]) -> str:
     """What of the recordings decides manifests: names, speakers and sizes of files."""
     recordings = (
-        f"{split}\t{r.utterance_id}\t{r.path.name}\t{r.speaker}\t{_size(r.path)}"
+        f"{split}\t{r.utterance_id}\t{r.path.name}\t{r.speaker}\t{_size(r.path)}{_part(r)}"
         for split in SPLITS
         for r in splits[split].recordings
     )

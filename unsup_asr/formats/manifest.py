@@ -1,7 +1,8 @@
 """JSONL manifests: one `Utterance` a line, audio paths relative to the manifest or absolute.
 
 In ASCII, with escapes: a path may have any character, or bytes that are no character at all.
-`channel` stands there only where one is heard alone.
+`channel` stands there only where one is heard alone, `start_s` where an utterance is a part of the
+recording.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from unsup_asr.formats.checked import reading
 from unsup_asr.types import Utterance
 
 _FIELDS = {field.name for field in fields(Utterance)}
-_OPTIONAL = {"channel"}
+_OPTIONAL = {"channel", "start_s"}
 
 
 def write_manifest(path: Path, utterances: Sequence[Utterance]) -> None:
@@ -83,7 +84,7 @@ def _parse(line: str, where: str) -> Utterance:
             f"{where}: found {found}; expected the keys {sorted(_FIELDS - _OPTIONAL)}, or with "
             f"{sorted(_OPTIONAL)}"
         )
-    kinds = {"duration_s": (int, float), "channel": int}
+    kinds = {"duration_s": (int, float), "start_s": (int, float), "channel": int}
     for name, value in record.items():
         kind = kinds.get(name, str)
         if not isinstance(value, kind) or isinstance(value, bool):

@@ -38,6 +38,7 @@ OTHER_AUDIO_SUFFIXES = frozenset({
 # Below, no speech is left; beyond, a header is wrong, and resampling would take forever.
 RATES_HZ = (2000, 384000)
 _BLOCK = 1 << 18  # samples decoded at once
+MAY_EXCEED_S = 0.05  # by which a part may end after its recording: tables are rounded
 _CANCELLED = 0.1  # of the power that the mean of unrelated channels has
 
 # Flat within 0.1 dB up to 7/8 of the lower half rate, aliases below -60 dB.
@@ -65,8 +66,14 @@ def read_audio(
     Where channels cancel in the mean, the loudest is taken, with a warning. ValueError for a file
     that is missing, unreadable, empty, cut off, or holds NaN.
     """
-    heard = _decoded(path, channel)
-    return resample(heard.samples, heard.rate, sample_rate)
+    path = _existing(path)
+    with _opened(path) as file:
+        channel = _heard_channel(path, file, channel)
+        content = bytearray()  # grows in place: hours are in memory once
+        for block in _checked_blocks(path, file, channel):
+            content += block.tobytes()
+        samples = np.frombuffer(content, dtype=np.float32)
+        return resample(samples, file.samplerate, sample_rate)
 
 
 def read_blocks(
@@ -83,14 +90,19 @@ def read_blocks(
 
 
 def read_utterance(utterance: Utterance, *, sample_rate: int) -> Float32Array:
-    """What is heard of an utterance, as `read_audio`."""
+    """What is heard of an utterance, as `read_audio`; of a part no other part is decoded."""
+    if utterance.start_s is not None:
+        return _read_part(utterance, utterance.start_s, sample_rate)
     return read_audio(utterance.audio, sample_rate=sample_rate, channel=utterance.channel)
 
 
 def check_audio(path: str | Path, *, channel: int | None = None) -> AudioFacts:
     """Facts of a file that was decoded from end to end; otherwise as `read_audio`."""
-    heard = _decoded(path, channel)
-    return AudioFacts(len(heard.samples) / heard.rate, heard.channel)
+    path = _existing(path)
+    with _opened(path) as file:
+        channel = _heard_channel(path, file, channel)
+        num_samples = sum(map(len, _checked_blocks(path, file, channel)))
+        return AudioFacts(num_samples / file.samplerate, channel)
 
 
 def announced_s(path: Path) -> Seconds:
@@ -152,22 +164,31 @@ def _low_pass(ratio: int) -> Float32Array:
     return (taps / taps.sum()).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class _Heard:
-    samples: Float32Array  # (N,)
-    rate: int
-    channel: int | None
-
-
-def _decoded(path: str | Path, channel: int | None) -> _Heard:
-    """Samples at the file's own rate, checked."""
-    path = _existing(path)
+def _read_part(utterance: Utterance, start_s: Seconds, sample_rate: int) -> Float32Array:
+    """Whether channels cancel in their mean was asked when the whole recording was checked."""
+    path = _existing(utterance.audio)
     with _opened(path) as file:
-        channel = _heard_channel(path, file, channel)
-        content = bytearray()  # grows in place: hours are in memory once
-        for block in _checked_blocks(path, file, channel):
-            content += block.tobytes()
-        return _Heard(np.frombuffer(content, dtype=np.float32), file.samplerate, channel)
+        first = round(start_s * file.samplerate)
+        count = max(1, round(utterance.duration_s * file.samplerate))
+        if first + count > file.frames + MAY_EXCEED_S * file.samplerate:
+            raise ValueError(
+                f"{shown(path)}: utterance {utterance.id!r} ends at "
+                f"{(first + count) / file.samplerate:.3f} s, the recording at "
+                f"{file.frames / file.samplerate:.3f} s; was the file exchanged?"
+            )
+        file.seek(min(first, file.frames))
+        samples_NC = file.read(count, dtype="float32", always_2d=True)
+        channel = utterance.channel
+        if channel is not None and channel > samples_NC.shape[1]:
+            raise ValueError(f"{shown(path)}: no channel {channel}, it has {samples_NC.shape[1]}")
+        samples = samples_NC.mean(axis=1) if channel is None else samples_NC[:, channel - 1]
+        if len(samples) == 0 or not np.isfinite(samples).all():
+            raise ValueError(
+                f"{shown(path)}: utterance {utterance.id!r} has "
+                f"{'no samples' if len(samples) == 0 else 'NaN or infinite samples'}"
+            )
+        heard = np.ascontiguousarray(samples, dtype=np.float32)
+        return resample(heard, file.samplerate, sample_rate)
 
 
 @contextmanager
