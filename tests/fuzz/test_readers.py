@@ -41,7 +41,10 @@ from tests.fuzz.edits import EDITS
 from tests.unsup_asr.test_transcribe_trust import ARPA, describe
 from unsup_asr.acoustic.checkpoint import Checkpoint, TrainingState
 from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, load_network, save_network
+from unsup_asr.corpora.audiofolder import AudiofolderCorpus
 from unsup_asr.corpora.folder_references import read_references, read_speakers
+from unsup_asr.corpora.kaldi_data import KaldiCorpus
+from unsup_asr.corpora.lhotse_manifests import LhotseCorpus
 from unsup_asr.corpora.sentences import read_sentences
 from unsup_asr.corpora.text_lines import read_text
 from unsup_asr.corpora.timit_files import read_labels
@@ -61,6 +64,8 @@ from unsup_asr.formats.hypotheses import (
     write_word_hypotheses,
     write_words,
 )
+from unsup_asr.formats.kaldi_data import write_kaldi
+from unsup_asr.formats.lhotse_manifests import write_lhotse
 from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.manifest import read_manifest, write_manifest
 from unsup_asr.formats.phone_text import (
@@ -131,6 +136,37 @@ def _audio(name: str, **options: str) -> Kind:
         soundfile.write(folder / name, noise, 16000, **options)
 
     return Kind(make, lambda folder: (check_audio(folder / name), read_audio(folder / name)), name)
+
+
+def _part(folder: Path) -> list[Utterance]:
+    soundfile.write(folder / "a.wav", np.zeros(800), 8000)
+    return [Utterance("u", str(folder / "a.wav"), "s", 0.05, start_s=0.01)]
+
+
+def _kaldi(folder: Path) -> None:
+    write_kaldi(folder, _part(folder), {})
+
+
+def _read_kaldi(folder: Path) -> None:
+    KaldiCorpus(train="", text="").read(str(folder))
+
+
+def _lhotse(folder: Path) -> None:
+    write_lhotse(folder, _part(folder), {"u": Hypothesis("u", ("a",), (0,), (0.01,), (0.5,))})
+
+
+def _read_lhotse(folder: Path) -> None:
+    files = f"{folder}/recordings.jsonl.gz,{folder}/supervisions.jsonl.gz"
+    LhotseCorpus(train="", text="").read(files)
+
+
+def _read_cuts(folder: Path) -> None:
+    LhotseCorpus(train="", text="").read(f"{folder}/cuts.jsonl.gz")
+
+
+def _read_audiofolder(folder: Path) -> None:
+    soundfile.write(folder / "a.wav", np.zeros(800), 8000)
+    AudiofolderCorpus(train="", text="").read(str(folder))
 
 
 def _manifest(folder: Path) -> None:
@@ -294,6 +330,25 @@ KINDS: dict[str, Kind] = {
         "a.safetensors",
     ),
     "manifest": Kind(_manifest, lambda f: read_manifest(f / "m.jsonl"), "m.jsonl"),
+    "wav.scp": Kind(_kaldi, _read_kaldi, "wav.scp"),
+    "segments": Kind(_kaldi, _read_kaldi, "segments"),
+    "recordings of lhotse": Kind(_lhotse, _read_lhotse, "recordings.jsonl.gz"),
+    "supervisions": Kind(_lhotse, _read_lhotse, "supervisions.jsonl.gz"),
+    "cuts": Kind(
+        _lhotse,
+        lambda f: LhotseCorpus(train="", text="").read(f"{f}/cuts.jsonl.gz"),
+        "cuts.jsonl.gz",
+    ),
+    "metadata.csv": Kind(
+        lambda f: (f / "metadata.csv").write_text('file_name,text\na.wav,"x, y"\n'),
+        _read_audiofolder,
+        "metadata.csv",
+    ),
+    "metadata.jsonl": Kind(
+        lambda f: (f / "metadata.jsonl").write_text('{"file_name": "a.wav", "text": "x y"}\n'),
+        _read_audiofolder,
+        "metadata.jsonl",
+    ),
     "ragged values": Kind(_ragged, lambda f: dict(RaggedArray.open(f)), "values.npy"),
     "ragged index": Kind(_ragged, lambda f: dict(RaggedArray.open(f)), "index.tsv"),
     "shards": Kind(_sharded, lambda f: dict(ShardedArray.open(f, "frames")), "shards.tsv"),

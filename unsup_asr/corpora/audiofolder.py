@@ -14,6 +14,7 @@ from pathlib import Path
 from unsup_asr.corpora.prepared import PreparedCorpus
 from unsup_asr.corpora.recordings import Recording
 from unsup_asr.corpora.transcribed import Transcribed
+from unsup_asr.formats.checked import reading
 from unsup_asr.formats.lines import numbered_lines
 from unsup_asr.formats.names import id_of, shown
 from unsup_asr.ranges import PositiveInt
@@ -48,8 +49,10 @@ class AudiofolderCorpus(PreparedCorpus):
         for number, row in _rows(table):
             where = f"{shown(table)}:{number}"
             name = row.get("file_name", "")
-            path = folder / name
-            if not name or not path.is_file():
+            with reading(Path(where), "a path to audio"):
+                path = folder / name
+                is_there = path.is_file()
+            if not name or not is_there:
                 raise ValueError(
                     f"{where}: file_name is {name!r}, which is no file in {shown(folder)}"
                 )

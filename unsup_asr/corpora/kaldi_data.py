@@ -13,6 +13,7 @@ from pathlib import Path
 from unsup_asr.corpora.prepared import PreparedCorpus
 from unsup_asr.corpora.recordings import Recording
 from unsup_asr.corpora.transcribed import Transcribed
+from unsup_asr.formats.checked import reading
 from unsup_asr.formats.lines import numbered_lines
 from unsup_asr.formats.names import shown
 from unsup_asr.ranges import PositiveInt
@@ -72,10 +73,12 @@ def _audio_path(rest: str, where: str, root: Path) -> Path:
             f"{where}: {rest[:80]!r} is a command or a stream, which is not run. Expected the path "
             "of an audio file; write the audio to files first (wav-copy, or the command itself)"
         )
-    path = root / rest
-    if not path.is_file():
-        path = root / unicodedata.normalize("NFD", rest)  # as some systems spell names
-    if not path.is_file():
+    with reading(Path(where), "a path to audio"):
+        path = root / rest
+        if not path.is_file():
+            path = root / unicodedata.normalize("NFD", rest)  # as some systems spell names
+        is_there = path.is_file()
+    if not is_there:
         raise ValueError(
             f"{where}: no such audio file: {shown(root / rest)}. Relative paths are relative to "
             "corpus.root; archives (.ark) hold no files, write the audio to some"

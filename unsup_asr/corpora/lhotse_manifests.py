@@ -14,6 +14,7 @@ from typing import Any
 from unsup_asr.corpora.prepared import PreparedCorpus
 from unsup_asr.corpora.recordings import Recording
 from unsup_asr.corpora.transcribed import Transcribed
+from unsup_asr.formats.checked import reading
 from unsup_asr.formats.lines import numbered_lines
 from unsup_asr.formats.names import id_of, shown
 
@@ -40,6 +41,7 @@ class LhotseCorpus(PreparedCorpus):
         mixed and padded cuts, transforms, sources that are no files.
         """
         rows = [row for path in _files(source) for row in _rows(path)]
+        _check_ids(rows)
         of_kind = {kind: [row for row in rows if row.kind == kind] for kind in _KINDS}
         if of_kind["cut"] and (of_kind["recording"] or of_kind["supervision"]):
             raise ValueError(
@@ -143,7 +145,7 @@ def _of_cuts(rows: list[_Row], root: Path) -> Transcribed:
         ordered = sorted(said, key=lambda of: of.of("start", _NUMBER))
         text = " ".join(of.of("text", str) for of in ordered if of.record.get("text"))
         _add(sentences, recordings[-1].utterance_id, text)
-    return _whole(recordings, sentences)
+    return Transcribed(recordings, sentences)
 
 
 def _of_supervisions(recorded: list[_Row], said: list[_Row], root: Path) -> Transcribed:
@@ -162,7 +164,7 @@ def _of_supervisions(recorded: list[_Row], said: list[_Row], root: Path) -> Tran
         _add(sentences, recordings[-1].utterance_id, str(row.record.get("text") or ""))
     for row in [] if said else recorded:
         recordings.append(_utterance(row, row, row.record["id"], None, root))
-    return _whole(recordings, sentences)
+    return Transcribed(recordings, sentences)
 
 
 def _utterance(
@@ -193,8 +195,10 @@ def _source(recording: _Row, root: Path) -> tuple[Path, int]:
             "and nothing is downloaded"
         )
     source = _Row(sources[0], "source", recording.where)
-    path = root / source.of("source", str)
-    if not path.is_file():
+    with reading(Path(recording.where), "a path to audio"):
+        path = root / source.of("source", str)
+        is_there = path.is_file()
+    if not is_there:
         raise ValueError(
             f"{recording.where}: no such audio file: {shown(path)}. Relative paths are relative to "
             "corpus.root"
@@ -223,9 +227,12 @@ def _add(sentences: dict[str, str], utterance_id: str, text: str) -> None:
         sentences[utterance_id] = text
 
 
-def _whole(recordings: list[Recording], sentences: dict[str, str]) -> Transcribed:
-    ids = [recording.utterance_id for recording in recordings]
-    if len(set(ids)) < len(ids):
-        twice = next(key for i, key in enumerate(ids) if key in ids[:i])
-        raise ValueError(f"two utterances have the id {twice!r}; expected each once")
-    return Transcribed(recordings, sentences)
+def _check_ids(rows: list[_Row]) -> None:
+    seen: dict[tuple[str, str], _Row] = {}
+    for row in rows:
+        first = seen.setdefault((row.kind, id_of(row.record["id"])), row)
+        if first is not row:
+            raise ValueError(
+                f"{row.where}: {row.kind} {row.record['id']!r} again (first: {first.where}); "
+                "expected each id once"
+            )

@@ -244,7 +244,10 @@ LHOTSE_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "has 2 speakers",
     ),
     "beyond the end": (edit(lambda r: r.update(duration=9.0)), "the recording lasts 4.000 s"),
-    "one id twice": (edit(lambda r: r.update(id="bob-a")), "two utterances have the id 'bob-a'"),
+    "one id twice": (
+        edit(lambda r: r.update(id="bob-a")),
+        r":\d: cut 'bob-a' again \(first: ",
+    ),
 }
 
 
