@@ -44,6 +44,10 @@ SETUPS: dict[str, tuple[str, ...]] = {
         *("features.layer=0", "~features.upstream.model"),
         "features.upstream._target_=unsup_asr.upstreams.kaldi_features.KaldiMFCC",
     ),
+    "fine-tuned": (
+        *("demo", "realign.num_rounds=0", "self_training=finetune"),
+        "self_training.training.upstream={_target_: unsup_asr.upstreams.kaldi_features.KaldiMFCC}",
+    ),
     "TIMIT": ("timit", "corpus.root=TIMIT", "corpus.allow_incomplete=true", *_FEW_ROUNDS),
 }
 # For each setup, options to change.
@@ -119,6 +123,11 @@ CHANGES: dict[str, tuple[str, ...]] = {
         "gan.auxiliary_clusterer.niter=20",
         "gan.decode_stride=null",
         "realign.num_rounds=1",
+    ),
+    "fine-tuned": (
+        "self_training.training.updates=100",
+        "self_training.decoder.lm_weight=0.2",
+        "features.delta_weights=[1.0, 0.5, 0.5]",
     ),
     "TIMIT": (
         "corpus.references=false",

@@ -53,6 +53,8 @@ MAY_BE_ZERO = {
     *("min_member_disagreement", "min_phone_count", "min_pitch", "min_range_db", "min_snr_db"),
     *("min_usage", "noise", "num_auxiliary_classes", "percentile", "probability", "prune"),
     *("realign_steps",),
+    *("activation_dropout", "channel_mask", "head_updates", "hold", "layer_drop", "time_mask"),
+    *("warm_up",),
     *("seed", "silence_score", "smoothness", "split_seed", "threshold_db", "warm_up_updates"),
     *("vary", "word_score", "word_scores"),
 }

@@ -17,6 +17,9 @@ CHOSEN = ["choice", "realign_1", *MATCHED]
 LM_ROWS = ["matching_lm", "gan_lm", "matching_2_lm"]
 HEARD = ["matching", "gan", *CHOSEN, "better_start", *LM_ROWS]
 
+TUNED = ["self_training_1", *MODEL]
+SUPERVISED = ["supervised", "supervised_words"]
+
 PLAYED = ["gan", "gan_lm", "realign_1", *REALIGNED]  # where no matching is
 
 # What reads the text of TIMIT, which is phones: no words.
@@ -158,6 +161,12 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
     ("the game alone", "gan.auxiliary_clusterer.niter=20"): ["auxiliary", *PLAYED, *SCORED],
     ("the game alone", "gan.decode_stride=null"): [*PLAYED, *SCORED],
     ("the game alone", "realign.num_rounds=1"): [*ROUNDS, *SCORED],
+    ("fine-tuned", "self_training.training.updates=100"): [*TUNED, *SUPERVISED, *SCORED],
+    ("fine-tuned", "self_training.decoder.lm_weight=0.2"): [*TUNED, *SUPERVISED, *SCORED],
+    ("fine-tuned", "features.delta_weights=[1.0, 0.5, 0.5]"): [
+        *("features", "segments", "units", "matching", "gan", "choice", *TUNED),
+        *("matching_lm", "gan_lm", *SUPERVISED, *SCORED),
+    ],
     ("TIMIT", "corpus.references=false"): [],
     ("TIMIT", "corpus.setup=unmatched"): [*("corpus", "features", "references", *TIMIT_TEXT)],
     ("TIMIT", "text.front_end.min_phone_count=2"): TIMIT_TEXT,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.recipe_files import RecipeError
@@ -41,6 +41,7 @@ SPOKEN_MODEL = "spoken_model"
 SCORER = "language_model.scorer"  # of the unsupervised criterion
 _TRAINING = ("self_training.training", "self_training.decoder", SCORER)
 _BALANCE = "self_training.balance"
+_TUNED = "self_training.training.upstream"  # where the model of self-training is fine-tuned
 _UPSTREAM_FEATURES = tuple(
     f"features.{name}"
     for name in ("upstream", "boundary_upstream", "layer", "silence", "cut_from", "projection")
@@ -98,7 +99,10 @@ def build_graph(config: DictConfig) -> list[Stage]:
     extra, kept = (), ()
     if speaks(config):
         stages += _from_spoken_text(config, learned_from)
-        extra, kept = ("spoken_text",), ("start.num_kept",)
+        if not _finetunes(config):  # which hears recordings, and of that text frames are kept
+            extra, kept = ("spoken_text",), ("start.num_kept",)
+    hears = ("corpus",) if _finetunes(config) else ()
+    tuned = (_TUNED,) if _finetunes(config) else ()
     if config.start.road != "spoken_text":
         stages += _from_segments(config)
     if config.start.road == "joined":
@@ -112,10 +116,11 @@ def build_graph(config: DictConfig) -> list[Stage]:
             Stage(
                 name,
                 partial(run_self_training, labels_from=labels_from, number=number),
-                (labels_from, *learned_from, *extra),
+                (labels_from, *learned_from, *extra, *hears),
                 (*_TRAINING, _BALANCE, *changed, *kept),
                 version=3,
                 resumable=True,
+                upstreams=tuned,
             )
         )
         rounds.append(name)
@@ -134,7 +139,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
         words = ("words",)
         decoding = ("words.decoder", "words.tuning")
         stages.append(Stage("lexicon", run_lexicon, ("text",), ("words.estimator",)))
-        inputs = ("model", "features", "text", "lexicon")
+        inputs = ("model", "features", "text", "lexicon", *hears)
         stages.append(Stage("words", run_words, inputs, decoding, version=3, resumable=True))
     systems = [stage.name for stage in stages if stage.name.startswith(_SYSTEMS)]
     stages.append(_diagnosis(stages, systems))
@@ -158,11 +163,12 @@ def build_graph(config: DictConfig) -> list[Stage]:
         Stage(
             "supervised",
             run_supervised,
-            ("references", *learned_from),
+            ("references", *learned_from, *hears),
             (*_TRAINING, "text"),
             version=2,
             resumable=True,
             reads_references=True,
+            upstreams=tuned,
         )
     )
     if config.superb.training is not None:
@@ -182,7 +188,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
             Stage(
                 "supervised_words",
                 run_supervised_words,
-                ("supervised", "features", "text", "lexicon"),
+                ("supervised", "features", "text", "lexicon", *hears),
                 ("words.decoder", "words.tuning"),
                 version=2,
                 resumable=True,
@@ -261,6 +267,11 @@ def _diagnosis(stages: Sequence[Stage], systems: Sequence[str]) -> Stage:
 def uses_representations(config: DictConfig) -> bool:
     """Whether the recipe reads a layer of an upstream that `representations` keeps on disk."""
     return "layer" in config.features
+
+
+def _finetunes(config: DictConfig) -> bool:
+    """Whether self-training fine-tunes an upstream on recordings, and reads no features."""
+    return OmegaConf.select(config, _TUNED) is not None
 
 
 def _layers(config: DictConfig) -> str:

@@ -64,6 +64,51 @@ class Upstream(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """What is masked and dropped of this process's rows of a pass, while a network is fine-tuned.
+
+    They are `first_row`, first_row + `row_step`, ... of `num_rows`; masks are (own rows, frames)
+    and (own rows, dims), on the device. All that is drawn besides comes from `seed`.
+    """
+
+    is_masked_BT: Tensor
+    is_masked_BD: Tensor
+    seed: int
+    num_rows: int
+    first_row: int
+    row_step: int
+
+
+@runtime_checkable
+class FineTunable(Protocol):
+    """An upstream whose network can be trained further, below a CTC head."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of a frame."""
+        ...
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames of a waveform of so many samples."""
+        ...
+
+    def with_ctc_head(
+        self, num_outputs: int, *, layer_drop: float, activation_dropout: float, seed: int
+    ) -> Any:
+        """A new `upstreams.ctc_network.CTCNetwork`."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Of the weights."""
+        ...
+
+
 class UtteranceFrames(Protocol):
     """Frames (T, D) of utterances by id, memory-mapped as a rule: `formats.ragged.RaggedArray`."""
 

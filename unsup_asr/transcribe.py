@@ -25,6 +25,14 @@ from unsup_asr.formats.finished import DamagedArtifactError, check_digests, chec
 from unsup_asr.formats.names import shown, stem_id
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.protocols import PhoneDecoder, Silence, Upstream, WordDecoder
+from unsup_asr.recognise.acoustic_models import (
+    FINETUNED,
+    FinetunedUpstream,
+    NoSilence,
+    PosteriorsAsHeard,
+    model_files,
+    neutral_statistics,
+)
 from unsup_asr.recognise.description import digests_of, made, read_description
 from unsup_asr.recognise.features import STATISTICS, trimmed_features, unnormalised
 from unsup_asr.recognise.long_audio import AROUND_S, LONGEST_S, RecentFrames, SilenceAfterSpeech
@@ -47,7 +55,7 @@ from unsup_asr.upstreams.normalise import (
 
 log = logging.getLogger(__name__)
 
-_FILES = ("model.json", "network.json", "network.safetensors", "inventory.json")
+_FILES = ("model.json", "inventory.json")
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Model:
     silence: Silence
     cut_from: CutFrom
     statistics: SpeakerStatistics | None  # of training frames, where the upstream is a network
-    network: AcousticNetwork
+    network: AcousticNetwork | PosteriorsAsHeard
     decoder: PhoneDecoder
     inventory: list[str]
 
@@ -97,7 +105,7 @@ class Model:
             self.decoder,
             {utterance_id: log_posteriors_TV},
             self.inventory,
-            stack=self.network.shape.stack,
+            stack=self.network.stack,
             kept={utterance_id: kept_K},
             timing=timing_of(self.upstream),
         )
@@ -156,7 +164,7 @@ class WordModel:
             self.decoder,
             {utterance_id: log_posteriors_TV},
             [BLANK, *self.model.inventory],
-            stack=self.model.network.shape.stack,
+            stack=self.model.network.stack,
             kept={utterance_id: kept_K},
             timing=timing_of(self.model.upstream),
         )
@@ -264,10 +272,11 @@ def load_model(folder: str | Path, *, trust: bool = False) -> Model:
     or damaged, or names something else.
     """
     folder = Path(folder)
-    missing = [name for name in _FILES if not (folder / name).is_file()]
+    files = [*_FILES, *model_files(folder)]
+    missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         raise ValueError(
-            f"{folder}: no {missing[0]}; expected a folder with {', '.join(_FILES)}, such as "
+            f"{folder}: no {missing[0]}; expected a folder with {', '.join(files)}, such as "
             "exp/<recipe>/latest/model after a run"
         )
     path = folder / "model.json"
@@ -275,8 +284,14 @@ def load_model(folder: str | Path, *, trust: bool = False) -> Model:
         check_written(path)
     except DamagedArtifactError as error:  # it may be edited, to name weights of another machine
         log.warning("%s. If you have not edited it, trust no transcript of it", error)
-    options = read_description(path, "features", "upstream", "decoder", trust=trust)
+    is_finetuned = (folder / FINETUNED).is_dir()
+    needed = () if is_finetuned else ("features", "upstream")
+    options = read_description(path, *needed, "decoder", trust=trust)
     check_digests(folder, digests_of(options, path))
+    inventory = read_inventory(folder / "inventory.json")
+    decoder = made(options, "decoder", PhoneDecoder, path, files_in=folder)
+    if is_finetuned:
+        return _finetuned(folder, decoder, inventory)
     upstream = made(options, "features.upstream", Upstream, path)
     if "layer" in options.features:
         upstream = ChosenLayer(upstream, options.features.layer)
@@ -294,6 +309,26 @@ def load_model(folder: str | Path, *, trust: bool = False) -> Model:
         cut_from="audio" if options.features.get("cut_from") == "audio" else "frames",
         statistics=read_statistics(statistics) if statistics.is_file() else None,
         network=load_network(folder),
-        decoder=made(options, "decoder", PhoneDecoder, path, files_in=folder),
-        inventory=read_inventory(folder / "inventory.json"),
+        decoder=decoder,
+        inventory=inventory,
+    )
+
+
+def _finetuned(folder: Path, decoder: PhoneDecoder, inventory: list[str]) -> Model:
+    """A model whose upstream gives posteriors."""
+    upstream = FinetunedUpstream(folder / FINETUNED)
+    if upstream.dim != len(inventory) + 1:
+        raise ValueError(
+            f"{folder}: the network of {FINETUNED} has {upstream.dim} outputs, the inventory "
+            f"{len(inventory)} phones; expected one output for each and the blank. The files are "
+            "of different models"
+        )
+    return Model(
+        upstream=upstream,
+        silence=NoSilence(),
+        cut_from="frames",
+        statistics=neutral_statistics(upstream.dim),
+        network=PosteriorsAsHeard(),
+        decoder=decoder,
+        inventory=inventory,
     )

@@ -124,12 +124,12 @@ class Batches:
         )
 
 
-def padded(rows: Sequence[Float32Array], shape: tuple[int, int]) -> Tensor:
-    """Rows, each (T, D), with zeros behind them: (B, *shape), on the CPU."""
-    padded_BTD = torch.zeros(len(rows), *shape)
-    for into_TD, row_TD in zip(padded_BTD.numpy(), rows, strict=True):
-        into_TD[: len(row_TD)] = row_TD
-    return padded_BTD
+def padded(rows: Sequence[Float32Array], shape: tuple[int, ...]) -> Tensor:
+    """Rows, each (T, D) or (N,), with zeros behind them: (B, *shape), on the CPU."""
+    padded_B = torch.zeros(len(rows), *shape)
+    for into, row in zip(padded_B.numpy(), rows, strict=True):
+        into[: len(row)] = row
+    return padded_B
 
 
 def bounded_batches(lengths: Mapping[str, int], max_frames: int) -> Iterator[list[str]]:

@@ -29,6 +29,7 @@ class TrainingState:
     rng: np.random.Generator
     generator: torch.Generator  # on the device
     curve: list[float] = field(default_factory=list)  # mean loss of each epoch so far
+    num_updates: int = 0  # where they are counted
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Checkpoint:
         description = {
             "fingerprint": self.fingerprint,
             "curve": state.curve,
+            "num_updates": state.num_updates,
             "rng": state.rng.bit_generator.state,
             "device": state.generator.device.type,
         }
@@ -60,7 +62,7 @@ class Checkpoint:
         """
         if not self.path.is_file():
             return
-        needed = ("fingerprint", "curve", "rng", "device")
+        needed = ("fingerprint", "curve", "num_updates", "rng", "device")
         tensors, description = read_described_tensors(self.path, *needed)
         if description["fingerprint"] != self.fingerprint:
             raise ValueError(
@@ -79,12 +81,13 @@ class Checkpoint:
         for key, tensor in tensors_under("optimizer", tensors).items():
             number, name = key.split("/")
             moments.setdefault(int(number), {})[name] = tensor
-        for number, parameter in enumerate(state.network.parameters()):
+        for number, parameter in enumerate(state.optimizer.param_groups[0]["params"]):
             kept = {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
             if {name: tuple(t.shape) for name, t in moments.get(number, {}).items()} != kept:
                 raise ValueError(f"it has not what Adam keeps of parameter {number}")
         state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
         state.curve[:] = map(float, description["curve"])
+        state.num_updates = int(description["num_updates"])
         state.rng.bit_generator.state = description["rng"]
         if description["device"] == state.generator.device.type:
             state.generator.set_state(tensors["generator"])

@@ -59,6 +59,15 @@ class AcousticNetwork(nn.Module):
             nn.init.uniform_(conv.weight, -bound, bound, generator=generator)
             nn.init.zeros_(conv.bias)
 
+    @property
+    def stack(self) -> int:
+        """Frames in for one out."""
+        return self.shape.stack
+
+    def num_frames(self, length: int) -> int:
+        """Frames out for so many in."""
+        return num_output_frames(length, self.shape.stack)
+
     def forward(
         self, features_BTD: Tensor, lengths_B: Tensor, draws: RowDraws | None = None
     ) -> Tensor:

@@ -1,34 +1,64 @@
 """What a trained network hears: log posteriors of one utterance after another, block by block.
 
-Axes: B batch, T frames, D dims, V outputs.
+Axes: B batch, T frames, D dims, N samples, V outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from unsup_asr import compute
 from unsup_asr.acoustic.batches import bounded_batches, padded
-from unsup_asr.acoustic.network import AcousticNetwork, num_output_frames
+from unsup_asr.acoustic.network import AcousticNetwork
+from unsup_asr.speech.waveforms import Waveforms
 from unsup_asr.types import Float32Array
 
 _BLOCK_FRAMES = 360_000  # into the network: an hour of 10 ms frames, 35 MB of 50 posteriors each
 _BATCH_FRAMES = 20_000  # padded ones at once
+_BATCH_SAMPLES = 120 * 16000  # padded ones at once, of a network that hears waveforms
+_SAMPLES_A_FRAME = 160  # 10 ms
 _OUTPUTS_AT_ONCE = 20_000  # frames out of the network: minutes
 
 
+class WaveNetwork(Protocol):
+    """A fine-tuned network: `upstreams.ctc_network.CTCNetwork`."""
+
+    @property
+    def stack(self) -> int:
+        """Frames out of the network for one of its outputs: 1."""
+        ...
+
+    def to(self, device: torch.device, /) -> WaveNetwork:
+        """Where it computes."""
+        ...
+
+    def eval(self) -> WaveNetwork:
+        """As it is when nothing is learned."""
+        ...
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames of a waveform of so many samples."""
+        ...
+
+    def __call__(self, waves_BN: Tensor, lengths: Sequence[int], /) -> Tensor:
+        """Log posteriors (B, T, V)."""
+        ...
+
+
 def posterior_blocks(
-    network: AcousticNetwork,
+    network: AcousticNetwork | WaveNetwork,
     features: Mapping[str, Float32Array],
     *,
     block_frames: int = _BLOCK_FRAMES,
 ) -> Iterator[dict[str, Float32Array]]:
-    """Log posteriors (ceil(T / stack), V) of all utterances, each (T, D), in their order.
+    """Log posteriors (frames, V) of all utterances, each (T, D) or (N,), in their order.
 
     A block is of so many frames in, or of one utterance: memory does not grow with the hours.
+    Samples count as frames of 10 ms.
     """
     network.to(compute.device()).eval()
     for ids in id_blocks(features, block_frames):
@@ -36,7 +66,7 @@ def posterior_blocks(
 
 
 def log_posteriors(
-    network: AcousticNetwork, features: Mapping[str, Float32Array]
+    network: AcousticNetwork | WaveNetwork, features: Mapping[str, Float32Array]
 ) -> dict[str, Float32Array]:
     """Log posteriors of a few utterances, all in memory; otherwise as `posterior_blocks`."""
     return {i: p for block in posterior_blocks(network, features) for i, p in block.items()}
@@ -49,7 +79,10 @@ def id_blocks(
     ids: list[str] = []
     num_frames = 0
     for utterance_id in features:
-        length = len(features[utterance_id])
+        if isinstance(features, Waveforms):
+            length = features.lengths[utterance_id] // _SAMPLES_A_FRAME
+        else:
+            length = len(features[utterance_id])
         if ids and num_frames + length > block_frames:
             yield ids
             ids, num_frames = [], 0
@@ -60,18 +93,21 @@ def id_blocks(
 
 
 def _of_block(
-    network: AcousticNetwork, features: Mapping[str, Float32Array]
+    network: AcousticNetwork | WaveNetwork, features: Mapping[str, Float32Array]
 ) -> dict[str, Float32Array]:
     found: dict[str, Float32Array] = {}
-    for batch in bounded_batches({i: len(x_TD) for i, x_TD in features.items()}, _BATCH_FRAMES):
-        lengths = [len(features[i]) for i in batch]
-        x_BTD = padded([features[i] for i in batch], (max(lengths), network.shape.input_dim))
+    at_once = _BATCH_FRAMES if isinstance(network, AcousticNetwork) else _BATCH_SAMPLES
+    for batch in bounded_batches({i: len(x) for i, x in features.items()}, at_once):
+        rows = [features[i] for i in batch]
+        lengths = list(map(len, rows))
+        inputs = compute.moved(padded(rows, (max(lengths), *rows[0].shape[1:])))
         with torch.no_grad():
-            lengths_B = compute.moved(torch.tensor(lengths))
-            out_BTV = _in_pieces(network, compute.moved(x_BTD), lengths_B).cpu()
-        for utterance_id, row_TV, length in zip(batch, out_BTV, lengths, strict=True):
-            num_frames = num_output_frames(length, network.shape.stack)
-            found[utterance_id] = row_TV[:num_frames].numpy().copy()
+            if isinstance(network, AcousticNetwork):
+                out_BTV = _in_pieces(network, inputs, compute.moved(torch.tensor(lengths)))
+            else:
+                out_BTV = network(inputs, lengths)
+        for utterance_id, row_TV, length in zip(batch, out_BTV.cpu(), lengths, strict=True):
+            found[utterance_id] = row_TV[: network.num_frames(length)].numpy().copy()
     return {utterance_id: found[utterance_id] for utterance_id in features}
 
 

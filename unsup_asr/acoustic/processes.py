@@ -25,6 +25,7 @@ from torch.multiprocessing.spawn import start_processes
 from unsup_asr import compute
 
 Result = TypeVar("Result")
+_BUCKET = 1 << 24  # gradients that are summed at once
 _PATIENCE = timedelta(minutes=10)  # with a process that says nothing
 
 
@@ -43,6 +44,23 @@ def summed(total: Tensor) -> Tensor:
     if num_ranks() > 1:
         distributed.all_reduce(total)
     return total
+
+
+def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """Over all processes, in place; every parameter has one."""
+    if num_ranks() == 1:
+        return
+    bucket: list[Tensor] = []
+    for number, parameter in enumerate(parameters, start=1):
+        assert parameter.grad is not None
+        bucket.append(parameter.grad)
+        if sum(map(Tensor.numel, bucket)) < _BUCKET and number < len(parameters):
+            continue
+        together = summed(torch.cat([gradient.flatten() for gradient in bucket]))
+        parts = together.split([gradient.numel() for gradient in bucket])
+        for gradient, part in zip(bucket, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+        bucket = []
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,11 @@ class NetworkTraining:
     max_stretch: AtLeastOne = 1.0  # of time, either way, piece by piece; CTC only
     seed: Seed = 0
 
+    @property
+    def num_ticks(self) -> int:
+        """How often `train_ctc` tells of progress."""
+        return self.epochs
+
     def train_ctc(
         self,
         features: Mapping[str, Float32Array],

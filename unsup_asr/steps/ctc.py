@@ -1,4 +1,7 @@
-"""Stages `self_training_1..N` and `supervised`: one model, on pseudo-labels or on references."""
+"""Stages `self_training_1..N` and `supervised`: one model, on pseudo-labels or on references.
+
+A small network on features, or (`self_training=finetune`) an upstream fine-tuned on the audio.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ import logging
 from collections import ChainMap
 from collections.abc import Mapping, MutableMapping, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from unsup_asr.acoustic.network import save_network
+from unsup_asr.acoustic.finetuning import Finetuning
 from unsup_asr.acoustic.objectives import CTC_BLANK
 from unsup_asr.acoustic.posteriors import log_posteriors, posterior_blocks
 from unsup_asr.acoustic.training import NetworkTraining
@@ -22,11 +25,13 @@ from unsup_asr.formats.hypotheses import read_hypotheses, write_hypotheses
 from unsup_asr.formats.phone_text import phone_ids, read_inventory
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import PhoneDecoder
+from unsup_asr.recognise.acoustic_models import save_model
 from unsup_asr.recognise.length_balance import LengthBalance, mean_length
 from unsup_asr.recognise.phones import BLANK, decode_utterances, with_files
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.criterion import run_criterion
-from unsup_asr.steps.inputs import decoder_file, frame_timing, open_split, text_ids
+from unsup_asr.steps.hearing import heard, training_inputs
+from unsup_asr.steps.inputs import decoder_file, open_split, text_ids
 from unsup_asr.steps.references import training_targets
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array
 
@@ -47,7 +52,7 @@ def run_self_training(context: StageContext, *, labels_from: str, number: int) -
     inventory = read_inventory(context.input("text").file("inventory.json"))
     pseudo = read_hypotheses(context.input(labels_from).file("hypotheses/train.tsv"))
     targets = {h.utterance_id: phone_ids(h.phones, inventory) for h in pseudo}
-    features = open_split(context, "features", "acoustic", "train")
+    features = training_inputs(context, training, "train")
     if "spoken_text" in context.artifacts:
         spoken = open_split(context, "spoken_text", "acoustic", "train")
         said = open_split(context, "spoken_text", "phones", "train")
@@ -72,14 +77,14 @@ def run_supervised(context: StageContext) -> None:
     training = instantiate(context.config.self_training.training)
     inventory = read_inventory(context.input("text").file("inventory.json"))
     targets = training_targets(context, inventory)
-    features = open_split(context, "features", "acoustic", "train")
+    features = training_inputs(context, training, "train")
     train_and_decode(context, training, features, targets, ("dev", "test"))
 
 
 def train_and_decode(
     context: StageContext,
-    training: NetworkTraining,
-    features: Mapping[str, Float32Array],
+    training: NetworkTraining | Finetuning,
+    features: Any,
     targets: Mapping[str, Int32Array],
     splits: Sequence[str],
     *,
@@ -92,7 +97,7 @@ def train_and_decode(
     inventory = read_inventory(context.input("text").file("inventory.json"))
     targets = {i: np.asarray(targets[i]) for i in targets if i in features}
     checkpoint = context.out / CHECKPOINT
-    with progress_bar(training.epochs, f"{context.stage} CTC") as tick:
+    with progress_bar(training.num_ticks, f"{context.stage} CTC") as tick:
         network, curve = training.train_ctc(
             features,
             targets,
@@ -101,20 +106,25 @@ def train_and_decode(
             num_processes=context.num_processes,
             progress=tick,
         )
-    save_network(network, context.out)
+    save_model(network, context.out, inventory)
     (context.out / "curve.json").write_text(json.dumps(curve), "utf-8")
     node = with_files(context.config.self_training.decoder, partial(decoder_file, context))
     if balance is not None:
-        sample = balance.sample(open_split(context, "features", "acoustic", splits[0]))
+        sample = balance.sample(heard(context, network, splits[0]).inputs)
         node = _balanced(context, node, balance, log_posteriors(network, sample), inventory)
     decoder: PhoneDecoder = instantiate(node)
-    timing, greedy = frame_timing(context), list[list[str]]()
+    greedy: list[list[str]] = []
     for split in splits:
-        kept = open_split(context, "features", "kept", split)
+        audio = heard(context, network, split)
         hypotheses: list[Hypothesis] = []
-        for block in posterior_blocks(network, open_split(context, "features", "acoustic", split)):
+        for block in posterior_blocks(network, audio.inputs):
             hypotheses += decode_utterances(
-                decoder, block, inventory, stack=training.stack, kept=kept, timing=timing
+                decoder,
+                block,
+                inventory,
+                stack=network.stack,
+                kept=audio.kept,
+                timing=audio.timing,
             )
             if split == splits[0]:
                 greedy += [_greedy(p_TV, inventory) for p_TV in block.values()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 
 from omegaconf import OmegaConf
@@ -12,6 +13,7 @@ from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.digests import digest_file
+from unsup_asr.recognise.acoustic_models import FINETUNED, model_files
 from unsup_asr.recognise.description import DIGESTS
 from unsup_asr.recognise.features import STATISTICS
 from unsup_asr.recognise.phones import decoder_files
@@ -29,25 +31,31 @@ def run_model(context: StageContext, *, candidates: Sequence[str]) -> None:
     criteria = {name: read_criterion_of_length(context.input(name)) for name in candidates}
     chosen = min(criteria, key=lambda name: criteria[name])
     log.info("the model is %s; criteria: %s", chosen, criteria)
-    copies = {
-        "network.safetensors": context.input(chosen).file("network.safetensors"),
-        "network.json": context.input(chosen).file("network.json"),
-        "inventory.json": context.input("text").file("inventory.json"),
-    }
+    folder = context.input(chosen).file(".")
+    copies = {name: context.input(chosen).file(name) for name in model_files(folder)}
+    is_finetuned = any(name.startswith(FINETUNED) for name in copies)
+    copies["inventory.json"] = context.input("text").file("inventory.json")
     decoder = context.config.self_training.decoder
     if context.input(chosen).has(DECODER_OPTIONS):
         balanced = read_json_value(context.input(chosen).file(DECODER_OPTIONS))
         decoder = OmegaConf.create({**decoder, **balanced})
     copies |= {name: decoder_file(context, name) for name in decoder_files(decoder)}
-    if context.input("features").has(STATISTICS):
+    if not is_finetuned and context.input("features").has(STATISTICS):
         copies[STATISTICS] = context.input("features").file(STATISTICS)
     for name, source in copies.items():
-        (context.out / name).write_bytes(source.read_bytes())
+        (context.out / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source, context.out / name)
     description = {"chosen": chosen, "criteria": criteria}
     (context.out / "choice.json").write_text(json.dumps(description), "utf-8")
-    options = {
-        "features": OmegaConf.to_container(context.config.features, resolve=True),
-        "upstream": instantiate(context.config.features.upstream).fingerprint(),
+    options = (
+        {}
+        if is_finetuned
+        else {
+            "features": OmegaConf.to_container(context.config.features, resolve=True),
+            "upstream": instantiate(context.config.features.upstream).fingerprint(),
+        }
+    )
+    options |= {
         "decoder": OmegaConf.to_container(decoder, resolve=True),
         DIGESTS: {name: digest_file(context.out / name) for name in copies},
     }

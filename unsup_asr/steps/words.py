@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from unsup_asr.acoustic.network import AcousticNetwork, load_network
+from unsup_asr.acoustic.network import AcousticNetwork
 from unsup_asr.acoustic.posteriors import log_posteriors, posterior_blocks
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
@@ -31,11 +31,13 @@ from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.phone_text import read_inventory, read_phone_sentences
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import WordCandidate, WordDecoder, WordTuning
+from unsup_asr.recognise.acoustic_models import load_acoustic_model
 from unsup_asr.recognise.description import DIGESTS
 from unsup_asr.recognise.phones import BLANK
 from unsup_asr.recognise.words import DECODER, WORDS_FOLDER, recognise_words, word_decoder
-from unsup_asr.steps.inputs import frame_timing, open_split
+from unsup_asr.steps.hearing import heard
 from unsup_asr.steps.parts import PARTS, kept, kept_blocks
+from unsup_asr.upstreams.ctc_network import CTCNetwork
 
 TUNING = "tuning.json"
 # Of a block of utterances.
@@ -59,7 +61,8 @@ def run_words(context: StageContext) -> None:
     described = OmegaConf.create(read_json_value(model.file("model.json")))
     assert isinstance(described, DictConfig)
     for name in described[DIGESTS]:
-        (context.out / name).write_bytes(model.file(name).read_bytes())
+        (context.out / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(model.file(name), context.out / name)
     shutil.copytree(
         context.input("lexicon").file(WORDS_FOLDER), context.out / WORDS_FOLDER, dirs_exist_ok=True
     )
@@ -83,7 +86,7 @@ def _decode(context: StageContext, network_from: str, splits: tuple[str, ...]) -
     """Tune; write the decoder's options, `words/<split>.tsv` and `hypotheses/<split>.tsv`, which
     are the phones of the words. Goes on with the first block that no earlier try has decoded.
     """
-    network = load_network(context.input(network_from).file("network.json").parent)
+    network = load_acoustic_model(context.input(network_from).file("."))
     tuned = kept(context.out / PARTS / "tuned", partial(_tune, context, network))
     for path in sorted(tuned.iterdir()):
         target = {DECODER: context.out / WORDS_FOLDER, TUNING: context.out}.get(path.name)
@@ -93,7 +96,7 @@ def _decode(context: StageContext, network_from: str, splits: tuple[str, ...]) -
     decoded = context.out / PARTS / digest_file(tuned / DECODER)[:12]
     decoder = word_decoder(options, context.input("lexicon").file(WORDS_FOLDER))
     for split in splits:
-        frames = open_split(context, "features", "acoustic", split)
+        frames = heard(context, network, split).inputs
         with progress_bar(len(frames), f"{context.stage} {split}") as tick:
             recognise = partial(_recognise, context, decoder, network, split)
             blocks = kept_blocks(decoded, split, frames, recognise, tick)
@@ -111,20 +114,20 @@ def _decode(context: StageContext, network_from: str, splits: tuple[str, ...]) -
 def _recognise(
     context: StageContext,
     decoder: WordDecoder,
-    network: AcousticNetwork,
+    network: AcousticNetwork | CTCNetwork,
     split: str,
     ids: Sequence[str],
     out: Path,
 ) -> None:
     """Words and phones of a block of utterances."""
-    frames = open_split(context, "features", "acoustic", split)
+    audio = heard(context, network, split)
     found = recognise_words(
         decoder,
-        log_posteriors(network, {i: frames[i] for i in ids}),
+        log_posteriors(network, {i: audio.inputs[i] for i in ids}),
         _symbols(context),
-        stack=network.shape.stack,
-        kept=open_split(context, "features", "kept", split),
-        timing=frame_timing(context),
+        stack=network.stack,
+        kept=audio.kept,
+        timing=audio.timing,
     )
     write_word_hypotheses(out / _WORDS, (words for words, _ in found))
     write_hypotheses(out / _PHONES, (phones for _, phones in found))
@@ -135,24 +138,24 @@ def _symbols(context: StageContext) -> list[str]:
     return [BLANK, *read_inventory(context.input("text").file("inventory.json"))]
 
 
-def _tune(context: StageContext, network: AcousticNetwork, out: Path) -> None:
+def _tune(context: StageContext, network: AcousticNetwork | CTCNetwork, out: Path) -> None:
     """Write the decoder's options, with the pair of weights of the best criterion; `tuning.json`
     keeps all pairs, with what they gave.
     """
     options = {str(key): value for key, value in context.config.words.decoder.items()}
     if context.config.words.tuning is not None:
         tuning: WordTuning = instantiate(context.config.words.tuning)
-        frames = open_split(context, "features", "acoustic", "dev")
+        frames = heard(context, network, "dev").inputs
         shuffled = np.random.default_rng(context.seed).permutation(sorted(frames)).tolist()
         ids = sorted(shuffled[: tuning.num_utterances])
-        heard = {
+        found = {
             i: p_TV for b in posterior_blocks(network, frames) for i, p_TV in b.items() if i in ids
         }
         text = read_phone_sentences(context.input("text").file("phones.txt"))
         num_phones = sum(len(word) for sentence in text for word in sentence)
         candidates = tuning.candidates(
             word_decoder(options, context.input("lexicon").file(WORDS_FOLDER)),
-            [heard[i] for i in ids],
+            [found[i] for i in ids],
             _symbols(context),
             phones_a_word=num_phones / sum(map(len, text)),
         )

@@ -88,11 +88,12 @@ class FairseqUpstream(TransformersNetwork):
             raise ValueError(f"{path}: no such file; checkpoint is a .pt file that fairseq wrote")
         return [path]
 
-    def _load(self) -> nn.Module:
+    def pretrained(self, config: Any) -> nn.Module:
+        """The file's network; ValueError for weights that are missing or of another network."""
         (path,) = self.weight_files()
         transformers = optional_package("transformers", extra="transformers")
         weights = _renamed(path, _weights(path, read_pickled(path)))
-        network = transformers.Wav2Vec2Model(self._config)  # HuBERT's network is the same
+        network = transformers.Wav2Vec2Model(config)  # HuBERT's network is the same
         expected = network.state_dict()
         missing = sorted(set(expected) - set(weights) - {"masked_spec_embed"})
         if missing:
@@ -113,7 +114,7 @@ class FairseqUpstream(TransformersNetwork):
                 "as published"
             )
         network.load_state_dict(weights, strict=False)
-        return self._prepared(network.float())
+        return network
 
 
 def _read_description(path: Path) -> tuple[Any, bool]:

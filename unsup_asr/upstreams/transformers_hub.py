@@ -10,9 +10,8 @@ blocks + 1. Two of its modules would let padding leak into what they make of a s
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,19 +22,27 @@ import torchaudio
 from torch import Tensor, nn
 
 from unsup_asr.formats.checked import read_json
-from unsup_asr.upstreams.checkpoint import first_line, optional_package
+from unsup_asr.upstreams.checkpoint import optional_package
+from unsup_asr.upstreams.ctc_network import CTC_CLASSES, DROPOUTS, CTCNetwork
 from unsup_asr.upstreams.frozen import BEFORE_RESIDUAL, WaveTransformer, added_by_blocks
 from unsup_asr.upstreams.torchaudio_network import (
     from_transformers,
     states_of,
     without_blocks_above,
 )
+from unsup_asr.upstreams.transformers_files import (
+    CONFIG,
+    PREPROCESSOR,
+    read_network,
+    submodule,
+    weight_files,
+)
 from unsup_asr.upstreams.wave_batch import (
     FRAMES,
     SAMPLES,
-    EachAtItsLength,
     Framing,
     normalise_waves,
+    without_padding,
 )
 
 # Short names. Each is the checkpoint that its authors published.
@@ -70,9 +77,7 @@ _MODEL_TYPES = {
     "wavlm": "wavlm",
     "data2vec_audio": "data2vec-audio",
 }
-_CONFIG, _PREPROCESSOR = "config.json", "preprocessor_config.json"
 _EPSILON = 1e-7  # Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
-_UNUSED = ("masked_spec_embed",)  # only read while training; some checkpoints lack it
 
 
 @dataclass(kw_only=True)
@@ -88,6 +93,45 @@ class TransformersNetwork(WaveTransformer):
         self.dim = config.hidden_size
         self._convolutions = Framing.of_convolutions(config.conv_kernel, config.conv_stride)
 
+    def num_frames(self, num_samples: int) -> int:
+        """Frames of a waveform of so many samples; 0 for one shorter than a window."""
+        return self._framing.num_frames_of(num_samples)
+
+    def with_ctc_head(
+        self, num_outputs: int, *, layer_drop: float, activation_dropout: float, seed: int
+    ) -> CTCNetwork:
+        """The network, its weights as published, below a drawn linear CTC head: to be fine-tuned.
+
+        The two rates are those of training; nothing else of it is dropped.
+        """
+        transformers = optional_package("transformers", extra="transformers")
+        config = copy.deepcopy(self._config)
+        for name in DROPOUTS:
+            setattr(config, name, 0.0)
+        config.layerdrop = layer_drop
+        config.apply_spec_augment = False  # whoever trains it draws the masks
+        config.mask_time_prob = config.mask_time_prob or 0.05  # or there is no masked_spec_embed
+        config.vocab_size, config.pad_token_id = num_outputs, 0
+        config.ctc_loss_reduction, config.ctc_zero_infinity = "mean", True
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = getattr(transformers, CTC_CLASSES[config.model_type])(config)
+            setattr(model, model.base_model_prefix, self.pretrained(config))
+        assert isinstance(self.normalize_waveform, bool)
+        return CTCNetwork(
+            model.float(),
+            sample_rate=self.sample_rate,
+            does_normalise=self.normalize_waveform,
+            activation_dropout=activation_dropout,
+        )
+
+    def pretrained(self, config: Any) -> nn.Module:
+        """The network that `config` describes, with the weights as they were published."""
+        raise NotImplementedError
+
+    def _load(self) -> nn.Module:
+        return self._prepared(self.pretrained(self._config).float())
+
     def _code(self) -> dict[str, str]:
         version = optional_package("transformers", extra="transformers").__version__
         return {"transformers": version} | (
@@ -98,17 +142,9 @@ class TransformersNetwork(WaveTransformer):
         config = self._config
         if self._is_wavlm():
             return without_blocks_above(from_transformers(network), self._highest)
-        if self._reads_all_time():
-            network.feature_extractor = EachAtItsLength(
-                _submodule(network, "feature_extractor"), lengths=SAMPLES, output_time_axis=2
-            )
-        if config.model_type == "data2vec-audio" or getattr(config, "conv_pos_batch_norm", False):
-            encoder = _submodule(network, "encoder")
-            encoder.pos_conv_embed = EachAtItsLength(
-                _submodule(encoder, "pos_conv_embed"), lengths=FRAMES, output_time_axis=1
-            )
+        without_padding(network)
         if self._highest is not None and self._highest < config.num_hidden_layers:
-            encoder = _submodule(network, "encoder")
+            encoder = submodule(network, "encoder")
             encoder.layers = encoder.layers[: self._highest]
             if getattr(
                 config, "do_stable_layer_norm", False
@@ -136,7 +172,7 @@ class TransformersNetwork(WaveTransformer):
         FRAMES.set(frames_B)
         num_samples = waves_BN.shape[1]
         is_speech_BN = torch.arange(num_samples, device=waves_BN.device) < lengths_B[:, None]
-        blocks = _submodule(network, "encoder").layers
+        blocks = submodule(network, "encoder").layers
         with added_by_blocks(blocks, is_wanted=self.reading == BEFORE_RESIDUAL) as added:
             output = network(
                 waves_BN,
@@ -172,7 +208,7 @@ class TransformersUpstream(TransformersNetwork):
         super().__post_init__()
         transformers = optional_package("transformers", extra="transformers")
         folder = self.folder()
-        self._check_kind(_json(folder / _CONFIG).get("model_type"), folder)
+        self._check_kind(_json(folder / CONFIG).get("model_type"), folder)
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
         self._config = config
         self._describe()
@@ -182,10 +218,10 @@ class TransformersUpstream(TransformersNetwork):
         """Where the checkpoint lies; ValueError that says what to get when it is not there."""
         if self.checkpoint is not None:
             folder = Path(self.checkpoint)
-            if not (folder / _CONFIG).is_file():
+            if not (folder / CONFIG).is_file():
                 raise ValueError(
-                    f"{folder} has no {_CONFIG}; checkpoint must be a folder as transformers' "
-                    f"save_pretrained writes it, with {_CONFIG}, {_PREPROCESSOR} and weights"
+                    f"{folder} has no {CONFIG}; checkpoint must be a folder as transformers' "
+                    f"save_pretrained writes it, with {CONFIG}, {PREPROCESSOR} and weights"
                 )
             return folder
         if self.model is None:
@@ -205,13 +241,13 @@ class TransformersUpstream(TransformersNetwork):
     def weight_files(self) -> list[Path]:
         """Config, preprocessing and weights: safetensors where there are both kinds."""
         folder = self.folder()
-        described = [folder / name for name in (_CONFIG, _PREPROCESSOR)]
-        return [path for path in described if path.is_file()] + _weights(folder)
+        described = [folder / name for name in (CONFIG, PREPROCESSOR)]
+        return [path for path in described if path.is_file()] + weight_files(folder)
 
     def _check_kind(self, found: object, folder: Path) -> None:
         if found not in _CLASSES:
             raise ValueError(
-                f"{folder / _CONFIG}: model_type is {found!r}; expected one of "
+                f"{folder / CONFIG}: model_type is {found!r}; expected one of "
                 f"{', '.join(_CLASSES)}. For another network write an upstream of your own "
                 "(docs/add-an-upstream.md)"
             )
@@ -220,13 +256,13 @@ class TransformersUpstream(TransformersNetwork):
             expected = _MODEL_TYPES[family]
             if found != expected:
                 raise ValueError(
-                    f"{folder / _CONFIG}: model_type is {found!r}, but model {self.model!r} is "
+                    f"{folder / CONFIG}: model_type is {found!r}, but model {self.model!r} is "
                     f"of type {expected!r}; give another folder, or leave model out"
                 )
 
     def _preprocessing(self, folder: Path) -> tuple[int, bool]:
         """Sample rate, and whether waveforms are normalised."""
-        path = folder / _PREPROCESSOR
+        path = folder / PREPROCESSOR
         found = _json(path) if path.is_file() else {}
         rate, does_normalise = found.get("sampling_rate", 16000), self.normalize_waveform
         if does_normalise is None:
@@ -241,38 +277,15 @@ class TransformersUpstream(TransformersNetwork):
             raise ValueError(f"{path}: sampling_rate is {rate!r}; expected a number of Hz")
         return rate, does_normalise
 
-    def _load(self) -> nn.Module:
-        transformers = optional_package("transformers", extra="transformers")
-        folder = self.folder()
-        _weights(folder)
-        kind = getattr(transformers, _CLASSES[self._config.model_type])
-        try:
-            with _quiet(transformers):
-                network, info = kind.from_pretrained(
-                    folder,
-                    local_files_only=True,
-                    weights_only=True,
-                    output_loading_info=True,
-                )
-        except (OSError, ValueError, RuntimeError, EOFError, KeyError, pickle.PickleError) as error:
-            raise _unreadable(folder, error) from error
-        except Exception as error:
-            if type(error).__name__ != "SafetensorError":
-                raise
-            raise _unreadable(folder, error) from error
-        missing = sorted(set(info["missing_keys"]) - set(_UNUSED))
-        if missing:
-            raise ValueError(
-                f"{folder}: {len(missing)} weights of {kind.__name__} are missing (first: "
-                f"{missing[0]!r}); the checkpoint is damaged or of another network"
-            )
-        return self._prepared(network.float())
+    def pretrained(self, config: Any) -> nn.Module:
+        """The folder's network; ValueError for weights that are damaged or of another network."""
+        return read_network(_CLASSES[config.model_type], self.folder(), config)
 
 
 def cached_folder(hub_id: str, revision: str = "main") -> Path:
     """The hub cache's folder of a checkpoint; nothing is downloaded."""
     hub = optional_package("huggingface_hub", extra="transformers")
-    found = hub.try_to_load_from_cache(hub_id, _CONFIG, revision=revision)
+    found = hub.try_to_load_from_cache(hub_id, CONFIG, revision=revision)
     if not isinstance(found, str):
         raise ValueError(
             f"{hub_id} (revision {revision}) is not in the hub's cache "
@@ -283,40 +296,5 @@ def cached_folder(hub_id: str, revision: str = "main") -> Path:
     return Path(found).parent
 
 
-def _weights(folder: Path) -> list[Path]:
-    for pattern in ("*.safetensors", "pytorch_model*.bin"):
-        if found := sorted(folder.glob(pattern)):
-            return found
-    raise ValueError(
-        f"{folder} has no weights; expected model.safetensors or pytorch_model.bin beside {_CONFIG}"
-    )
-
-
 def _json(path: Path) -> dict[str, object]:
     return read_json(path)
-
-
-def _submodule(module: nn.Module, name: str) -> Any:
-    return module.get_submodule(name)
-
-
-def _unreadable(folder: Path, error: Exception) -> ValueError:
-    return ValueError(
-        f"{folder}: the weights cannot be read into the network of {_CONFIG} "
-        f"({first_line(error)}); get the checkpoint's files again, all of one model"
-    )
-
-
-@contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """No progress bars, no table of the keys that a pretraining head leaves over."""
-    logging = transformers.utils.logging
-    level, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if has_bars:
-            logging.enable_progress_bar()

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,10 @@ class Framing:
     def num_frames(self, lengths_B: Tensor) -> Tensor:
         """Frames of waveforms of these lengths; every whole window is one."""
         return torch.div(lengths_B - self.window, self.shift, rounding_mode="floor") + 1
+
+    def num_frames_of(self, num_samples: int) -> int:
+        """Frames of one waveform; 0 where it is shorter than a window."""
+        return max(0, (num_samples - self.window) // self.shift + 1)
 
 
 def check_waves(
@@ -72,13 +77,16 @@ def check_waves(
     return waves_BN[:, :longest].float()
 
 
-def normalise_waves(waves_BN: Tensor, lengths_B: Tensor, *, epsilon: float) -> Tensor:
+def normalise_waves(
+    waves_BN: Tensor, lengths_B: Tensor | Sequence[int], *, epsilon: float
+) -> Tensor:
     """Each waveform with mean 0 and variance 1 over its own samples, and zeros after them.
 
     `epsilon` is added to the variance: 1e-7 in transformers, 1e-5 in fairseq and torchaudio.
     """
     normalised_BN = torch.zeros_like(waves_BN)
-    for row_N, wave_N, length in zip(normalised_BN, waves_BN, lengths_B.tolist(), strict=True):
+    lengths = lengths_B.tolist() if isinstance(lengths_B, Tensor) else lengths_B
+    for row_N, wave_N, length in zip(normalised_BN, waves_BN, lengths, strict=True):
         variance, mean = torch.var_mean(wave_N[:length], correction=0)
         row_N[:length] = (wave_N[:length] - mean) / torch.sqrt(variance + epsilon)
     return normalised_BN
@@ -96,7 +104,7 @@ def each_at_its_length(
 
     For what would mix padding into its output. That has zeros after each row's end.
     """
-    lengths_B = lengths_B.to(padded.device)
+    lengths_B = lengths_B.cpu()  # where they are already, nobody waits for the device
     parts: list[tuple[Tensor, Tensor]] = []
     for length in lengths_B.unique(sorted=True).tolist():
         rows = (lengths_B == length).nonzero()[:, 0]
@@ -136,3 +144,17 @@ class EachAtItsLength(nn.Module):
         return each_at_its_length(
             self.module, padded, lengths_B, output_time_axis=self.output_time_axis
         )
+
+
+def without_padding(network: nn.Module) -> None:
+    """Have those modules of a network of transformers that would mix padding into what they make
+    of a shorter waveform run at each length, in place.
+    """
+    config: Any = network.config
+    if getattr(config, "feat_extract_norm", "layer") == "group":
+        extractor = network.get_submodule("feature_extractor")
+        network.feature_extractor = EachAtItsLength(extractor, lengths=SAMPLES, output_time_axis=2)
+    if config.model_type == "data2vec-audio" or getattr(config, "conv_pos_batch_norm", False):
+        encoder = network.get_submodule("encoder")
+        positions = encoder.get_submodule("pos_conv_embed")
+        encoder.pos_conv_embed = EachAtItsLength(positions, lengths=FRAMES, output_time_axis=1)

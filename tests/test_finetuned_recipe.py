@@ -1,0 +1,173 @@
+"""The toy recipe with its last step an upstream that is fine-tuned: a model as any other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from tests.test_toy_recipe import SMALL
+from tests.unsup_asr.upstreams.transformers_checkpoints import save_family
+from unsup_asr.cli import main
+from unsup_asr.formats.hypotheses import read_hypotheses, read_word_hypotheses
+from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.formats.phone_text import read_inventory
+from unsup_asr.report.results import Results
+from unsup_asr.transcribe import load_model, load_word_model
+
+UPSTREAM = "self_training.training.upstream"
+OPTIONS = [
+    *(option for option in SMALL if not option.startswith(("self_training", "realign"))),
+    "realign.num_rounds=0",
+    "self_training=finetune",
+    "~self_training.training.hidden",
+    "~self_training.training.epochs",
+    "self_training.training.updates=6",
+    "self_training.training.head_updates=1",
+    "self_training.training.learning_rate=0.001",
+    "self_training.training.batch_seconds=60",
+    "self_training.training.pass_seconds=30",
+]
+
+
+def options(folder: Path) -> list[str]:
+    target = "unsup_asr.upstreams.transformers_hub.TransformersUpstream"
+    return [*OPTIONS, f"{UPSTREAM}={{_target_: {target}, checkpoint: '{folder / 'upstream'}'}}"]
+
+
+@pytest.fixture(scope="module")
+def exp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finetuned")
+    save_family("hubert_large", folder / "upstream")
+    assert main(["run", "toy", "--exp", str(folder / "exp"), *options(folder)]) == 0
+    torch.set_num_threads(1)
+    return folder / "exp"
+
+
+@pytest.fixture
+def latest(exp: Path) -> Path:
+    return exp / "toy" / "latest"
+
+
+def test_the_report_has_its_row_and_that_of_the_same_class_on_references(
+    exp: Path, latest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = Results.read(latest / "evaluate" / "results.json").rows
+    assert {"self_training", "self_training_1", "supervised", "self_training+words"} <= set(rows)
+    assert main(["report", "toy", "--exp", str(exp), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["supervised_per"] == pytest.approx(rows["supervised"].per)
+    for stage in ("self_training_1", "supervised"):
+        saved = sorted(path.name for path in (latest / stage / "finetuned").iterdir())
+        assert "model.safetensors" in saved
+        assert not (latest / stage / "training.safetensors").exists()
+
+
+def test_it_is_transcribed_with_as_the_stages_heard_it_and_needs_no_upstream(
+    latest: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(latest / "words", tmp_path / "model")
+    model, words = load_model(tmp_path / "model"), load_word_model(tmp_path / "model")
+    heard = {
+        h.utterance_id: h for h in read_hypotheses(latest / "self_training_1/hypotheses/test.tsv")
+    }
+    spoken = {h.utterance_id: h for h in read_word_hypotheses(latest / "words/words/test.tsv")}
+    for utterance in read_manifest(latest / "corpus" / "test.jsonl"):
+        found, expected = model.transcribe(utterance.audio), heard[utterance.id]
+        assert found.phones == expected.phones
+        np.testing.assert_allclose(found.starts_s, expected.starts_s, atol=2e-3)
+        np.testing.assert_allclose(found.confidences, expected.confidences, atol=2e-3)
+        assert words.transcribe(utterance.audio)[0].words == spoken[utterance.id].words
+
+
+def test_its_folder_is_one_of_transformers(latest: Path) -> None:
+    folder = latest / "model" / "finetuned"
+    model = transformers.AutoModelForCTC.from_pretrained(folder)
+    inventory = read_inventory(latest / "model" / "inventory.json")
+    assert type(model).__name__ == "HubertForCTC"
+    assert model.lm_head.out_features == len(inventory) + 1
+    processor = transformers.AutoProcessor.from_pretrained(folder)
+    assert processor.tokenizer.convert_tokens_to_ids(inventory) == list(
+        range(1, len(inventory) + 1)
+    )
+
+
+def test_a_second_run_does_nothing_and_other_weights_train_again(
+    exp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = options(exp.parent)
+    command = ["status", "toy", "--exp", str(exp)]
+    assert main([*command, *given]) == 0
+    assert {line.split()[1] for line in capsys.readouterr().out.splitlines()} == {"done"}
+    path = exp.parent / "upstream" / "model.safetensors"
+    before = path.read_bytes()
+    try:
+        path.write_bytes(before[:-4] + b"\0\0\0\0")
+        assert main([*command, *given]) == 0
+    finally:
+        path.write_bytes(before)
+    states = dict(line.split()[:2] for line in capsys.readouterr().out.splitlines())
+    again = {"self_training_1", "supervised", "model", "words", "diagnosis", "evaluate"}
+    assert again <= {name for name, state in states.items() if state == "stale"}
+    assert states["features"] == states["matching"] == "done"
+
+
+def without_weights(folder: Path) -> str:
+    (folder / "finetuned" / "model.safetensors").unlink()
+    return "finetuned/model.safetensors"
+
+
+def of_another_kind(folder: Path) -> str:
+    path = folder / "finetuned" / "config.json"
+    path.write_text(path.read_text("utf-8").replace("HubertForCTC", "HubertModel"), "utf-8")
+    return r"finetuned/config\.json"
+
+
+def with_fewer_phones(folder: Path) -> str:
+    path = folder / "inventory.json"
+    described = json.loads(path.read_text("utf-8"))
+    described["phones"] = described["phones"][:-1]
+    path.write_text(json.dumps(described), "utf-8")
+    return "the network of finetuned has 41 outputs, the inventory 39 phones"
+
+
+@pytest.mark.parametrize("harm", [without_weights, of_another_kind, with_fewer_phones])
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_a_damaged_model_is_named(harm, is_listed: bool, latest: Path, tmp_path: Path) -> None:
+    """By its digest, and by what it is where somebody has left the digests out."""
+    folder = tmp_path / "model"
+    shutil.copytree(latest / "model", folder)
+    if not is_listed:
+        path = folder / "model.json"
+        described = json.loads(path.read_text("utf-8"))
+        del described["sha256"]
+        path.write_text(json.dumps(described), "utf-8")
+    message = harm(folder)
+    with pytest.raises(ValueError, match=str(folder)) as caught:
+        load_model(folder)
+    if not is_listed:
+        caught.match(message.replace("/model.safetensors", ""))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("{_target_: unsup_asr.upstreams.kaldi_features.KaldiMFCC}", "cannot be fine-tuned"),
+        (
+            "{_target_: unsup_asr.upstreams.transformers_hub.TransformersUpstream, checkpoint: x}",
+            "x has no config.json",
+        ),
+    ],
+)
+def test_an_upstream_that_cannot_be_tuned_is_refused(
+    given: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["run", "toy", "--exp", str(tmp_path), "--until", "corpus"]
+    assert main([*command, *OPTIONS, f"{UPSTREAM}={given}"]) != 0
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("toy/corpus/*"))

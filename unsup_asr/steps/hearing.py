@@ -1,0 +1,52 @@
+"""What acoustic models hear of a corpus: stage `features`' frames, or the recordings themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from unsup_asr.acoustic.finetuning import Finetuning
+from unsup_asr.acoustic.network import AcousticNetwork
+from unsup_asr.acoustic.training import NetworkTraining
+from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.recognise.acoustic_models import EveryFrame, audible
+from unsup_asr.speech.waveforms import Waveforms
+from unsup_asr.steps.inputs import frame_timing, open_split
+from unsup_asr.types import Float32Array, FrameTiming, Int32Array, Utterance
+from unsup_asr.upstreams.ctc_network import CTCNetwork
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Inputs of a network by utterance, and when its frames are, in those of the recording."""
+
+    inputs: Mapping[str, Float32Array]
+    kept: Mapping[str, Int32Array]
+    timing: FrameTiming
+
+
+def heard(context: StageContext, network: AcousticNetwork | CTCNetwork, split: str) -> Heard:
+    """Of a split; a fine-tuned network hears the recordings, long silences included."""
+    if isinstance(network, AcousticNetwork):
+        return Heard(
+            open_split(context, "features", "acoustic", split),
+            open_split(context, "features", "kept", split),
+            frame_timing(context),
+        )
+    waveforms = audible(_utterances(context, split), network)
+    return Heard(waveforms, EveryFrame(waveforms, network), network.timing)
+
+
+def training_inputs(
+    context: StageContext, training: NetworkTraining | Finetuning, split: str
+) -> Mapping[str, Float32Array]:
+    """What a training reads of a split."""
+    if isinstance(training, Finetuning):
+        rate = training.upstream.sample_rate
+        return Waveforms(_utterances(context, split), sample_rate=rate)
+    return open_split(context, "features", "acoustic", split)
+
+
+def _utterances(context: StageContext, split: str) -> list[Utterance]:
+    return read_manifest(context.input("corpus").file(f"{split}.jsonl"))
