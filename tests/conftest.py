@@ -11,8 +11,12 @@ _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--long`: everything of tests/crash and tests/fuzz, not the sample that the suite takes."""
+    """`--long`: everything of tests/crash and tests/fuzz, not the sample that the suite takes.
+
+    `--browser`: tests/browser too, which need a chromium.
+    """
     parser.addoption("--long", action="store_true", help="all of tests/crash and tests/fuzz")
+    parser.addoption("--browser", action="store_true", help="tests/browser, in a chromium")
 
 
 @pytest.fixture(scope="session")

@@ -177,24 +177,31 @@ def _parser() -> argparse.ArgumentParser:
         "--results", metavar="FILE", help="write this RESULTS.md instead: one line a recipe named"
     )
 
-    transcribe = verb(
-        "transcribe", "transcribe:transcribe", "Recognise the phones, or words, of audio files"
+    loaded = argparse.ArgumentParser(add_help=False)
+    loaded.add_argument("model", metavar="MODEL", help="folder of a model")
+    loaded.add_argument(
+        "--words", action="store_true", help="words; MODEL is exp/<recipe>/latest/words then"
     )
-    transcribe.add_argument("model", metavar="MODEL", help="folder of a model")
+    loaded.add_argument(
+        "--trust", action="store_true", help="let the model run code of others (docs/security.md)"
+    )
+    loaded.add_argument(
+        "--device", metavar="NAME", default="auto", help="auto, cpu, cuda or cuda:1 (%(default)s)"
+    )
+    precisions = ("auto", "float32", "bfloat16")
+    loaded.add_argument(
+        "--precision", choices=precisions, default="auto", help="of matrix products (%(default)s)"
+    )
+    says = "Recognise the phones, or words, of audio files"
+    transcribe = verb("transcribe", "transcribe:transcribe", says, loaded)
     transcribe.add_argument(
         "audio",
         metavar="AUDIO",
         nargs="+",
         help="audio files, or folders of them; -: raw 16-bit samples on stdin, mono",
     )
-    transcribe.add_argument(
-        "--words", action="store_true", help="words; MODEL is exp/<recipe>/latest/words then"
-    )
     forms = ("tsv", "txt", "json", "ctm", "textgrid", "eaf", "srt", "vtt")
     transcribe.add_argument("--format", choices=forms, default="tsv", help="(%(default)s)")
-    transcribe.add_argument(
-        "--trust", action="store_true", help="let the model run code of others (docs/security.md)"
-    )
     transcribe.add_argument(
         "--out", metavar="DIR", help="one file for each audio file, in here; those there stay"
     )
@@ -209,16 +216,11 @@ def _parser() -> argparse.ArgumentParser:
         help="of stdin, also what is not final, so often (--format json)",
     )
     transcribe.add_argument(
-        "--device", metavar="NAME", default="auto", help="auto, cpu, cuda or cuda:1 (%(default)s)"
-    )
-    precisions = ("auto", "float32", "bfloat16")
-    transcribe.add_argument(
-        "--precision", choices=precisions, default="auto", help="of matrix products (%(default)s)"
-    )
-    transcribe.add_argument(
         "--channel", type=int, metavar="N", help="of several, from 1, instead of their mean"
     )
 
+    page = verb("serve", "serve:serve", "Show the phones of recordings on a local page", loaded)
+    page.add_argument("--port", type=int, default=8000, help="0: any that is free (%(default)s)")
     export = verb("export-data", "export_data:export_data", "Write utterances for lhotse or Kaldi")
     export.add_argument("manifest", metavar="MANIFEST", help="such as latest/corpus/test.jsonl")
     export.add_argument("--format", choices=("lhotse", "kaldi"), required=True)

@@ -77,14 +77,15 @@ def _json(found: Transcribed) -> str:
     if found.is_final is not None:
         record["is_final"] = found.is_final
     if found.words is not None:
-        record["words"] = _records("word", found.words.words, found.words)
-    record["phones"] = _records("phone", found.phones.phones, found.phones)
+        record["words"] = records("word", found.words.words, found.words)
+    record["phones"] = records("phone", found.phones.phones, found.phones)
     return json.dumps(record, ensure_ascii=False)
 
 
-def _records(
+def records(
     name: str, labels: tuple[str, ...], timed: Hypothesis | WordHypothesis
 ) -> list[dict[str, object]]:
+    """Labels under a name, with their times and confidences, as JSON has them."""
     return [dict(zip((name, *_TIMES), row, strict=True)) for row in _timed(labels, timed)]
 
 
