@@ -95,20 +95,21 @@ def compose(
     """
     shape = discriminators[0].shape
     kernel, hidden, phones = shape.kernel, shape.hidden, shape.num_phones
-    embed_MKVH = torch.stack([d.embed.weight.permute(2, 1, 0) for d in discriminators])
-    bias_MK1H = torch.stack(
-        [F.pad(_bias(d.embed)[None, None], (0, 0, 0, 0, kernel - 1, 0)) for d in discriminators]
+    members, span = len(discriminators), 2 * kernel - 1
+    embed_MVKH = torch.stack([d.embed.weight.permute(1, 2, 0) for d in discriminators])
+    bias_M1KH = torch.stack(
+        [F.pad(_bias(d.embed)[None, None], (0, 0, kernel - 1, 0)) for d in discriminators]
     )
-    embed_MKCH = torch.cat([embed_MKVH, bias_MK1H], dim=2)
+    embed_MCKH = torch.cat([embed_MVKH, bias_M1KH], dim=1)
     inner_MHJH = torch.stack(
         [d.inner.weight.permute(1, 2, 0).reshape(hidden, -1) for d in discriminators]
     )
-    members = len(discriminators)
-    products = torch.bmm(embed_MKCH.reshape(members, -1, hidden), inner_MHJH)
-    products = products.view(members, kernel, phones + 1, kernel, hidden)
-    first = products.new_zeros(members, 2 * kernel - 1, phones + 1, hidden)
-    for tap in range(kernel):
-        first = first + F.pad(products[:, :, :, tap], (0, 0, 0, 0, tap, kernel - 1 - tap))
+    products = torch.bmm(embed_MCKH.reshape(members, -1, hidden), inner_MHJH)
+    # Tap k of one convolution and j of the other meet at tap k + j: rows of 2 K entries, read as
+    # rows of 2 K - 1, are shifted by one more each.
+    products = products.view(members, phones + 1, kernel, kernel, hidden)
+    shifted = F.pad(products, (0, 0, 0, kernel)).flatten(2, 3)[:, :, : kernel * span]
+    first = shifted.unflatten(2, (kernel, span)).sum(2).transpose(1, 2)
     inner_bias_M1H = torch.stack([_bias(d.inner)[None] for d in discriminators])
     taps_MKH = torch.stack([d.score.weight[0].T for d in discriminators])
     return ComposedDiscriminators(
@@ -136,7 +137,14 @@ def hidden_rows(composed: ComposedDiscriminators, phones_MNV: Tensor, packing: P
 def hidden_rows_of_text(
     composed: ComposedDiscriminators, phones_MN: Tensor, packing: Packing
 ) -> Tensor:
-    """The same for phone ids: a product with one-hot rows is a sum of rows of the weights."""
+    """The same for phone ids: a product with one-hot rows is a sum of rows of the weights.
+
+    On an accelerator the product is the cheaper, whose gradient has nothing to sort.
+    """
+    if phones_MN.device.type != "cpu":
+        one_hot_MNV = one_hot(phones_MN, composed.num_phones, composed.dtype)
+        one_hot_MNV = one_hot_MNV.masked_fill(packing.is_filler_MN[..., None], 0.0)
+        return hidden_rows(composed, one_hot_MNV, packing)
     taps_MPH, bias_MRH = composed.taps_MPH, composed.bias_MRH
     members, num_taps_phones, hidden = taps_MPH.shape
     device = phones_MN.device

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan.draws import Draws, HostDraws, rescale
-from gan.packing import Packing, fold_windows, lengthened
+from gan.packing import Packing, fold_windows, lengthened, take_rows
 from unsup_asr.ranges import NonNegative, Size, SizeOrNone
 from unsup_asr.types import Float32Array
 
@@ -164,7 +164,8 @@ def generate(
         g.conv.weight.flip(2).permute(1, 2, 0).reshape(hidden.shape[-1], -1) for g in generators
     ]
     spread = torch.bmm(hidden, (torch.stack(weights) * scale).to(dtype))
-    outputs, rows = read, None
+    left, right = taps_around(shape.kernel)
+    logits, outputs = fold_windows(spread, read, left=right, right=left), read
     if shape.stride > 1 or padded:
         outputs = packing.with_lengths(
             lambda lengths_MB: (
@@ -174,9 +175,7 @@ def generate(
                 rows // shape.stride + packing.num_sequences * (1 + num_overhanging(shape))
             ),
         )
-        rows = _every(read, shape.stride, outputs)
-    left, right = taps_around(shape.kernel)
-    logits = fold_windows(spread, read, left=right, right=left, rows_MR=rows)
+        logits = take_rows(logits, _every(read, shape.stride, outputs))
     return Generated(logits.masked_fill(outputs.is_filler_MN[..., None], 0.0), outputs, auxiliary)
 
 

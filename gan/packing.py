@@ -24,8 +24,8 @@ class Packing:
     wait for the device.
     """
 
-    sequence_MN: Tensor  # int64, non-decreasing along N; num_sequences marks filler
-    num_sequences: int
+    lengths_MB: Tensor  # int64, rows of each sequence
+    num_rows: int  # of each member, filler included
     most_rows: tuple[int, ...]  # of each member; exact where the host knows the lengths
     host_lengths_MB: Tensor | None  # None where only the device knows them
     columns_M: Tensor | None = None  # of the padded batch that it stands for; None: as few as fit
@@ -43,14 +43,15 @@ class Packing:
         host_lengths_MB = lengths_MB.cpu()
         totals = tuple(host_lengths_MB.sum(1).tolist())
         there_MB = lengths_MB if device is None else lengths_MB.to(device)
-        sequence_MN = _sequence_of_rows(there_MB, rounded_up(max(totals), granule))
-        return cls(sequence_MN, lengths_MB.shape[1], totals, host_lengths_MB, granule=granule)
+        num_rows = rounded_up(max(totals), granule)
+        return cls(there_MB, num_rows, totals, host_lengths_MB, granule=granule)
 
     @classmethod
     def within(cls, lengths_MB: Tensor, most_rows: tuple[int, ...], *, granule: int = 1) -> Packing:
         """Lay them out in rows enough for `most_rows` of each member, without reading them."""
-        sequence_MN = _sequence_of_rows(lengths_MB, rounded_up(max(most_rows), granule))
-        return cls(sequence_MN, lengths_MB.shape[1], most_rows, None, granule=granule)
+        return cls(
+            lengths_MB, rounded_up(max(most_rows), granule), most_rows, None, granule=granule
+        )
 
     def with_lengths(
         self, change: Callable[[Tensor], Tensor], most: Callable[[int], int] | None = None
@@ -61,7 +62,7 @@ class Packing:
         change: with it nothing is read where the host does not know the lengths.
         """
         if self.host_lengths_MB is not None:
-            changed_MB, device = change(self.host_lengths_MB), self.sequence_MN.device
+            changed_MB, device = change(self.host_lengths_MB), self.lengths_MB.device
             return Packing.of_lengths(changed_MB, granule=self.granule, device=device)
         if most is None:
             return Packing.of_lengths(change(self.lengths_MB), granule=self.granule)
@@ -75,45 +76,55 @@ class Packing:
 
     def unread(self) -> Packing:
         """The same layout, of which the host knows nothing but how many rows there are."""
-        members, rows = self.sequence_MN.shape
-        return Packing(
-            self.sequence_MN, self.num_sequences, (rows,) * members, None, granule=self.granule
-        )
+        most_rows = (self.num_rows,) * len(self.lengths_MB)
+        return Packing(self.lengths_MB, self.num_rows, most_rows, None, granule=self.granule)
 
     def to(self, device: torch.device | str) -> Packing:
         """The same on another device; what the host knows stays there."""
-        return replace(self, sequence_MN=self.sequence_MN.to(device))
+        return replace(self, lengths_MB=self.lengths_MB.to(device))
+
+    @property
+    def num_sequences(self) -> int:
+        """Of each member; also the number of the sequence that filler belongs to."""
+        return self.lengths_MB.shape[1]
+
+    @cached_property
+    def sequence_MN(self) -> Tensor:
+        """Sequence of each row, int64: non-decreasing along N."""
+        rows_MN = self.row_N.expand(len(self.lengths_MB), -1).contiguous()
+        return torch.searchsorted(self._edges_MB[:, 1:-1].contiguous(), rows_MN, right=True)
 
     @cached_property
     def is_filler_MN(self) -> Tensor:
         """True past the last row of a member."""
         return self.sequence_MN == self.num_sequences
 
-    @cached_property
-    def lengths_MB(self) -> Tensor:
-        """Rows of each sequence."""
-        counts = self.sequence_MN.new_zeros(len(self.sequence_MN), self.num_sequences + 1)
-        counts.scatter_add_(1, self.sequence_MN, torch.ones_like(self.sequence_MN))
-        return counts[:, :-1]
-
-    @cached_property
+    @property
     def starts_MB(self) -> Tensor:
         """First row of each sequence; one more entry for where the filler starts."""
-        ends = self.lengths_MB.cumsum(1)
-        return torch.cat([torch.zeros_like(ends[:, :1]), ends], dim=1)
+        return self._edges_MB[:, :-1]
 
     @cached_property
     def position_MN(self) -> Tensor:
         """Index of each row in its sequence."""
-        rows = torch.arange(self.sequence_MN.shape[1], device=self.sequence_MN.device)
-        return rows - self.starts_MB.gather(1, self.sequence_MN)
+        return self.row_N - self.starts_MB.gather(1, self.sequence_MN)
 
     @cached_property
     def rows_left_MN(self) -> Tensor:
         """How many rows follow in the same sequence, or in the filler."""
-        filler_M1 = self.sequence_MN.shape[1] - self.starts_MB[:, -1:]
-        lengths = torch.cat([self.lengths_MB, filler_M1], dim=1)
-        return lengths.gather(1, self.sequence_MN) - 1 - self.position_MN
+        return self._edges_MB[:, 1:].gather(1, self.sequence_MN) - (self.row_N + 1)
+
+    @cached_property
+    def row_N(self) -> Tensor:
+        """Numbers of rows."""
+        return torch.arange(self.num_rows, device=self.lengths_MB.device)
+
+    @cached_property
+    def _edges_MB(self) -> Tensor:
+        """Where sequences start, where the filler does, and where it ends."""
+        ends = self.lengths_MB.cumsum(1)
+        first, last = torch.zeros_like(ends[:, :1]), torch.full_like(ends[:, :1], self.num_rows)
+        return torch.cat([first, ends, last], dim=1)
 
     @property
     def width_M(self) -> Tensor:
@@ -145,21 +156,22 @@ def common_prefixes(first: Packing, second: Packing) -> tuple[Packing, Tensor, T
         pairs = Packing.within(shorter_MB, most_rows, granule=first.granule)
     else:
         shorter_MB = torch.minimum(first.host_lengths_MB, second.host_lengths_MB)
-        device = first.sequence_MN.device
+        device = first.lengths_MB.device
         pairs = Packing.of_lengths(shorter_MB, granule=first.granule, device=device)
     rows = []
     for packing in (first, second):
         row = packing.starts_MB.gather(1, pairs.sequence_MN) + pairs.position_MN
-        rows.append(row.clamp_max(packing.sequence_MN.shape[1] - 1))
+        rows.append(row.clamp_max(packing.num_rows - 1))
     return pairs, rows[0], rows[1]
 
 
 def take_rows(values_MNC: Tensor, rows_MR: Tensor) -> Tensor:
     """Rows of each member: (M, R, C)."""
     num_members, num_rows, channels = values_MNC.shape
-    offsets = torch.arange(num_members, device=rows_MR.device)[:, None] * num_rows
-    flat = (rows_MR + offsets).flatten()
-    return values_MNC.reshape(-1, channels).index_select(0, flat).view(*rows_MR.shape, channels)
+    if num_members > 1:
+        rows_MR = rows_MR + num_rows * torch.arange(num_members, device=rows_MR.device)[:, None]
+    taken = values_MNC.reshape(-1, channels).index_select(0, rows_MR.flatten())
+    return taken.view(*rows_MR.shape, channels)
 
 
 def one_hot(ids: Tensor, count: int, dtype: torch.dtype) -> Tensor:
@@ -184,23 +196,15 @@ def windows(values_MNC: Tensor, packing: Packing, *, left: int, right: int) -> T
 
     Rows outside the sequence read as zeros. Filler rows of `values_MNC` must be zero.
     """
-    return _Windows.apply(values_MNC, packing, left, right)
+    return _Windows.apply(values_MNC, _Gaps(packing, left, right))
 
 
-def fold_windows(
-    windows_MNKC: Tensor,
-    packing: Packing,
-    *,
-    left: int,
-    right: int,
-    rows_MR: Tensor | None = None,
-) -> Tensor:
-    """The transpose of `windows`: add every window entry to the row it was read from.
+def fold_windows(windows_MNKC: Tensor, packing: Packing, *, left: int, right: int) -> Tensor:
+    """The transpose of `windows`: add every window entry to the row it was read from, (M, N, C).
 
-    (M, N, C), or (M, R, C) where only some rows are asked for; sums and result are float32 where
-    the entries are of fewer bits. Filler rows come out as sums of filler.
+    Sums and result are float32 where the entries are of fewer bits.
     """
-    return _FoldWindows.apply(windows_MNKC, _FoldIndex(packing, left, right, rows_MR))
+    return _FoldWindows.apply(windows_MNKC, _Gaps(packing, left, right))
 
 
 def rounded_up(rows: int, granule: int) -> int:
@@ -208,111 +212,90 @@ def rounded_up(rows: int, granule: int) -> int:
     return -(-rows // granule) * granule
 
 
-def _sequence_of_rows(lengths_MB: Tensor, num_rows: int) -> Tensor:
-    num_members, num_sequences = lengths_MB.shape
-    filler_M1 = num_rows - lengths_MB.sum(1, keepdim=True)
-    ids = torch.arange(num_sequences + 1, device=lengths_MB.device).repeat(num_members)
-    rows = torch.repeat_interleave(
-        ids,
-        torch.cat([lengths_MB, filler_M1], dim=1).flatten(),
-        output_size=num_members * num_rows,
-    )
-    return rows.view(num_members, num_rows)
-
-
-class _WindowIndex:
-    """Where each row lies in a buffer with gaps of zeros between sequences."""
+class _Gaps:
+    """Where rows lie in a buffer with gaps of zeros between sequences, which windows run into."""
 
     def __init__(self, packing: Packing, left: int, right: int) -> None:
-        members, rows = packing.sequence_MN.shape
-        gap = max(left, right)
-        self.left, self.num_taps = left, left + 1 + right
-        self.shape = (members, rows)
-        self.sequence_MN = packing.sequence_MN
-        self.num_buffer_rows = rows + gap * (packing.num_sequences + 2)
-        device = packing.sequence_MN.device
-        flat = torch.arange(rows, device=device) + gap * (packing.sequence_MN + 1)
-        flat = flat + torch.arange(members, device=device)[:, None] * self.num_buffer_rows
-        self.flat = flat.flatten()
+        self.packing, self.left, self.right = packing, left, right
+        self.num_taps, self.size = left + 1 + right, max(left, right)
+        self.members = len(packing.lengths_MB)
+        self.rows_a_member = packing.num_rows + self.size * (packing.num_sequences + 2)
+        self.span = self.members * self.rows_a_member - 2 * self.size
+
+    @cached_property
+    def places(self) -> Tensor:
+        """Of all members' rows, counted from the end of the first gap."""
+        packing = self.packing
+        places_MN = torch.add(packing.row_N, packing.sequence_MN, alpha=self.size)
+        if self.members > 1:
+            member_M1 = torch.arange(self.members, device=places_MN.device)[:, None]
+            places_MN = places_MN + self.rows_a_member * member_M1
+        return places_MN.flatten()
+
+    def spread(self, rows_MNC: Tensor) -> Tensor:
+        """The buffer with these rows in it."""
+        channels = rows_MNC.shape[-1]
+        buffer = rows_MNC.new_zeros(self.members * self.rows_a_member, channels)
+        buffer[self.size :].index_copy_(0, self.places, rows_MNC.reshape(-1, channels))
+        return buffer
 
 
-def _gather_windows(values_MNC: Tensor, index: _WindowIndex) -> Tensor:
-    members, rows = index.shape
-    channels = values_MNC.shape[-1]
-    buffer = values_MNC.new_zeros(members * index.num_buffer_rows, channels)
-    buffer.index_copy_(0, index.flat, values_MNC.reshape(-1, channels))
-    overlapping = buffer.as_strided(
-        (len(buffer) - index.num_taps + 1, index.num_taps * channels), (channels, 1)
+def _gather_windows(values_MNC: Tensor, gaps: _Gaps) -> Tensor:
+    members, rows, channels = values_MNC.shape
+    overlapping = gaps.spread(values_MNC).as_strided(
+        (gaps.span, gaps.num_taps * channels), (channels, 1), (gaps.size - gaps.left) * channels
     )
-    taken = overlapping.index_select(0, index.flat - index.left)
-    return taken.view(members, rows, -1)
+    return overlapping.index_select(0, gaps.places).view(members, rows, -1)
 
 
-class _FoldIndex:
-    """Which entries of the windows are added to which rows."""
-
-    def __init__(
-        self, packing: Packing, left: int, right: int, rows_MR: Tensor | None = None
-    ) -> None:
-        members, num_rows = packing.sequence_MN.shape
-        device, num_taps = packing.sequence_MN.device, left + 1 + right
-        before, after, rows = packing.position_MN, packing.rows_left_MN, rows_MR
-        if rows is None:
-            rows = torch.arange(num_rows, device=device).expand(members, -1)
-        else:
-            before, after = before.gather(1, rows), after.gather(1, rows)
-        taps = torch.arange(num_taps, device=device)
-        ahead = left - taps  # the window that reads row r at this tap is row r + ahead
-        self.shape = (members, num_rows, num_taps)
-        self.num_entries = members * num_rows * num_taps
-        self.is_inside_MRK = (ahead <= after[..., None]) & (-ahead <= before[..., None])
-        first_M1 = num_rows * torch.arange(members, device=device)[:, None]
-        entries = (rows + first_M1)[..., None] * num_taps + (ahead * num_taps + taps)
-        self.entries_MRK = entries.masked_fill(~self.is_inside_MRK, self.num_entries)
+def _add_windows(windows_MNKC: Tensor, gaps: _Gaps) -> Tensor:
+    """All taps in one sum, or on a CPU tap by tap, whose caches then hold what is added."""
+    members, rows, width = windows_MNKC.shape
+    channels = width // gaps.num_taps
+    dtype = torch.promote_types(windows_MNKC.dtype, torch.float32)
+    if windows_MNKC.device.type == "cpu":
+        return _add_taps(windows_MNKC.unflatten(2, (gaps.num_taps, channels)), gaps, dtype)
+    # row r is the sum over taps of what the window of row r + left - tap holds, last tap first
+    overlapping = gaps.spread(windows_MNKC).as_strided(
+        (gaps.span, gaps.num_taps, channels),
+        (width, width - channels, 1),
+        (gaps.size - gaps.right) * width + width - channels,
+    )
+    added = overlapping.sum(1, dtype=dtype).index_select(0, gaps.places)
+    return added.view(members, rows, channels)
 
 
-def _add_windows(windows_MNKC: Tensor, index: _FoldIndex) -> Tensor:
-    """In few kernels, or on a CPU tap by tap, whose caches then hold what is added."""
-    entries = windows_MNKC.reshape(index.num_entries, -1)
-    dtype = torch.promote_types(entries.dtype, torch.float32)
-    places_MRK = index.entries_MRK.clamp_max(index.num_entries - 1)
-    if entries.device.type != "cpu":
-        taken = entries.index_select(0, places_MRK.flatten()).view(*places_MRK.shape, -1)
-        return taken.masked_fill_(~index.is_inside_MRK[..., None], 0.0).sum(2, dtype=dtype)
-    out = entries.new_zeros(places_MRK[..., 0].numel(), entries.shape[-1], dtype=dtype)
-    is_inside_KR1 = index.is_inside_MRK.flatten(0, 1).T[..., None].to(dtype)
-    for places_R, is_inside_R1 in zip(places_MRK.flatten(0, 1).T, is_inside_KR1, strict=True):
-        out.addcmul_(entries.index_select(0, places_R), is_inside_R1)
-    return out.view(*places_MRK.shape[:2], -1)
-
-
-def _share_rows(rows_MRC: Tensor, index: _FoldIndex, dtype: torch.dtype) -> Tensor:
-    """Each row to every entry that was added to it; zero to those that were added to none."""
-    channels = rows_MRC.shape[-1]
-    out = rows_MRC.new_zeros(index.num_entries + 1, channels, dtype=dtype)  # the last: outside
-    shared = rows_MRC.to(dtype)[:, :, None].expand(*index.entries_MRK.shape, channels)
-    out.index_copy_(0, index.entries_MRK.flatten(), shared.reshape(-1, channels))
-    return out[:-1].view(*index.shape[:2], -1)
+def _add_taps(taps_MNKC: Tensor, gaps: _Gaps, dtype: torch.dtype) -> Tensor:
+    """Shift by shift, in place: rows of one sequence are neighbours."""
+    members, rows, num_taps, channels = taps_MNKC.shape
+    out = taps_MNKC.new_zeros(members, rows, channels, dtype=dtype)
+    sequence = gaps.packing.sequence_MN
+    for tap in range(num_taps):
+        ahead = gaps.left - tap  # the window that reads row r at this tap is row r + ahead
+        near, far = slice(0, max(0, rows - abs(ahead))), slice(min(rows, abs(ahead)), rows)
+        to, source = (near, far) if ahead >= 0 else (far, near)
+        is_same_MN1 = (sequence[:, to] == sequence[:, source])[..., None].to(dtype)
+        out[:, to].addcmul_(taps_MNKC[:, source, tap].to(dtype), is_same_MN1)
+    return out
 
 
 class _Windows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, values_MNC: Tensor, packing: Packing, left: int, right: int) -> Tensor:
-        ctx.fold = (packing, left, right)
-        return _gather_windows(values_MNC, _WindowIndex(packing, left, right))
+    def forward(ctx, values_MNC: Tensor, gaps: _Gaps) -> Tensor:
+        ctx.gaps = gaps
+        return _gather_windows(values_MNC, gaps)
 
     @staticmethod
-    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        summed = _add_windows(gradients[0], _FoldIndex(*ctx.fold))
-        return summed.to(gradients[0].dtype), None, None, None
+    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None]:
+        return _add_windows(gradients[0], ctx.gaps).to(gradients[0].dtype), None
 
 
 class _FoldWindows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, windows_MNKC: Tensor, index: _FoldIndex) -> Tensor:
-        ctx.index, ctx.dtype = index, windows_MNKC.dtype
-        return _add_windows(windows_MNKC, index)
+    def forward(ctx, windows_MNKC: Tensor, gaps: _Gaps) -> Tensor:
+        ctx.gaps, ctx.dtype = gaps, windows_MNKC.dtype
+        return _add_windows(windows_MNKC, gaps)
 
     @staticmethod
     def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None]:
-        return _share_rows(gradients[0], ctx.index, ctx.dtype), None
+        return _gather_windows(gradients[0].to(ctx.dtype), ctx.gaps), None
