@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor, nn
@@ -114,8 +114,8 @@ def compose(
     taps_MKH = torch.stack([d.score.weight[0].T for d in discriminators])
     return ComposedDiscriminators(
         first[:, :, :-1].reshape(members, -1, hidden),
-        first[:, :, -1].flip(1).cumsum(1) + inner_bias_M1H,
-        taps_MKH.flip(1).cumsum(1).to(dtype),
+        _sums_of_last(first[:, :, -1]) + inner_bias_M1H,
+        _sums_of_last(taps_MKH).to(dtype),
         torch.stack([_bias(d.score)[0] for d in discriminators]),
         phones,
         kernel,
@@ -125,11 +125,8 @@ def compose(
 
 def hidden_rows(composed: ComposedDiscriminators, phones_MNV: Tensor, packing: Packing) -> Tensor:
     """Values before the GELU, (M, N, H): linear in the input but for a bias."""
-    bias_MRH = composed.bias_MRH
-    members, num_biases, hidden = bias_MRH.shape
-    first_M1 = num_biases * torch.arange(members, device=bias_MRH.device)[:, None]
-    places_MN = packing.position_MN.clamp(0, composed.reach) + first_M1
-    bias_MNH = F.embedding(places_MN, bias_MRH.view(-1, hidden)).to(composed.dtype)
+    bias_MRH = composed.bias_MRH.to(composed.dtype)
+    bias_MNH = torch.bmm(_one_hot(packing.position_MN, bias_MRH), bias_MRH)
     taps = windows(phones_MNV.to(composed.dtype), packing, left=composed.reach, right=0)
     return torch.baddbmm(bias_MNH, taps, composed.first_MPH)
 
@@ -175,7 +172,8 @@ def hidden_rows_of_text(
 
 def scores(composed: ComposedDiscriminators, hidden_MNH: Tensor, packing: Packing) -> Tensor:
     """Mean score of each sequence: (M, B), float32."""
-    rows_MN = _TailScores.apply(hidden_MNH, composed.tail_MKH, _steps_reached(composed, packing))
+    steps_MN = packing.rows_left_MN.clamp(0, composed.kernel - 1)
+    rows_MN = _TailScores.apply(hidden_MNH, composed.tail_MKH, steps_MN)
     rows_MN = rows_MN.float().masked_fill(packing.is_filler_MN, 0.0)
     return packing.sum_rows(rows_MN) / packing.lengths_MB + composed.tail_bias_M[:, None]
 
@@ -188,7 +186,7 @@ def input_gradient_rows(
     score_b = 1/T sum_s GELU(h_s) . tail_s, so d score / d h_s = GELU'(h_s) tail_s / T, and the
     convolution is transposed by adding windows back. First-order differentiable.
     """
-    steps_MNK = _one_hot(_steps_reached(composed, packing), composed.tail_MKH)
+    steps_MNK = _one_hot(packing.rows_left_MN, composed.tail_MKH)
     slopes_MNH = times_gelu_slope(torch.bmm(steps_MNK, composed.tail_MKH), hidden_MNH)
     spread = torch.bmm(slopes_MNH, composed.first_MPH.transpose(1, 2))
     rows_MNV = fold_windows(spread, packing, left=composed.reach, right=0)
@@ -201,7 +199,10 @@ def times_gelu_slope(factors: Tensor, values: Tensor) -> Tensor:
 
 
 class _TimesGeluSlope(torch.autograd.Function):
-    """GELU'' is phi(x) (2 - x^2): few passes over memory where autograd would take twenty."""
+    """GELU'' is phi(x) (2 - x^2): few passes over memory where autograd would take twenty.
+
+    With c = 1 / (e sqrt(2 pi)) and t = c (2 - x^2) it is t exp(t / (2 c)).
+    """
 
     @staticmethod
     def forward(ctx, factors: Tensor, values: Tensor) -> Tensor:
@@ -211,9 +212,9 @@ class _TimesGeluSlope(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         factors, values = ctx.saved_tensors
-        squares = values * values
-        density = (squares * -0.5).exp_().mul_(1.0 / math.sqrt(2.0 * math.pi))
-        bend = squares.neg_().add_(2.0).mul_(density).mul_(factors).mul_(gradients[0])
+        scale = 1.0 / (math.e * math.sqrt(2.0 * math.pi))
+        bend = torch.addcmul(values.new_full((), 2.0 * scale), values, values, value=-scale)
+        bend.mul_((bend * (0.5 / scale)).exp_()).mul_(factors).mul_(gradients[0])
         return torch.ops.aten.gelu_backward(gradients[0], values), bend
 
 
@@ -233,7 +234,8 @@ class _TailScores(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
         hidden_MNH, active_MNH, tail_MKH, steps_MN = ctx.saved_tensors
-        weights_MNK = _one_hot(steps_MN, tail_MKH).mul_(gradients[0][..., None])
+        weights_MNK = one_hot(steps_MN, tail_MKH.shape[1], tail_MKH.dtype)
+        weights_MNK.mul_(gradients[0][..., None])
         hidden = torch.ops.aten.gelu_backward(torch.bmm(weights_MNK, tail_MKH), hidden_MNH)
         tail = None
         if ctx.needs_input_grad[1]:
@@ -241,14 +243,24 @@ class _TailScores(torch.autograd.Function):
         return hidden, tail, None
 
 
-def _one_hot(steps_MN: Tensor, tail_MKH: Tensor) -> Tensor:
-    return one_hot(steps_MN, tail_MKH.shape[1], tail_MKH.dtype)
+def _one_hot(steps_MN: Tensor, rows_MKH: Tensor) -> Tensor:
+    """Which of the rows each step reads; steps past the last read the last."""
+    last = rows_MKH.shape[1] - 1
+    return one_hot(steps_MN.clamp(0, last), last + 1, rows_MKH.dtype)
+
+
+def _sums_of_last(rows_MKH: Tensor) -> Tensor:
+    """Row r: the sum of the last r + 1 rows."""
+    corner = _corner(rows_MKH.shape[1], rows_MKH.dtype, rows_MKH.device)
+    return corner @ rows_MKH
+
+
+@cache
+def _corner(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Ones on and below the diagonal from the upper right: one product where cumsum needs flips."""
+    return torch.ones(size, size, dtype=dtype).tril().flip(1).to(device)
 
 
 def _bias(convolution: nn.Conv1d) -> Tensor:
     assert convolution.bias is not None
     return convolution.bias
-
-
-def _steps_reached(composed: ComposedDiscriminators, packing: Packing) -> Tensor:
-    return packing.rows_left_MN.clamp(0, composed.kernel - 1)
