@@ -7,7 +7,7 @@ for
 - fairseq's model, if `--fairseq` names a checkout or an unpacked source distribution;
 - plain autograd on padded batches (benchmarks/plain_game.py);
 - ours on sequences all as long as the longest, which costs what padding would;
-- ours packed; each with the discriminator in float32 and in bfloat16.
+- ours packed; each in float32 and in bfloat16.
 
 Contenders take turns, round after round, and medians are printed: other work on the machine slows
 all alike. Then multiply-adds, share of the machine's matmul rate, share of padding, drawing a
@@ -164,7 +164,9 @@ def new_member(seed: int) -> Member:
 
 
 def rules_of(dtype: str) -> Rules:
-    return Rules(dropout=0.1, joint_penalty=False, discriminator_dtype=getattr(torch, dtype))
+    """Both players in this precision, as `runtime.precision` sets them."""
+    asked = getattr(torch, dtype)
+    return Rules(dropout=0.1, discriminator_dtype=asked, generator_dtype=asked)
 
 
 def our_turns(members: list[Member], batch: Batch, rules: Rules) -> Turns:
