@@ -126,13 +126,15 @@ def using(asked: str | torch.device, asked_precision: str = "float32") -> Iterat
 
 @contextlib.contextmanager
 def exact_products() -> Iterator[None]:
-    """Products of float32 keep all of their 23 bits, on GPUs too, inside a `with`."""
-    before = torch.get_float32_matmul_precision()
+    """Products of float32, in convolutions too, keep all of their 23 bits inside a `with`."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def device_name() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from benchmarks.fairseq_model import FairseqGame, PaddedBatch
+from benchmarks.gpu.measure import Part, Row, Setting, memory, milliseconds, stopwatch, wait
+from benchmarks.gpu.speech import SPEECH_PARTS
 from benchmarks.lexicon_search import (
     FRAMES_A_SECOND,
     NUM_PHONES,
@@ -33,7 +35,6 @@ from lm.lexicon_viterbi import LexiconViterbi
 from unsup_asr import compute
 from unsup_asr.formats.ragged import RaggedArray
 
-Row = dict[str, object]
 PHONES = 48
 
 W2VU = AdversarialOptions()
@@ -51,23 +52,6 @@ W2VU_2 = AdversarialOptions(
     auxiliary=0.5,
     num_auxiliary_classes=64,
 )
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Where, how large, and with whom beside."""
-
-    device: str
-    is_tiny: bool
-    fairseq: Path | None
-
-
-@dataclass(frozen=True)
-class Part:
-    """What runs, and after how many seconds it is stopped."""
-
-    run: Callable[[Setting], Iterator[Row]]
-    limit_s: int
 
 
 @dataclass(frozen=True)
@@ -163,7 +147,7 @@ def sixteen(setting: Setting) -> Iterator[Row]:
         playing = members(W2VU, count, sizes.dim)
         batch = resident.draw(0, seeds=list(range(count)), batch_size=sizes.batch)
         times[count] = sum(_times(playing, batch, _rules(W2VU), repeats=5))
-        yield {"members": count, "pair_ms": _ms(times[count])}
+        yield {"members": count, "pair_ms": milliseconds(times[count])}
     yield {"16_to_1": round(times[16] / times[1], 2)}
 
 
@@ -202,8 +186,8 @@ def replayed(setting: Setting) -> Iterator[Row]:
             + stopwatch(lambda: replays.play(steps[0], choice))  # noqa: B023
             for _ in range(20)
         ]
-        yield {"what": name, "played_pair_ms": _ms(played)}
-        yield {"what": name, "replayed_pair_ms": _ms(median(seconds)), **_memory()}
+        yield {"what": name, "played_pair_ms": milliseconds(played)}
+        yield {"what": name, "replayed_pair_ms": milliseconds(median(seconds)), **memory()}
 
 
 def whole_game(setting: Setting) -> Iterator[Row]:
@@ -227,7 +211,7 @@ def whole_game(setting: Setting) -> Iterator[Row]:
                 checkpoint_dir=Path(folder),
                 progress=lambda: stamps.append(time.perf_counter()),  # noqa: B023
             )
-            _wait()
+            wait()
             stamps.append(time.perf_counter())
         late = stamps[len(stamps) // 3 :]
         update_ms = 1e3 * (late[-1] - late[0]) / (len(late) - 1)
@@ -245,7 +229,7 @@ def validation(setting: Setting) -> Iterator[Row]:
     data = made_up(sizes)
     generator = members(W2VU, 1, sizes.dim)[0].generator
     seconds = median(stopwatch(lambda: transcribe_all(generator, data.segments)) for _ in range(3))
-    yield {"ms_per_1000_utterances": _ms(1000 * seconds / len(data.segments))}
+    yield {"ms_per_1000_utterances": milliseconds(1000 * seconds / len(data.segments))}
 
 
 def lexicon(setting: Setting) -> Iterator[Row]:
@@ -270,20 +254,21 @@ def lexicon(setting: Setting) -> Iterator[Row]:
     compute.use(setting.device)
     seconds = stopwatch(lambda: viterbi.decode(tree, scores))
     hours = int(lengths.sum()) / FRAMES_A_SECOND / 3600
-    yield {"nodes": len(tree.phone_N), "seconds_an_hour": round(seconds / hours, 2), **_memory()}
+    yield {"nodes": len(tree.phone_N), "seconds_an_hour": round(seconds / hours, 2), **memory()}
 
 
 PARTS: dict[str, Part] = {
-    "card": Part(card, 30),
-    "steps": Part(steps, 45),
-    "matching": Part(matching, 45),
-    "w2vu": Part(w2vu, 60),
-    "w2vu2": Part(w2vu_2, 60),
-    "sixteen": Part(sixteen, 60),
-    "replayed": Part(replayed, 60),
-    "whole game": Part(whole_game, 60),
-    "validation": Part(validation, 20),
+    "card": Part(card, 20),
+    "steps": Part(steps, 40),
+    "matching": Part(matching, 35),
+    "w2vu": Part(w2vu, 40),
+    "w2vu2": Part(w2vu_2, 45),
+    "sixteen": Part(sixteen, 35),
+    "replayed": Part(replayed, 45),
+    "whole game": Part(whole_game, 45),
+    "validation": Part(validation, 15),
     "lexicon": Part(lexicon, 40),
+    **SPEECH_PARTS,
 }
 
 
@@ -323,20 +308,6 @@ def _resident(data: UnpairedData) -> ResidentData:
     return ResidentData.of(data, compute.device(), dtype=torch.bfloat16 if is_short else None)
 
 
-def stopwatch(call: Callable[[], object]) -> float:
-    """Seconds until the device has done what the call asks for."""
-    _wait()
-    started = time.perf_counter()
-    call()
-    _wait()
-    return time.perf_counter() - started
-
-
-def _wait() -> None:
-    if compute.device().type == "cuda":
-        torch.cuda.synchronize()
-
-
 def _rules(options: AdversarialOptions) -> Rules:
     return replace(game_rules(options), fixed_rows=compute.device().type != "cpu")
 
@@ -371,21 +342,15 @@ def _pairs(setting: Setting, options: AdversarialOptions, sizes: Sizes) -> Itera
         )
         yield {
             "precision": precision,
-            "generator_ms": _ms(generator),
-            "discriminator_ms": _ms(discriminator),
-            "pair_ms": _ms(generator + discriminator),
-            "drawing_ms": _ms(drawing),
+            "generator_ms": milliseconds(generator),
+            "discriminator_ms": milliseconds(discriminator),
+            "pair_ms": milliseconds(generator + discriminator),
+            "drawing_ms": milliseconds(drawing),
             "minutes_for_150000_updates": round(
                 150_000 * ((generator + discriminator) / 2 + drawing) / 60, 1
             ),
-            **_memory(),
+            **memory(),
         }
-
-
-def _memory() -> Row:
-    if compute.device().type != "cuda":
-        return {}
-    return {"peak_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2)}
 
 
 def _fairseq_pair(setting: Setting) -> Iterator[Row]:
@@ -403,9 +368,8 @@ def _fairseq_pair(setting: Setting) -> Iterator[Row]:
         for _ in range(6)
     ]
     generator, discriminator = (median(column[1:]) for column in zip(*seconds, strict=True))
-    yield {"fairseq_generator_ms": _ms(generator), "fairseq_discriminator_ms": _ms(discriminator)}
-    yield {"fairseq_pair_ms": _ms(generator + discriminator)}
-
-
-def _ms(seconds: float) -> float:
-    return round(1e3 * seconds, 3)
+    yield {
+        "fairseq_generator_ms": milliseconds(generator),
+        "fairseq_discriminator_ms": milliseconds(discriminator),
+    }
+    yield {"fairseq_pair_ms": milliseconds(generator + discriminator)}

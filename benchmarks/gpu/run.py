@@ -1,8 +1,10 @@
 """The steps of training on a GPU: first whether they are right, then what they cost.
 
-Needs torch, numpy, safetensors, tqdm and this tree; nothing is downloaded. Each part runs in a
-process of its own under its own limit, so that one that hangs or fails costs no other; results are
-printed as they come, and written to `--out` as one JSON object a line.
+The game, matching, lexicon search, extraction, acoustic models, PCA and k-means. Needs torch,
+numpy, safetensors, tqdm and this tree; torchaudio's network is taken where it is installed, else
+one of its size; k-means needs faiss. Nothing is downloaded. Each part runs in a process of its own
+under its own limit, so that one that hangs or fails costs no other; results are printed as they
+come, and written to `--out` as one JSON object a line.
 
     python -m benchmarks.gpu.run --out results.jsonl       # at most 8 minutes
     ... --fairseq ~/fairseq-0.12.2   # also fairseq's own model file, on the same batch
@@ -19,7 +21,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.gpu.parts import PARTS, Setting
+from benchmarks.gpu.measure import Setting
+from benchmarks.gpu.parts import PARTS
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.gpu.parts import PARTS, Setting
+from benchmarks.gpu import speech
+from benchmarks.gpu.measure import Setting
+from benchmarks.gpu.parts import PARTS
 from tests.pretend_device import pretend_device
 from unsup_asr import compute
 
@@ -36,6 +38,50 @@ def test_steps_compare_a_device_with_the_cpu(monkeypatch: pytest.MonkeyPatch) ->
         )
         rows = list(PARTS["steps"].run(Setting("pretended", is_tiny=True, fairseq=None)))
     assert all(float(str(row["largest_relative_difference"])) < 1e-2 for row in rows)
+
+
+@pytest.mark.parametrize("name", ["ctc", "frame classifier", "posteriors"])
+def test_speech_is_learned_and_heard_as_on_the_cpu(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech, "PRECISIONS", ("float32",))  # autocast knows no pretended device
+    with pretend_device() as pretend, compute.using("cpu"):
+        monkeypatch.setattr(
+            compute, "_device", lambda d: pretend.device if d == "pretended" else torch.device(d)
+        )
+        rows = list(PARTS[name].run(Setting("pretended", is_tiny=True, fairseq=None)))
+    (difference,) = (row["largest_difference"] for row in rows if "largest_difference" in row)
+    assert float(str(difference)) < 1e-4
+    assert [row["device"] for row in rows if "device" in row] == ["cpu", pretend.device.type]
+
+
+_ALONE = """
+import json, sys
+
+sys.modules |= dict.fromkeys(sys.argv[1].split())  # importing them fails
+
+from benchmarks.gpu.measure import Setting
+from benchmarks.gpu.parts import PARTS
+
+for name in sys.argv[2:]:
+    for row in PARTS[name].run(Setting("cpu", is_tiny=True, fairseq=None)):
+        print(json.dumps(row))
+"""
+_MAY_BE_MISSING = (
+    "torchaudio faiss kenlm phonemizer espeakng_loader wordfreq scipy hydra omegaconf yaml "
+    "soundfile matplotlib rapidfuzz psutil transformers huggingface_hub s3prl submitit rVADfast"
+)
+
+
+def test_nothing_but_torch_numpy_safetensors_and_tqdm_is_needed() -> None:
+    """Of all that this project uses; torchaudio's network has a stand-in of its size."""
+    command = [sys.executable, "-c", _ALONE, _MAY_BE_MISSING, "extraction", "clustering"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {"what": "k-means", "not_run": "faiss is not installed"} in rows
+    networks = {row["network"] for row in rows if "network" in row}
+    assert networks == {"torch.nn, of the size of wav2vec 2.0 Large"}
 
 
 def test_all_parts_together_end_within_eight_minutes() -> None:
