@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from unsup_asr.speech.audio import read_utterance
 from unsup_asr.types import Float32Array, Utterance
 
 log = logging.getLogger(__name__)
@@ -33,6 +32,9 @@ class Waveforms(Mapping[str, Float32Array]):
 
     def __getitem__(self, key: str) -> Float32Array:
         """ValueError for a file that cannot be read, or is of another length than it was."""
+        # Here: networks are trained on features where nothing that reads audio is installed.
+        from unsup_asr.speech.audio import read_utterance
+
         utterance, length = self._utterances[key], self.lengths[key]
         samples_N = read_utterance(utterance, sample_rate=self.sample_rate)
         if abs(len(samples_N) - length) > _MOST_APART_S * self.sample_rate:
