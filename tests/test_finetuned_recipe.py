@@ -18,6 +18,8 @@ from unsup_asr.formats.hypotheses import read_hypotheses, read_word_hypotheses
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.report.results import Results
+from unsup_asr.speech.audio import read_audio
+from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.transcribe import load_model, load_word_model
 
 UPSTREAM = "self_training.training.upstream"
@@ -29,7 +31,7 @@ OPTIONS = [
     "~self_training.training.epochs",
     "self_training.training.updates=6",
     "self_training.training.head_updates=1",
-    "self_training.training.learning_rate=0.001",
+    "self_training.training.learning_rate=0.0001",
     "self_training.training.batch_seconds=60",
     "self_training.training.pass_seconds=30",
 ]
@@ -171,3 +173,56 @@ def test_an_upstream_that_cannot_be_tuned_is_refused(
     assert main([*command, *OPTIONS, f"{UPSTREAM}={given}"]) != 0
     assert message in capsys.readouterr().err
     assert not list(tmp_path.glob("toy/corpus/*"))
+
+
+def export(model: Path, out: Path, *more: str) -> list[str]:
+    return ["export", str(model), "--format", "transformers", "--out", str(out), *more]
+
+
+def test_the_pipeline_of_transformers_hears_the_phones_of_the_best_outputs(
+    latest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "exported"
+    assert main(export(latest / "model", out, "--licence", "cc0-1.0", "--language", "en")) == 0
+    assert f"hf upload OWNER/NAME {out}" in capsys.readouterr().out
+    pipeline = transformers.pipeline("automatic-speech-recognition", model=str(out))
+    model = load_model(latest / "model")
+    symbols = ["", *model.inventory]
+    heard = set()
+    for utterance in read_manifest(latest / "corpus" / "test.jsonl"):
+        samples_N = read_audio(utterance.audio)
+        found = pipeline({"raw": samples_N, "sampling_rate": 16000})["text"]
+        length_1 = torch.tensor([len(samples_N)])
+        (scores_1TV,) = model.upstream.encode(
+            torch.from_numpy(samples_N)[None], length_1
+        ).layers_BTD
+        best = merge_repeats(scores_1TV[0].argmax(1).numpy())
+        assert found.split() == [symbols[i] for i in best if i]
+        heard |= {found}
+    assert len(heard) > 1
+    card = (out / "README.md").read_text("utf-8")
+    results = Results.read(latest / "evaluate" / "results.json")
+    assert "license: cc0-1.0" in card
+    assert f"| supervised | {results.rows['supervised'].per:.1f} |" in card
+    assert results.test_digest in card
+    assert (out / "language_model" / "phones.arpa").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["exported"]
+
+
+def test_what_cannot_be_exported_is_named_and_leaves_nothing(
+    latest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, out = latest / "model", tmp_path / "out"
+    assert main(["export", str(model), "--format", "onnx", "--out", str(out)]) == 1
+    assert "a fine-tuned model; ONNX is for the small networks" in capsys.readouterr().err
+    assert main(export(tmp_path / "none", out)) == 2
+    assert main(export(model, out, "--results", str(tmp_path / "none.json"))) == 2
+    shutil.copytree(model, tmp_path / "model")
+    without_weights(tmp_path / "model")
+    assert main(export(tmp_path / "model", out)) == 1
+    assert "model.safetensors" in capsys.readouterr().err
+    assert not out.exists()
+    out.mkdir()
+    assert main(export(model, out)) == 1
+    assert f"{out}: there already" in capsys.readouterr().err
+    assert list(out.iterdir()) == []

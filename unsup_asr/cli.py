@@ -229,6 +229,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--hypotheses", metavar="TSV", help="what was recognised in them")
 
+    export = verb("export", "export:export", "Write a model for other programs")
+    export.add_argument("model", metavar="MODEL", help="folder of a model")
+    export.add_argument("--format", choices=("transformers", "onnx"), required=True)
+    export.add_argument("--out", metavar="DIR", required=True, help="the folder to write")
+    export.add_argument("--licence", metavar="NAME", default="", help="for the card: apache-2.0")
+    export.add_argument("--language", metavar="CODE", default="", help="for the card: de")
+    what = "for the card (evaluate/results.json beside MODEL)"
+    export.add_argument("--results", metavar="JSON", help=what)
+    export.add_argument(
+        "--trust", action="store_true", help="let the model run code of others (docs/security.md)"
+    )
     _language_model_verbs(verbs, common)
     verb("list", "recipes:show_list", "List recipes, upstreams and the choices of each group")
     new = verb("new-recipe", "recipes:new_recipe", "Write a recipe for your own audio and text")

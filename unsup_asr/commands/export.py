@@ -1,0 +1,32 @@
+"""`export`: a model for other programs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from unsup_asr.commands import UsageError
+from unsup_asr.recognise.export import Card, export_onnx, export_transformers
+from unsup_asr.report.results import Results
+from unsup_asr.transcribe import load_model
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Write the folder; the results of the run that made the model go into its card."""
+    folder = Path(arguments.model)
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; expected one that holds a model")
+    load_model(folder, trust=arguments.trust)  # or it says what is damaged
+    found = folder.parent / "evaluate" / "results.json"
+    if arguments.results is not None:
+        found = Path(arguments.results)
+        if not found.is_file():
+            raise UsageError(f"{found}: no such file; expected results.json of stage `evaluate`")
+    card = Card(
+        arguments.licence, arguments.language, Results.read(found) if found.is_file() else None
+    )
+    out = Path(arguments.out)
+    write = {"transformers": export_transformers, "onnx": export_onnx}[arguments.format]
+    write(folder, out, card)
+    print(f"{out}: to publish it, `hf upload OWNER/NAME {out}`")
+    return 0
