@@ -59,7 +59,7 @@ def serve(arguments: argparse.Namespace) -> int:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         try:
             server.run(sockets=[listener])
-        except KeyboardInterrupt as error:
+        except KeyboardInterrupt as error:  # which not all versions of uvicorn pass on
             if type(error) is not KeyboardInterrupt:  # another signal that asks to end
                 raise
     return 0

@@ -1,4 +1,4 @@
-"""What the pictures of a report are drawn from: training curves and one spectrogram.
+"""What the pictures of a report are drawn from: training curves, one spectrogram, confidences.
 
 Saved by `evaluate` beside `results.json` as `assets.json` and `spectrogram.npy`.
 """
@@ -15,6 +15,7 @@ import numpy as np
 
 from unsup_asr.formats.checked import read_array
 from unsup_asr.scoring.boundaries import phone_boundaries
+from unsup_asr.scoring.reliability import Reliability
 from unsup_asr.types import Float32Array, Seconds, Transcript
 
 
@@ -66,10 +67,13 @@ class Assets:
 
     curves: tuple[CurveSet, ...] = ()
     spectrogram: SpectrogramExample | None = None
+    reliability: Reliability | None = None
 
     def write(self, folder: Path) -> None:
         """Write `assets.json` and, with a spectrogram, `spectrogram.npy`."""
         data: dict[str, object] = {"curves": [asdict(c) for c in self.curves], "spectrogram": None}
+        if self.reliability is not None:
+            data["reliability"] = asdict(self.reliability)
         if self.spectrogram is not None:
             np.save(
                 folder / "spectrogram.npy",
@@ -98,6 +102,8 @@ class Assets:
                     found_boundaries_s=tuple(kept["found_boundaries_s"]),
                     phones=tuple(kept["phones"]),
                 )
+            bins = data.get("reliability")
+            found = None if bins is None else Reliability(**{k: tuple(v) for k, v in bins.items()})
         except (
             *(OSError, EOFError, LookupError, TypeError, ValueError, SyntaxError),
             *(AttributeError, RecursionError),
@@ -105,7 +111,7 @@ class Assets:
             raise ValueError(
                 f"{path}: not the assets of a report ({error}); run `evaluate` again"
             ) from error
-        return cls(curve_sets, example)
+        return cls(curve_sets, example, found)
 
 
 def _phone_at(time: Seconds, reference: Transcript) -> str:

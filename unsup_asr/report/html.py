@@ -16,6 +16,7 @@ from unsup_asr.report.tables import LayerWeights, PopulationResult, iteration_ce
 from unsup_asr.report.terminal import SUPERB_NOTE, facts, headline, maps_note, table_cells
 from unsup_asr.report.words import WordResults
 from unsup_asr.scoring.metrics import align
+from unsup_asr.scoring.reliability import Reliability
 
 _STYLE = """
 body { max-width: 58rem; margin: 2rem auto 4rem; padding: 0 1rem; background: #fff; color: #222;
@@ -82,6 +83,8 @@ def _sections(results: Results, assets: Assets) -> Iterable[str]:
     yield "<h2>Training curves</h2>" + _curve_images(assets.curves)
     yield "<h2>Boundaries</h2>" + _boundary_section(results, assets.spectrogram)
     yield "<h2>Confusions</h2>" + _confusion_image(results)
+    if assets.reliability is not None:
+        yield "<h2>Confidences</h2>" + _reliability(assets.reliability)
     yield "<h2>Sample transcripts</h2>" + _transcripts(results.samples)
     yield "<h2>Text against decoded speech</h2>" + _divergence_table(results)
     yield "<h2>Wall time by stage</h2>" + _wall_time_image(results)
@@ -182,6 +185,15 @@ def _confusion_image(results: Results) -> str:
         return _nothing("confusion matrix")
     image = plots.confusion(results.confusion.counts_RH, results.confusion.labels)
     return _image(image, alt="confusion matrix of phones, rows are references")
+
+
+def _reliability(found: Reliability) -> str:
+    image = plots.reliability(found.confidences, found.shares_right, found.counts)
+    return _image(image, alt="share of right phones by their confidence") + _note(
+        f"of {sum(found.counts)} recognised phones of the chosen system; dashed: confidences that "
+        "are shares. The larger a point, the more phones. They are "
+        f"{found.expected_error:.3f} apart in the mean (expected calibration error)"
+    )
 
 
 def _transcripts(samples: Iterable[SampleTranscript], *, kind: str = "phones") -> str:

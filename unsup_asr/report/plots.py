@@ -174,6 +174,27 @@ def layer_weights(
 
 
 @_AS_WRITTEN
+def reliability(
+    confidences: Sequence[float], shares_right: Sequence[float], counts: Sequence[int]
+) -> bytes:
+    """The share of right phones over their confidence, both 0 to 1; areas of points are counts."""
+    figure, axes = _figure(height_inches=3.6)
+    axes.plot([0, 1], [0, 1], color=_QUIET, linewidth=0.9, linestyle="--")
+    axes.plot(confidences, shares_right, color=_COLOURS[0], linewidth=1.2)
+    largest = max(counts)
+    axes.scatter(
+        confidences,
+        shares_right,
+        s=[12 + 200 * count / largest for count in counts],
+        color=_COLOURS[0],
+        zorder=3,
+    )
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
+    _label(axes, title="", x_label="confidence", y_label="share that is right")
+    return _png(figure)
+
+
+@_AS_WRITTEN
 def wall_time(seconds_by_stage: Mapping[str, Seconds], *, title: str = "") -> bytes:
     """One bar a stage, in the order given, from the top."""
     if not seconds_by_stage:

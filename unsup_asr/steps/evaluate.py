@@ -31,6 +31,7 @@ from unsup_asr.scoring.metrics import (
     reference_digest,
 )
 from unsup_asr.scoring.nulls import nulls_of, phone_frequencies
+from unsup_asr.scoring.reliability import reliability
 from unsup_asr.scoring.signs import divergences
 from unsup_asr.speech.audio import read_utterance
 from unsup_asr.steps.boundary_scoring import boundaries_of, found_edges_of, iterations_of
@@ -131,9 +132,11 @@ def run_evaluate(
         signs=read_signs(context.input("diagnosis").file(SIGNS_FILE)),
     )
     results.write(context.out / "results.json")
-    Assets(training_curves(context, systems), _spectrogram(context, references, found_edges)).write(
-        context.out
-    )
+    Assets(
+        training_curves(context, systems),
+        _spectrogram(context, references, found_edges),
+        reliability(references, hypotheses[final]),
+    ).write(context.out)
 
 
 def add_unheard(hypotheses: Mapping[str, list[Hypothesis]], utterance_ids: Sequence[str]) -> None:

@@ -131,3 +131,13 @@ def test_names_are_drawn_as_they_are_written(name: str) -> None:
     assert plots.curves({name: [1.0, 0.5], "other": [1.0]}, title=name, x_label=name, y_label=name)
     assert plots.wall_time({name: 1.0}, title=name)
     assert plots.confusion(np.ones((2, 2)), [name, "b"], title=name)
+
+
+def test_the_surer_the_righter_is_drawn_along_the_diagonal():
+    image = pixels(plots.reliability([0.1, 0.9], [0.1, 0.9], [1, 100]))
+    colour = np.array([int(BLUE[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    rows, columns = np.nonzero((np.abs(image[..., :3] - colour) < 0.02).all(axis=-1))
+    right = columns > np.median(columns)
+    assert rows[right].mean() < rows[~right].mean(), "higher on the right"
+    lowest, highest = (rows > rows.max() - 6).sum(), (rows < rows.min() + 6).sum()
+    assert highest > 2 * lowest, "a larger point where there are more phones"

@@ -23,6 +23,7 @@ from unsup_asr.scoring.boundaries import BoundaryScores
 from unsup_asr.scoring.maps import MapScores
 from unsup_asr.scoring.metrics import confusions
 from unsup_asr.scoring.nulls import Nulls
+from unsup_asr.scoring.reliability import Reliability
 from unsup_asr.scoring.signs import Signs
 from unsup_asr.types import ErrorCounts, Hypothesis, Transcript
 
@@ -138,7 +139,9 @@ def assets() -> Assets:
         reference, log_mel_TF=log_mel_TF, shift_s=0.01, found_boundaries_s=[0.0, 0.11, 0.3]
     )
     return Assets(
-        (CurveSet("matching", {"restart 1": [3.0, 2.0], "restart 2": [3.1, math.nan]}),), example
+        (CurveSet("matching", {"restart 1": [3.0, 2.0], "restart 2": [3.1, math.nan]}),),
+        example,
+        Reliability((3, 5), (0.25, 0.95), (0.05, 0.8)),
     )
 
 
@@ -385,7 +388,8 @@ def test_html_is_one_well_formed_file_with_every_picture_inside(tmp_path, result
     parser = Tags()
     parser.feed(path.read_text("utf-8"))
     assert parser.open == []
-    assert len(parser.sources) == 5  # layer weights, curves, spectrogram, confusions, wall time
+    # layer weights, curves, spectrogram, confusions, confidences, wall time
+    assert len(parser.sources) == 6
     assert all(source.startswith("data:image/png;base64,iVBOR") for source in parser.sources)
     assert "http" not in path.read_text("utf-8").replace("https://", "http")
     assert "u<b>: said above" in parser.text  # escaped, so that it is text
@@ -414,6 +418,31 @@ def test_html_of_a_run_with_little_says_what_is_missing(tmp_path, results):
         assert f"This run has no {what}." in text
     assert "toy, seed 1: no final system" in terminal_table(bare)
     assert report_json(bare)["unsupervised_per"] is None
+
+
+def test_confidences_are_shown_beside_how_often_they_are_right(
+    results: Results, assets: Assets, tmp_path: Path
+) -> None:
+    assets.write(tmp_path)
+    write_html(results, Assets.read(tmp_path), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert text.index("<h2>Confidences</h2>") < text.index("share of right phones")
+    assert "of 8 recognised phones" in text
+    assert "0.169 apart in the mean" in text  # (3 * 0.2 + 5 * 0.15) / 8
+    write_html(results, Assets(), tmp_path / "report.html")
+    assert "Confidences" not in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_assets_of_an_earlier_version_have_no_confidences(assets: Assets, tmp_path: Path) -> None:
+    assets.write(tmp_path)
+    data = json.loads((tmp_path / "assets.json").read_text("utf-8"))
+    del data["reliability"]
+    (tmp_path / "assets.json").write_text(json.dumps(data))
+    assert Assets.read(tmp_path).reliability is None
+    data["reliability"] = {"counts": [1], "confidences": [], "shares_right": [1.0]}
+    (tmp_path / "assets.json").write_text(json.dumps(data))
+    with pytest.raises(ValueError, match=r"assets\.json: not the assets of a report"):
+        Assets.read(tmp_path)
 
 
 def test_the_rules_of_a_population_are_held_against_the_oracle(results: Results) -> None:
