@@ -140,9 +140,13 @@ class Packing:
         return out.scatter_add(1, index, values)[:, :-1]
 
     def per_row(self, values_MB: Tensor) -> Tensor:
-        """Each row's value of its sequence; 0 for filler."""
-        padded = torch.cat([values_MB, torch.zeros_like(values_MB[:, :1])], dim=1)
-        return padded.gather(1, self.sequence_MN)
+        """Each row's value of its sequence; for filler that of the last."""
+        return values_MB.gather(1, self._spoken_MN)
+
+    @cached_property
+    def _spoken_MN(self) -> Tensor:
+        """Sequence of each row, the last one for filler."""
+        return self.sequence_MN.clamp_max(self.num_sequences - 1)
 
 
 def common_prefixes(first: Packing, second: Packing) -> tuple[Packing, Tensor, Tensor]:

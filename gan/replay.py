@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gan.batches import Batch
 from gan.resident import Choice, ResidentData
-from gan.steps import Member, Rules
+from gan.steps import Member, Rules, train_generators
 
 Step = Callable[[Sequence[Member], Batch, Rules], dict[str, Tensor]]
 WARM_UP = 3  # updates of a shape that are played before one is recorded
@@ -76,6 +76,8 @@ class Replays:
 
     def play(self, step: Step, choice: Choice) -> dict[str, Tensor]:
         """One update; its loss terms, each (M,), which later updates leave as they are."""
+        if step is train_generators:  # fewer shapes, each of which is recorded
+            choice = choice.without_text()
         key = (step, choice.speech_rows, choice.text_rows)
         shape = self._shapes.setdefault(key, _Shape())
         shape.played += 1

@@ -30,13 +30,17 @@ class Choice:
     """What an update reads of the resident data: a few numbers that the host sends.
 
     `numbers_4MB` are lengths and first rows of the utterances, then of the sentences; rows of both
-    are padded to `speech_rows` and `text_rows`.
+    are padded to `speech_rows` and `text_rows`, of which 0 means that no text is gathered.
     """
 
     numbers_4MB: Tensor
     speech_rows: int
     text_rows: int
     draws: DeviceDraws
+
+    def without_text(self) -> Choice:
+        """The same for an update that reads none."""
+        return replace(self, text_rows=0)
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,9 @@ class ResidentData:
         features = self.segments.take(first_MB, speech)
         if features.dtype is torch.float16:
             features = features.float()
-        phones = self.text.take(text_first_MB, text)
+        phones = text_first_MB[:, :0]
+        if choice.text_rows > 0:
+            phones = self.text.take(text_first_MB, text)
         return Batch(features, speech, phones, text, targets, choice.draws)
 
     def draw(self, step: int, *, seeds: Sequence[int], batch_size: int) -> Batch:

@@ -129,6 +129,8 @@ def traffic(options: AdversarialOptions, sizes: Sizes, precision: str, step) -> 
             rounded_up(phones * sizes.batch, GRANULE),
             MetaDraws(),  # pyright: ignore
         )
+        if step is train_generators:
+            choice = choice.without_text()
         with FlopCounterMode(display=False) as flops, Seen() as seen:
             step([member], data.gather(choice), rules)
         return seen, flops.get_total_flops()

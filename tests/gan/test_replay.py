@@ -100,3 +100,15 @@ def test_an_update_that_reads_a_value_cannot_be_recorded() -> None:
     recorder = PretendRecorder(list)
     with pytest.raises(HostReadError):
         recorder.record(lambda: torch.full((1,), float(torch.ones(1))), [])
+
+
+def test_the_generators_update_is_recorded_once_whatever_the_rows_of_text() -> None:
+    cpu = torch.device("cpu")
+    playing = members(SMALL, cpu)
+    recorder = PretendRecorder(lambda: changed_by(playing))
+    rules = replace(game_rules(SMALL), fixed_rows=True)
+    replays = Replays(playing, rules, ResidentData.of(data(), cpu), recorder)
+    choice = replays.data.choose(0, seeds=[0, 1], batch_size=4)
+    for update in range(3 * WARM_UP):
+        replays.play(train_generators, replace(choice, text_rows=16 * (3 + update)))
+    assert recorder.recorded == 1
