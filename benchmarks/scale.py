@@ -1,117 +1,145 @@
-"""Own memory and time an hour of audio of PCA, k-means and the HMM, on made-up features.
+"""Own memory and time of every stage of a recipe at two sizes, and which stages grow.
 
-    python -m benchmarks.scale --hours 0.1 1
+    python -m benchmarks.scale --hours 0.5 2
+    ... --recipe demo realign.num_rounds=2       # another recipe of synthetic speech, its options
 
-Each part runs in a process of its own. Memory is the peak of anonymous pages (RssAnon, sampled
-every 10 ms) above that of the process before the part began; pages of memory-mapped files are not
-counted. Both sizes must fill a block of 65536 rows (0.4 h at 50 Hz), or what grows is the block.
+Every stage runs in a process of its own, `unsup-asr run --until STAGE`. Its memory is the peak of
+anonymous pages (RssAnon of the process and its children, sampled every 20 ms) above that of a run
+in which nothing was left to do: pages of memory-mapped files are not counted, nor is what all runs
+hold. Growth is per hour of training audio between the two sizes; text is of one size in both.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
+import json
+import subprocess
+import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from unsup_asr.engine.recipe import load_recipe
+from unsup_asr.pipeline import build_graph
 
-from segmentation.kmeans import KMeans
-from segmentation.pca import PCA
-from unsup_asr.acoustic.hmm import HMMTraining
-from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
+GROWS_MB_AN_HOUR = 5.0
+_UTTERANCES_AN_HOUR = 1350  # of espeak-ng's 6 to 12 words, about; the hours are read from the run
+_LIMIT_S = 3600
 
-_FRAMES_AN_UTTERANCE = 500
-_PHONES = 40
-_GROWS_MB_AN_HOUR = 5.0
+
+@dataclass(frozen=True)
+class Cost:
+    """Peak MB of anonymous pages and seconds of one run."""
+
+    mb: float
+    seconds: float
 
 
 def main() -> None:
-    """Measure each part at two sizes; name those whose memory grows."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run all stages at both sizes; print a row for each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--hours", type=float, nargs=2, default=(1.0, 10.0))
-    small, large = parser.parse_args().hours
-    spawn = multiprocessing.get_context("spawn")
-    for name, (dim, rate, _) in _PARTS.items():
-        found = []
-        for hours in (small, large):
-            with tempfile.TemporaryDirectory() as folder:
-                write_features(Path(folder), num_frames=int(hours * 3600 * rate), dim=dim)
-                with spawn.Pool(1) as pool:
-                    found.append(pool.apply(measured, (name, folder)))
-        grows = (found[1][0] - found[0][0]) / (large - small)
-        at_960 = found[1][0] + grows * (960 - large)
-        print(
-            f"{name}: {found[0][0]:.0f} MB, {found[1][0]:.0f} MB; {grows:+.1f} MB an hour, "
-            f"960 h: {at_960:.0f} MB; {found[1][1] / large:.1f} s an hour"
-            f"{'  GROWS' if grows > _GROWS_MB_AN_HOUR else ''}",
-            flush=True,
-        )
+    parser.add_argument("--recipe", default="toy")
+    parser.add_argument("options", nargs="*", metavar="key=value")
+    arguments = parser.parse_args()
+    sizes = [int(hours * _UTTERANCES_AN_HOUR) for hours in arguments.hours]
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [
+            Run(arguments.recipe, size, arguments.options, Path(folder) / str(size))
+            for size in sizes
+        ]
+        costs = [run.costs() for run in runs]
+        hours = [run.hours() for run in runs]
+    print(f"hours of training audio: {hours[0]:.2f}, {hours[1]:.2f}")
+    for stage, small in costs[0].items():
+        print(row(stage, small, costs[1][stage], *hours), flush=True)
 
 
-def write_features(folder: Path, *, num_frames: int, dim: int) -> None:
-    """Cluster centres with noise in runs of 8 frames, float16; `labels` beside them."""
-    rng = np.random.default_rng(0)
-    centres_KD = rng.normal(size=(_PHONES, dim)).astype(np.float32)
-    with (
-        RaggedWriter(folder / "features", dtype="float16") as features,
-        RaggedWriter(folder / "labels", dtype="int32") as labels,
-    ):
-        for i in range(max(1, num_frames // _FRAMES_AN_UTTERANCE)):
-            label_T = np.repeat(rng.integers(_PHONES, size=64), 8)[:_FRAMES_AN_UTTERANCE]
-            noise_TD = rng.normal(size=(len(label_T), dim)).astype(np.float32)
-            features.append(f"u{i}", centres_KD[label_T] + noise_TD)
-            labels.append(f"u{i}", label_T)
+@dataclass(frozen=True)
+class Run:
+    """A recipe with so many training utterances, and where its stages are."""
+
+    recipe: str
+    utterances: int
+    options: Sequence[str]
+    exp: Path
+
+    def costs(self) -> dict[str, Cost]:
+        """Of each stage, in the order of the graph."""
+        arguments = self._arguments()
+        config = load_recipe(self.recipe, arguments)
+        names = [stage.name for stage in build_graph(config)]
+        costs = {name: self._watched(name) for name in names}
+        idle = self._watched(names[-1])
+        return {
+            name: Cost(max(cost.mb - idle.mb, 0.0), max(cost.seconds - idle.seconds, 0.0))
+            for name, cost in costs.items()
+        }
+
+    def hours(self) -> float:
+        """Of training audio, as the corpus counts them."""
+        (found,) = self.exp.glob("*/latest/corpus/corpus.json")
+        return float(json.loads(found.read_text("utf-8"))["train"]["hours"])
+
+    def _arguments(self) -> list[str]:
+        return [f"corpus.num_train_utterances={self.utterances}", *self.options]
+
+    def _watched(self, until: str) -> Cost:
+        command = [sys.executable, "-m", "unsup_asr", "run", self.recipe, *self._arguments()]
+        command += ["--exp", str(self.exp), "--until", until]
+        start = time.monotonic()
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
+            peak = 0.0
+            while run.poll() is None:
+                peak = max(peak, sum(map(anonymous_mb, family(run.pid))))
+                if time.monotonic() - start > _LIMIT_S:
+                    run.kill()
+                time.sleep(0.02)
+            assert run.stderr is not None
+            said = run.stderr.read().decode()
+        print(f"{self.utterances} utterances, {until}: {peak:.0f} MB", flush=True)
+        if run.returncode:
+            sys.exit(f"{until} at {self.utterances} utterances: {said[-2000:]}")
+        return Cost(peak, time.monotonic() - start)
 
 
-def measured(name: str, folder: str) -> tuple[float, float]:
-    """Peak own memory in MB and seconds of a part."""
-    features = RaggedArray.open(Path(folder) / "features")
-    labels = RaggedArray.open(Path(folder) / "labels")
-    before, peak, is_over = _anonymous_mb(), [0.0], threading.Event()
-
-    def watch() -> None:
-        while not is_over.wait(0.01):
-            peak[0] = max(peak[0], _anonymous_mb())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    start = time.perf_counter()
-    _PARTS[name][2](features, labels)
-    seconds = time.perf_counter() - start
-    is_over.set()
-    watcher.join()
-    return max(peak[0] - before, 0.0), seconds
+def family(pid: int) -> list[int]:
+    """The process and all that it started, as far as they still run."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = [int(child) for child in task.read_text("ascii").split()]
+        except OSError:  # it has ended
+            continue
+        for child in children:
+            found += family(child)
+    return found
 
 
-def _anonymous_mb() -> float:
-    status = Path("/proc/self/status").read_text("utf-8")
-    return int(status.split("RssAnon:")[1].split()[0]) / 1024
+def anonymous_mb(pid: int) -> float:
+    """Anonymous pages of a process, 10^6 bytes; 0 where it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text("utf-8")
+    except OSError:
+        return 0.0
+    if "RssAnon:" not in status:
+        return 0.0
+    return int(status.split("RssAnon:")[1].split()[0]) * 1024 / 1e6
 
 
-def _pca(features: RaggedArray, labels: RaggedArray) -> None:
-    PCA().fit(features.values_array)
+def row(stage: str, small: Cost, large: Cost, small_hours: float, large_hours: float) -> str:
+    """A line of the table: both sizes, growth, and what 100 and 960 hours would take."""
+    grows = (large.mb - small.mb) / (large_hours - small_hours)
+    at_100, at_960 = (large.mb + max(grows, 0.0) * (hours - large_hours) for hours in (100, 960))
+    return (
+        f"| {stage} | {small.mb:.0f} | {large.mb:.0f} | {grows:+.1f} | {at_100:.0f} | {at_960:.0f} "
+        f"| {large.seconds / large_hours:.0f} |{' grows' if grows > GROWS_MB_AN_HOUR else ''}"
+    )
 
-
-def _kmeans(features: RaggedArray, labels: RaggedArray) -> None:
-    kmeans = KMeans(niter=5, nredo=1, max_points_per_centroid=64)
-    kmeans.fit(features.values_array)
-    kmeans.assign(features.values_array)
-
-
-def _hmm(features: RaggedArray, labels: RaggedArray) -> None:
-    phones = [f"p{p}" for p in range(_PHONES)]
-    HMMTraining().train(features, {i: np.array(labels[i]) for i in labels}, phones=phones)
-
-
-_PARTS: dict[str, tuple[int, float, Callable[[RaggedArray, RaggedArray], None]]] = {
-    "PCA 1024 to 512": (1024, 50.0, _pca),
-    "k-means of MFCC": (39, 100.0, _kmeans),
-    "HMM on MFCC": (39, 100.0, _hmm),
-}
 
 if __name__ == "__main__":
     main()

@@ -1,27 +1,33 @@
-"""The benchmark of memory runs, and a part that holds all frames is named."""
+"""Memory of stages: children count, and what grows is named."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import subprocess
+import sys
+import time
 
-import numpy as np
-import pytest
-
-from benchmarks import scale
-from unsup_asr.formats.ragged import RaggedArray
+from benchmarks.scale import Cost, anonymous_mb, family, row
 
 
-def _hold_all(features: RaggedArray, labels: RaggedArray) -> None:
-    held = np.array(features.values_array, dtype=np.float64)
-    scale.time.sleep(0.1)
-    assert len(held) == len(labels.values_array)
+def test_memory_of_children_is_seen() -> None:
+    child = "held = bytearray(b'1' * 50_000_000); print(1, flush=True); input()"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()  # the child holds it now
+        found = family(process.pid)
+        assert len(found) == 2
+        assert 50 < sum(map(anonymous_mb, found)) < 90
+        process.stdin.close()
+    time.sleep(0.01)
+    assert anonymous_mb(process.pid) == 0.0
 
 
-def test_memory_of_a_part_that_holds_all_frames_is_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(scale._PARTS, "holds", (64, 50.0, _hold_all))
-    scale.write_features(tmp_path, num_frames=50000, dim=64)
-    memory_mb, seconds = scale.measured("holds", str(tmp_path))
-    assert memory_mb > 20  # 50000 x 64 x 8 bytes are 24.4 MB
-    assert seconds > 0
+def test_a_stage_that_grows_is_named() -> None:
+    assert row("words", Cost(100, 1), Cost(110, 4), 1.0, 2.0).endswith("| 2 | grows")
+    assert row("words", Cost(100, 1), Cost(104, 4), 1.0, 2.0) == (
+        "| words | 100 | 104 | +4.0 | 496 | 3936 | 2 |"
+    )
