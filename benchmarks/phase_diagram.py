@@ -277,6 +277,8 @@ def draw(rests: Path, picture: Path) -> None:
         axis.set_ylim(0, 100)
         if key in ("utterances", "sentences"):
             axis.set_xscale("log")
+            axis.set_xticks(x, [str(value) for value in x])
+            axis.minorticks_off()
     axes[0].set_ylabel("PER, percent")
     axes[0].legend()
     figure.tight_layout()
