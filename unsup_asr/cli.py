@@ -1,5 +1,6 @@
 """The command line: `unsup-asr VERB`. Exit code 0: done, 1: found bad, 2: wrong usage, 128 and the
-number of the signal that ended it (130: Ctrl-C, 143: SIGTERM).
+number of the signal that ended it (130: Ctrl-C, 143: SIGTERM). Of `diagnose` 3: the run has not
+ended, 4: it broke.
 
 Nothing heavy is imported here: every verb names the function that does it, imported when called.
 """
@@ -144,6 +145,11 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument(
         "--trust", action="store_true", help="ask classes of others too, which runs their code"
     )
+    diagnose = verb(
+        "diagnose", "diagnose:diagnose", "Say what is wrong with a run, and what to do next"
+    )
+    diagnose.add_argument("experiment", metavar="EXP", help="exp/<recipe>, or one of its runs")
+    diagnose.add_argument("--json", action="store_true", help="print one JSON object")
     verb("validate", "validate:validate", "Check a recipe and its data before a run", recipe)
 
     evaluate = verb("evaluate", "scoring:evaluate", "Score recognised phones against references")

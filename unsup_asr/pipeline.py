@@ -260,7 +260,7 @@ def _diagnosis(stages: Sequence[Stage], systems: Sequence[str]) -> Stage:
         ),
         ("text", "language_model", "features", *heard, *systems, "model"),
         ("gan.diagnosis", SCORER),
-        version=3,
+        version=4,
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unsup_asr.formats.checked import read_json, read_json_value
+from unsup_asr.formats.checked import read_json
 from unsup_asr.formats.finished import check_written
 from unsup_asr.report.assets import Assets
 from unsup_asr.report.results import Results
-from unsup_asr.report.signs import DIAGNOSIS_FILE, SIGNS_FILE, read_signs
+from unsup_asr.report.signs import DIAGNOSIS_FILE, SIGNS_FILE, read_findings, read_signs
 from unsup_asr.scoring.signs import Signs
 
 
@@ -57,8 +57,8 @@ def load_unscored(folder: Path) -> tuple[dict[str, Signs], tuple[str, ...]] | No
     if not (stage / SIGNS_FILE).is_file():
         return None
     check_written(stage)
-    messages = [str(message) for message in read_json_value(stage / DIAGNOSIS_FILE)]
-    return read_signs(stage / SIGNS_FILE), tuple(messages)
+    messages = tuple(found.message for found in read_findings(stage / DIAGNOSIS_FILE))
+    return read_signs(stage / SIGNS_FILE), messages
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from unsup_asr.formats.checked import read_json, read_json_value
+from unsup_asr.formats.checked import read_json
 from unsup_asr.report.run import load_results
-from unsup_asr.report.signs import DIAGNOSIS_FILE, SIGNS_FILE, read_signs
+from unsup_asr.report.signs import DIAGNOSIS_FILE, SIGNS_FILE, read_findings, read_signs
 from unsup_asr.report.terminal import aligned
 
 RULE = (
@@ -54,7 +54,7 @@ def read_row(row: SweepRow, root: Path) -> SweepRow:
         found["criterion"] = float(criteria[str(choice["chosen"])])
         if (run / "diagnosis").exists():
             signs = read_signs(run / "diagnosis" / SIGNS_FILE)
-            found["num_signs"] = len(read_json_value(run / "diagnosis" / DIAGNOSIS_FILE))
+            found["num_signs"] = len(read_findings(run / "diagnosis" / DIAGNOSIS_FILE))
             final = signs[str(choice["chosen"])]
             found["bigram_divergence"] = final.js_divergence.get(2)
             realigned = [name for name in signs if name.startswith(("realign_", "hmm_"))]

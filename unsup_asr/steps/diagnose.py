@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -13,7 +13,13 @@ from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.hypotheses import read_hypotheses
 from unsup_asr.formats.phone_text import phone_ids, read_inventory
-from unsup_asr.report.signs import DIAGNOSIS_FILE, SIGNS_FILE, write_signs
+from unsup_asr.report.signs import (
+    DIAGNOSIS_FILE,
+    SIGNS_FILE,
+    Finding,
+    write_findings,
+    write_signs,
+)
 from unsup_asr.scoring.signs import TEXT
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.conditions import silence_id
@@ -25,6 +31,14 @@ from unsup_asr.types import Int32Array
 log = logging.getLogger(__name__)
 
 
+class _Found(Protocol):
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def message(self) -> str: ...
+
+
 def run_diagnosis(
     context: StageContext,
     *,
@@ -32,7 +46,7 @@ def run_diagnosis(
     systems: Sequence[str],
     segments_of: Mapping[str, str],
 ) -> None:
-    """Write the signs of every system and the messages of what looks wrong, causes first; warn of
+    """Write the signs of every system and what looks wrong, causes first; warn of
     the first.
 
     Whether a run has failed is decided by how unlike the text its last realignment and its model
@@ -46,33 +60,43 @@ def run_diagnosis(
     write_signs(context.out / SIGNS_FILE, signs)
     of_text = signs[TEXT].perplexity
     diagnosis = instantiate(context.config.gan.diagnosis)
-    of_end = [found.message for found in diagnosis.unlike_text(signs, [*realigned, final])]
+    of_end = _kept(diagnosis.unlike_text(signs, [*realigned, final]))
     of_end += _of_model(context, final)
-    causes: list[str] = []
+    causes: list[Finding] = []
     if of_end:
         if "matching" in context.artifacts:
             causes += _does_not_read_like_text(context, ["matching"], of_text)
         if "gan" in context.artifacts:
-            causes += [f"in the game, {message}" for message in findings_of_game(context, of_text)]
+            causes += [
+                Finding(found.kind, f"in the game, {found.message}")
+                for found in findings_of_game(context, of_text)
+            ]
         causes += _does_not_read_like_text(context, [*realigned, final], of_text)
-    messages = [*causes, *of_end]
-    if messages:
-        number = f"{len(messages)} signs" if len(messages) > 1 else "a sign"
-        log.warning("%s that this run may have failed, the first: %s", number, messages[0])
-    (context.out / DIAGNOSIS_FILE).write_text(
-        json.dumps(messages, ensure_ascii=False, indent=1), "utf-8"
-    )
+    findings = [*causes, *of_end]
+    if findings:
+        number = f"{len(findings)} signs" if len(findings) > 1 else "a sign"
+        log.warning(
+            "%s that this run may have failed, the first: %s. `unsup-asr diagnose` says what to do "
+            "next",
+            *(number, findings[0].message.rstrip(".")),
+        )
+    write_findings(context.out / DIAGNOSIS_FILE, findings)
+
+
+def _kept(found: Iterable[_Found]) -> list[Finding]:
+    """What a diagnosis, which is a plug-in's class, has found."""
+    return [Finding(one.kind, one.message) for one in found]
 
 
 def _does_not_read_like_text(
     context: StageContext, stages: Sequence[str], of_text: float
-) -> list[str]:
+) -> list[Finding]:
     diagnosis = instantiate(context.config.gan.diagnosis)
     heard = {stage: read_criterion(context.input(stage)) for stage in stages}
-    return [found.message for found in diagnosis.perplexities(heard, of_text=of_text)]
+    return _kept(diagnosis.perplexities(heard, of_text=of_text))
 
 
-def _of_model(context: StageContext, final: str) -> list[str]:
+def _of_model(context: StageContext, final: str) -> list[Finding]:
     """What looks wrong with the final system's phones of the training audio."""
     inventory = read_inventory(context.input("text").file("inventory.json"))
     recognised = read_hypotheses(context.input(final).file("hypotheses/train.tsv"))
@@ -83,10 +107,10 @@ def _of_model(context: StageContext, final: str) -> list[str]:
         num_phones=len(inventory),
         silence=silence_id(inventory),
     )
-    return [found.message for found in findings]
+    return _kept(findings)
 
 
-def findings_of_game(context: StageContext, of_text: float) -> list[str]:
+def findings_of_game(context: StageContext, of_text: float) -> list[Finding]:
     """Why the chosen member may have failed, and whether choosing it meant anything."""
     diagnosis = instantiate(context.config.gan.diagnosis)
     text, inventory = text_ids(context)
@@ -103,7 +127,7 @@ def findings_of_game(context: StageContext, of_text: float) -> list[str]:
         *diagnosis.members(wrote),
     ]
     unlike_text = _does_not_read_like_text(context, ["gan"], of_text)
-    return [*unlike_text, *(found.message for found in findings)]
+    return [*unlike_text, *_kept(findings)]
 
 
 def _wrote(context: StageContext, member: int) -> list[Int32Array]:

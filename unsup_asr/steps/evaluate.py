@@ -23,7 +23,7 @@ from unsup_asr.report.results import (
     SampleTranscript,
     row_from_counts,
 )
-from unsup_asr.report.signs import DIAGNOSIS_FILE, SIGNS_FILE, read_signs
+from unsup_asr.report.signs import DIAGNOSIS_FILE, SIGNS_FILE, read_findings, read_signs
 from unsup_asr.report.tables import LayerWeights, MemberResult, PopulationResult
 from unsup_asr.scoring.metrics import (
     confusions,
@@ -101,6 +101,7 @@ def run_evaluate(
     by_id = {h.utterance_id: h.phones for h in hypotheses[final]}
     recognised = read_hypotheses(context.input(final).file("hypotheses/train.tsv"))
     train = read_manifest(context.input("corpus").file("train.jsonl"))
+    findings = read_findings(context.input("diagnosis").file(DIAGNOSIS_FILE))
     results = Results(
         recipe=str(context.config.recipe),
         seed=context.seed,
@@ -118,7 +119,7 @@ def run_evaluate(
             for r in references[:_SHOWN_TRANSCRIPTS]
         ),
         confusion=confusions(references, hypotheses[final]),
-        diagnosis=tuple(read_json_value(context.input("diagnosis").file(DIAGNOSIS_FILE))),
+        diagnosis=tuple(finding.message for finding in findings),
         population=_population(context, references),
         layer_weights=_layer_weights(context),
         iterations=iterations_of(context, rows, references),

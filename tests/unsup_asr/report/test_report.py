@@ -15,7 +15,7 @@ from unsup_asr.report.html import write_html
 from unsup_asr.report.markdown import results_markdown
 from unsup_asr.report.results import SUPERB_ROW, Results, SampleTranscript, row_from_counts
 from unsup_asr.report.run import load_assets, load_results
-from unsup_asr.report.signs import write_signs
+from unsup_asr.report.signs import Finding, write_findings, write_signs
 from unsup_asr.report.tables import Iteration, LayerWeights, MemberResult, PopulationResult
 from unsup_asr.report.terminal import ran_on, report_json, terminal_table, unscored_report
 from unsup_asr.report.words import TunedWeights, word_results, word_row
@@ -589,7 +589,7 @@ def test_report_of_a_run_without_references_prints_its_signs(
     diagnosis = tmp_path / "mine" / "latest" / "diagnosis"
     diagnosis.mkdir(parents=True)
     write_signs(diagnosis / "signs.json", results.signs)
-    (diagnosis / "diagnosis.json").write_text('["a cause"]')
+    write_findings(diagnosis / "diagnosis.json", [Finding("length", "a cause")])
     assert main(["report", "mine", "--exp", str(tmp_path)]) == 0
     assert "  ! a cause" in capsys.readouterr().out
     assert main(["report", "mine", "--exp", str(tmp_path), "--json"]) == 0

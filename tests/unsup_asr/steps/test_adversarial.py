@@ -138,7 +138,7 @@ class World:
         run_gan(StageContext("gan", out, config, 0, inputs))
         inputs["gan"] = Artifact("gan", out, reads_references=False)
         context = StageContext("diagnosis", self.folder, config, 0, inputs)
-        return findings_of_game(context, text_perplexity(context))
+        return [f.message for f in findings_of_game(context, text_perplexity(context))]
 
 
 SAYS = {

@@ -14,7 +14,7 @@ from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses
 from unsup_asr.formats.phone_text import write_phone_sentences
 from unsup_asr.formats.ragged import RaggedWriter
-from unsup_asr.report.signs import read_signs
+from unsup_asr.report.signs import read_findings, read_signs
 from unsup_asr.speech.timing import write_timing
 from unsup_asr.steps.criterion import text_perplexity
 from unsup_asr.steps.diagnose import run_diagnosis
@@ -87,7 +87,7 @@ class Run:
             systems=self.systems,
             segments_of={},
         )
-        return json.loads((self.context.out / "diagnosis.json").read_text("utf-8"))
+        return [f.message for f in read_findings(self.context.out / "diagnosis.json")]
 
 
 def _drawn(phone: str, share: float, rng: np.random.Generator) -> str:
@@ -132,7 +132,10 @@ def test_a_model_of_wrong_labels_does_not_hide_behind_a_low_criterion(
     assert "6.4 times (at most 3.8" in found[2]
     assert "(at most 0.03 where learning succeeds)" in found[3]
     assert "(at most 0.05 where learning succeeds)" in found[4]
-    assert caplog.messages == [f"6 signs that this run may have failed, the first: {found[0]}"]
+    assert caplog.messages == [
+        f"6 signs that this run may have failed, the first: {found[0]}. `unsup-asr diagnose` says "
+        "what to do next"
+    ]
 
 
 def test_a_run_that_is_told_by_its_outputs_alone_has_failed(tmp_path: Path) -> None:
