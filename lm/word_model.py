@@ -193,7 +193,8 @@ def _spellings(
     if num_unspelled or num_left:
         logger.warning(
             "%s: left out %d pronunciations with phones the posteriors lack, and %d homophones "
-            "beyond %d of one spelling",
+            "beyond %d of one spelling: such words are never written. A few do no harm; if they "
+            "are many, look at rare phones (text.front_end.min_phone_count) or at the lexicon",
             source,
             num_unspelled,
             num_left,

@@ -45,7 +45,7 @@ ALL_VERBS = (
     *("run", "sweep", "status", "validate", "evaluate", "compare", "report", "transcribe", "list"),
     *("export", "export-data", "serve"),
     *("new-recipe", "doctor", "lm estimate", "lm perplexity", "lm decode", "lm tune"),
-    *("diagnose",),
+    *("diagnose", "clean"),
 )
 
 

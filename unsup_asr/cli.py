@@ -8,9 +8,11 @@ Nothing heavy is imported here: every verb names the function that does it, impo
 from __future__ import annotations
 
 import argparse
+import datetime
 import errno
 import importlib
 import io
+import json
 import logging
 import os
 import re
@@ -43,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # the terminal may know fewer characters than we
             stream.reconfigure(errors="backslashreplace")
     arguments = _parse(argv)
-    with _logged_to_stderr(verbose=arguments.verbose), _signals_raised():
+    as_json = getattr(arguments, "log_format", "text") == "json"
+    with _logged_to_stderr(verbose=arguments.verbose, as_json=as_json), _signals_raised():
         return _run(arguments)
 
 
@@ -123,6 +126,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     wait_help = "wait for a stage that another process runs, instead of failing"
     run.add_argument("--wait", action="store_true", help=wait_help)
+    run.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="of each line (%(default)s)"
+    )
+    clean = verb(
+        "clean", "clean:clean", "Say what stale stages take up, or remove them", recipe, exp
+    )
+    clean.add_argument("--remove", action="store_true", help="remove them")
+    clean.add_argument(
+        "--keep-runs", action="store_true", help="keep what any run that ended has made"
+    )
     sweep = verb("sweep", "sweep:sweep", "Run a recipe with many options, choose one", recipe, exp)
     sweep.add_argument("--points", metavar="YAML", help="options of each run: a list of tables")
     sweep.add_argument("--until", metavar="STAGE", help="stop all runs after this stage")
@@ -142,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     status = verb(
         "status", "run:status", "Say what is done, stale and why, partial, missing", recipe, exp
     )
+    status.add_argument("--follow", action="store_true", help="say what a run does until it ends")
     status.add_argument(
         "--trust", action="store_true", help="ask classes of others too, which runs their code"
     )
@@ -247,7 +261,10 @@ def _parser() -> argparse.ArgumentParser:
         "--trust", action="store_true", help="let the model run code of others (docs/security.md)"
     )
     _language_model_verbs(verbs, common)
-    verb("list", "recipes:show_list", "List recipes, upstreams and the choices of each group")
+    listed = verb(
+        "list", "recipes:show_list", "List recipes, upstreams and choices of groups; or runs", exp
+    )
+    listed.add_argument("--runs", action="store_true", help="runs: options, PER, criterion, when")
     new = verb("new-recipe", "recipes:new_recipe", "Write a recipe for your own audio and text")
     new.add_argument("name", metavar="NAME", help="name of the recipe")
     new.add_argument("--audio", metavar="DIR", required=True, help="folder of audio files")
@@ -337,12 +354,44 @@ class _Visible(logging.Formatter):
         return shown_in_lines(super().format(record))
 
 
+class _JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        fields = {
+            "time": time.isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields)
+
+
+class _OncePerCommand:
+    """Lets each message through once: stages of one kind have the same to say."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        is_new = message not in self._said
+        self._said.add(message)
+        return is_new
+
+
 @contextmanager
-def _logged_to_stderr(*, verbose: bool) -> Iterator[None]:
+def _logged_to_stderr(*, verbose: bool, as_json: bool) -> Iterator[None]:
     """Warnings as one line each, while a command runs; a stage's own log.txt has the tracebacks."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Visible("%(levelname)s %(name)s: %(message)s"))
+    text = _Visible("%(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(_JsonLines() if as_json else text)
     handler.setLevel(logging.INFO if verbose else logging.WARNING)
+    if not verbose:
+        handler.addFilter(_OncePerCommand())
     if not verbose:
         handler.addFilter(lambda record: record.exc_info is None)
     levels = {name: logging.getLogger(name).level for name in PACKAGES}

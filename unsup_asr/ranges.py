@@ -114,6 +114,7 @@ PLAIN: dict[str, Any] = {
     "runtime.cuda_graphs": bool,
     "runtime.num_threads": Annotated[int, Range(0, 512)],
     "runtime.processes": Annotated[int, Range(1, 512)],
+    "runtime.tensorboard": bool,
     "runtime.sum_threads": Annotated[int, Range(1, 512)],
     "features.boundary_weight": NonNegative,
     "features.cut_from": Literal["frames", "audio"],

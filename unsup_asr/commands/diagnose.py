@@ -126,7 +126,7 @@ def _of_broken(root: Path, partial: Path) -> Diagnosed:
     command = _without_until(_command(root, run))
     findings = _signs_so_far(root)
     if _is_held(partial):
-        follow = f"unsup-asr status {root.name} --exp {shlex.quote(str(root.parent))}"
+        follow = f"unsup-asr status {root.name} --follow --exp {shlex.quote(str(root.parent))}"
         return Diagnosed(root.name, "running", stage, None, findings, (follow,))
     error = _last_error(partial / LOG)
     again = shlex.join(command)

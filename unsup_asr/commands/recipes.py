@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from unsup_asr.commands import UsageError
+from unsup_asr.commands.runs import runs_table
 from unsup_asr.engine.recipe import load_recipe
 from unsup_asr.engine.recipe_files import (
     CONFIG_NAME,
@@ -82,8 +83,10 @@ Write here what the data is, where it comes from, and on what terms; `run.sh` wr
 
 
 def show_list(arguments: argparse.Namespace) -> int:
-    """Print recipes, upstreams and the choices of each config group."""
-    del arguments
+    """Print recipes, upstreams and the choices of each config group; or runs."""
+    if arguments.runs:
+        print("\n".join(runs_table(Path(arguments.exp))))
+        return 0
     print("recipes")
     for name in list_recipes():
         print(f"  {name:<22} {_first_comment(RECIPES / name / CONFIG_NAME)}".rstrip())

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import datetime
+import json
 import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +22,7 @@ from unsup_asr import compute
 from unsup_asr.commands import UsageError
 from unsup_asr.commands.devices import compute_on
 from unsup_asr.engine.config import build_all, foreign
+from unsup_asr.engine.live import Live, newest
 from unsup_asr.engine.recipe import load_recipe
 from unsup_asr.engine.recipe_files import RecipeError
 from unsup_asr.engine.runs import record_of
@@ -23,6 +30,9 @@ from unsup_asr.engine.stages import Stage, UnknownStageError, run_stages
 from unsup_asr.engine.status import status as stage_status
 from unsup_asr.formats.names import shown
 from unsup_asr.pipeline import build_graph
+from unsup_asr.report.scalars import write_tensorboard
+
+_FOLLOWED_EVERY_S = 60.0
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,30 +56,80 @@ def run(arguments: argparse.Namespace) -> int:
     root = Path(arguments.exp) / config.recipe
     record = record_of(arguments.recipe, arguments.overrides, until=arguments.until)
     stages = graph_of(config)
+    announce = _announce_json if arguments.log_format == "json" else partial(print, flush=True)
+    draws = arguments.log_format == "text" and sys.stderr.isatty()
     try:
-        run_stages(
-            stages,
-            config,
+        with Live(
             root,
-            until=arguments.until,
-            force=arguments.force,
-            record=record,
-            arithmetic=arithmetic(runtime.processes),
-            announce=partial(print, flush=True),
-            wait=arguments.wait,
-        )
+            command=record.command,
+            announce=announce,
+            terminal=sys.stderr if draws else None,
+        ) as live:
+            run_stages(
+                stages,
+                config,
+                root,
+                until=arguments.until,
+                force=arguments.force,
+                record=record,
+                arithmetic=arithmetic(runtime.processes),
+                announce=announce,
+                observe=partial(_observed, live, root, tensorboard=runtime.tensorboard),
+                wait=arguments.wait,
+            )
     except UnknownStageError as error:
         raise UsageError(str(error)) from error
     return 0
 
 
+@contextmanager
+def _observed(
+    live: Live, root: Path, name: str, position: int, num_stages: int, *, tensorboard: bool
+) -> Iterator[None]:
+    """Show a stage while it runs; afterwards write its curves, where they are wanted."""
+    with live.stage(name, position, num_stages):
+        yield
+    if tensorboard:
+        records = (root / name).glob("*/stage.json")
+        write_tensorboard(
+            max(records, key=lambda path: path.stat().st_mtime_ns).parent, root / "tensorboard"
+        )
+
+
+def _announce_json(message: str) -> None:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    print(json.dumps({"time": now, "level": "INFO", "message": message}), flush=True)
+
+
+def _follow(root: Path) -> int:
+    """Print what the newest run does, each time that something begins and once a minute, until it
+    ends; 1 when it failed.
+    """
+    told, told_at = ("", "", ""), 0.0
+    while True:
+        now = newest(root)
+        if now is None:
+            raise UsageError(
+                f"{root}: no run has begun there; expected one begun by `unsup-asr run`"
+            )
+        begins = (now.state, now.stage, now.doing)
+        if begins != told or time.monotonic() - told_at >= _FOLLOWED_EVERY_S:
+            told, told_at = begins, time.monotonic()
+            print(now, flush=True)
+        if now.state != "running":
+            return int(now.state != "done")
+        time.sleep(1)
+
+
 def status(arguments: argparse.Namespace) -> int:
-    """Print the state of each stage; 1 when a finished one is damaged.
+    """Print the state of each stage, 1 when a finished one is damaged; or follow the run.
 
     Nobody's code is run for it but with --trust.
     """
     trust = arguments.trust
     config = recipe_of(arguments, only_own=not trust)
+    if arguments.follow:
+        return _follow(Path(arguments.exp) / config.recipe)
     others = [] if trust else foreign(config)
     if not trust and foreign(config.corpus):
         raise UsageError(

@@ -15,7 +15,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,8 +31,9 @@ from unsup_asr.engine.keys import (
     stage_keys,
     visible_config,
 )
+from unsup_asr.engine.memory import PeakMemory
 from unsup_asr.engine.partial import Beginning, begin, partial_folder
-from unsup_asr.engine.record import logged_to, peak_rss_mb, versions
+from unsup_asr.engine.record import logged_to, versions
 from unsup_asr.engine.runs import keep_run
 from unsup_asr.formats.finished import (
     LOG,
@@ -109,6 +110,10 @@ class StageFailedError(RuntimeError):
     """A stage could not do its work; the cause says why."""
 
 
+def _unobserved(_stage: str, _position: int, _num_stages: int) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 def run_stages(
     stages: Sequence[Stage],
     config: DictConfig,
@@ -119,6 +124,7 @@ def run_stages(
     record: RunRecord | None = None,
     arithmetic: Mapping[str, str] | None = None,
     announce: Callable[[str], None] = log.info,
+    observe: Callable[[str, int, int], AbstractContextManager[None]] = _unobserved,
     wait: bool = False,
 ) -> dict[str, Path]:
     """Run what is not done yet, under `root` (exp/<recipe>); the folder of each stage by name.
@@ -127,7 +133,8 @@ def run_stages(
     Finished stages are checked by size, and by sha256 before a stage reads them. `arithmetic`, how
     this process rounds, is recorded; a run that goes on from another is told so. At its end the run
     becomes the latest of `root`, with its `record`, along with whatever else of the same config was
-    done before. A stage that another process runs is an error, or with `wait` waited for, to be
+    done before. `observe` is entered with name, position and number of each stage that runs, around
+    it. A stage that another process runs is an error, or with `wait` waited for, to be
     found done. UnknownStageError for an unknown name; StageFailedError with the cause when a stage
     fails.
     """
@@ -163,7 +170,8 @@ def run_stages(
                 now = Beginning(identities, rounding.now, forced)
                 before = begin(final, now, resumable=stage.resumable)
                 rounding.compare(stage, folders, before)
-                _run_one(stage, config, final, folders, material, now)
+                with observe(stage.name, position, len(wanted)):
+                    _run_one(stage, config, final, folders, material, now)
         trusted.add(stage.name)
         announce(f"{title}: {time.monotonic() - started:.1f} s{_place(final)}")
     done = _done(stages, described, root)
@@ -297,7 +305,7 @@ def _run_one(
             for name in stage.inputs
         },
     )
-    started = time.monotonic()
+    started, memory = time.monotonic(), PeakMemory()
     used.forget()
     with logged_to(partial / LOG):
         log.info("stage %s, key %s", stage.name, final.name)
@@ -328,7 +336,7 @@ def _run_one(
         "ran_on": used.device(),
         "identity": hashlib.sha256(identity.encode()).hexdigest()[:16],
         "wall_s": round(time.monotonic() - started, 3),
-        "peak_rss_mb": peak_rss_mb(),
+        "peak_rss_mb": memory.peak_mb(),
         "versions": versions(),
         "runtime": runtime_options(config, stage.config_keys),
         "reads_references": stage.reads_references,

@@ -113,4 +113,8 @@ def report_short(split: str, *, num_kept: int, num_utterances: int) -> None:
     if not num_kept:
         raise ValueError(f"no utterance of {split} has speech; look at features.silence")
     if num_kept < num_utterances:
-        log.warning("%s: %d utterances too short", split, num_utterances - num_kept)
+        log.warning(
+            "%s: %d of %d utterances are too short once silence is cut, and are left out. If they "
+            "are many, look at features.silence",
+            *(split, num_utterances - num_kept, num_utterances),
+        )
