@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,6 +73,32 @@ def test_audio_as_it_comes_gives_the_same_in_any_blocks(model: Model, size: int)
     assert heard(size, partial_s=1.0) == heard(size), "what is tried early changes nothing"
 
 
+def test_what_is_tried_early_is_not_remembered(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[SilenceAfterSpeech] = []
+
+    class Kept(SilenceAfterSpeech):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            made.append(self)
+
+    monkeypatch.setattr(unsup_asr.transcribe, "SilenceAfterSpeech", Kept)
+    remembered = []
+    for partial_s in (None, 1.0):
+        made.clear()
+        list(
+            model.hear_blocks(
+                [babble(1, seed=i) for i in range(4)],
+                utterance_id="u",
+                longest_s=3.0,
+                partial_s=partial_s,
+            )
+        )
+        remembered.append(made[0].speech_N)
+    assert np.array_equal(*remembered)
+
+
 def test_a_piece_without_speech_is_silent_once_speech_was_heard() -> None:
     hiss = (1e-3 * np.random.default_rng(0).standard_normal(80_000)).astype(np.float32)
     options = {"frame_samples": 400, "shift_samples": 160}
@@ -84,7 +111,9 @@ def test_a_piece_without_speech_is_silent_once_speech_was_heard() -> None:
         assert len(silence.speech_frames(hiss, **options)) < 10
     again = silence.speech_frames(babble(10, pauses=False, seed=1), **options)
     assert len(again) > 700
-    assert len(silence.speech_N) <= 30 * 16000
+    for seed in range(3):
+        silence.speech_frames(babble(10, pauses=False, seed=seed), **options)
+    assert len(silence.speech_N) == 30 * 16000, "half a minute is remembered"
 
 
 def test_recent_frames_are_those_of_the_last_minutes() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 
@@ -84,23 +87,46 @@ def _check(arguments: argparse.Namespace) -> None:
 def _blocks(sample_rate: int) -> Iterator[Float32Array]:
     """Samples (N,) in [-1, 1) as they come; ValueError where they end in half a sample."""
     size, rest = 2 * max(1, round(_BLOCK_S * sample_rate)), b""
-    stream = sys.stdin.fileno()
-    while True:
-        try:
-            content = os.read(stream, size)
-        except KeyboardInterrupt as error:
-            if type(error) is not KeyboardInterrupt:  # a signal that asks to end at once
-                raise
-            content = b""
-        if not content:
-            break
-        content = rest + content
-        whole = len(content) // 2 * 2
-        rest = content[whole:]
-        if whole:
-            yield np.frombuffer(content[:whole], "<i2").astype(np.float32) / np.float32(32768)
+    with _until_interrupted() as read:
+        while content := read(sys.stdin.fileno(), size):
+            content = rest + content
+            whole = len(content) // 2 * 2
+            rest = content[whole:]
+            if whole:
+                yield np.frombuffer(content[:whole], "<i2").astype(np.float32) / np.float32(32768)
     if rest:
         raise ValueError(
             "the samples on stdin end with half a sample; expected 16 bits each "
             "(ffmpeg -i IN -f s16le -ac 1 -ar RATE -)"
         )
+
+
+@contextmanager
+def _until_interrupted() -> Iterator[Callable[[int, int], bytes]]:
+    """`os.read` until Ctrl-C, which is the end of what is read and interrupts nothing else."""
+    is_over = is_reading = False
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        nonlocal is_over
+        is_over = True
+        if is_reading:
+            raise KeyboardInterrupt
+
+    def read(stream: int, size: int) -> bytes:
+        nonlocal is_reading
+        try:
+            is_reading = True
+            return b"" if is_over else os.read(stream, size)
+        except KeyboardInterrupt:
+            if not is_over:  # another signal that asks to end
+                raise
+            return b""
+        finally:
+            is_reading = False
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield read
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ import unsup_asr.commands.transcribe
 import unsup_asr.transcribe
 from tests.unsup_asr.small_model import babble, save_small_model
 from unsup_asr import cli
+from unsup_asr.commands.recordings import find_recordings, not_done
 from unsup_asr.formats.names import stem_id
 from unsup_asr.recognise.stretches import Heard
 from unsup_asr.types import Hypothesis, WordHypothesis
@@ -253,6 +255,30 @@ def test_another_model_or_option_transcribes_all_again(
     assert "2 of them before" in capsys.readouterr().out
 
 
+def test_another_model_that_was_killed_at_once_goes_on_with_all() -> None:
+    add_audio()
+    out = Path("said")
+    out.mkdir()
+    recordings = find_recordings(["audio"], form="txt", in_folder=True)
+
+    def to_do(model: str) -> list[str]:
+        found = not_done(recordings, out, form="txt", made_by={"model": model})
+        return [one.path.name for one in found]
+
+    assert to_do("one") == ["u0.wav", "u1.wav"]
+    for one in recordings:
+        (out / one.transcript).write_text("a\n")
+    assert to_do("one") == []
+    before = time.time() - 10
+    for path in (*Path("audio").iterdir(), *out.iterdir()):
+        os.utime(path, (before, before))
+    assert to_do("one") == []
+    assert to_do("two") == ["u0.wav", "u1.wav"]
+    assert to_do("two") == ["u0.wav", "u1.wav"], "none of them is of this model"
+    (out / "u0.txt").write_text("b\n")
+    assert to_do("two") == ["u1.wav"]
+
+
 def test_a_killed_transcription_leaves_whole_files_and_goes_on(capsys: Printed) -> None:
     save_small_model(Path("model"))
     add_audio(12)
@@ -382,3 +408,28 @@ def test_stdin_needs_a_rate_and_no_files_beside_it(real_model: list[str], capsys
     assert "--sample-rate 16000" in capsys.readouterr().err
     assert cli.main([*real_model[:2], "-", "audio/u0.wav", "--sample-rate", "16000"]) == 2
     assert "together with files" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_the_samples_and_what_was_said_is_printed(real_model: list[str]) -> None:
+    del real_model
+    command = [sys.executable, "-m", "unsup_asr", *LIVE, "--format", "json", "--partial", "1"]
+    with subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(raw(babble(1.55)))  # 3.1 s at 8 kHz
+        process.stdin.flush()
+        *_, partial = [json.loads(process.stdout.readline()) for _ in range(3)]
+        time.sleep(0.3)  # until it waits for more
+        process.send_signal(signal.SIGINT)
+        assert select.select([process.stdout], [], [], 30)[0], "it does not wait for more"
+        last = json.loads(process.stdout.readlines()[-1])
+        process.stdin.close()
+        assert process.wait(timeout=30) == 0
+    assert not partial["is_final"]
+    assert last["is_final"]
+    assert len(last["phones"]) >= len(partial["phones"]) > 0
