@@ -21,6 +21,19 @@ class GreedyDecoded:
     confidences: tuple[float, ...]
 
 
+@dataclass(kw_only=True)
+class GreedyDecoder:
+    """No language model: runs of the best symbol; with `blank`, CTC's best path."""
+
+    blank: str | None = None
+
+    def decode_batch(
+        self, log_posteriors: Sequence[Float32Array], phones: Sequence[str]
+    ) -> list[list[GreedyDecoded]]:
+        """The one hypothesis of each utterance."""
+        return [[decode_greedy(p_TV, phones, blank=self.blank)] for p_TV in log_posteriors]
+
+
 def decode_greedy_runs(log_posteriors_TV: Float32Array, phones: Sequence[str]) -> GreedyDecoded:
     """Runs of equal best phones, for posteriors without a blank."""
     return _runs(log_posteriors_TV, phones, skipped=None)

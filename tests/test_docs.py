@@ -43,7 +43,7 @@ _LINK = re.compile(r"\]\(([^)\s:]*)\)")
 
 ALL_VERBS = (
     *("run", "sweep", "status", "validate", "evaluate", "compare", "report", "transcribe", "list"),
-    *("export", "export-data", "serve"),
+    *("export", "export-data", "import", "serve"),
     *("new-recipe", "doctor", "lm estimate", "lm perplexity", "lm decode", "lm tune"),
     *("diagnose", "clean"),
 )

@@ -260,6 +260,16 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--trust", action="store_true", help="let the model run code of others (docs/security.md)"
     )
+    says = "Make a model of a generator that others have published"
+    taken = verb("import", "published:import_published", says)
+    what = "folder of one of REBORN's cards, or a checkpoint (.pt) of fairseq's wav2vec_u"
+    taken.add_argument("source", metavar="SOURCE", help=what)
+    taken.add_argument("--out", metavar="DIR", required=True, help="the folder to write")
+    what = "it reads: a short name, a hub id, a folder or a .pt file"
+    taken.add_argument("--upstream", metavar="NAME", required=True, help=what)
+    what = "of the upstream; fairseq's 14 is 15 (%(default)s)"
+    taken.add_argument("--layer", type=int, default=15, help=what)
+    taken.add_argument("--phones", metavar="FILE", help="fairseq's dict.phn.txt")
     _language_model_verbs(verbs, common)
     listed = verb(
         "list", "recipes:show_list", "List recipes, upstreams and choices of groups; or runs", exp

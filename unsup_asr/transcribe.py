@@ -20,13 +20,14 @@ from typing import TypeAlias
 import numpy as np
 
 from unsup_asr.acoustic.network import AcousticNetwork, load_network
-from unsup_asr.acoustic.posteriors import log_posteriors
+from unsup_asr.acoustic.posteriors import WaveNetwork, log_posteriors
 from unsup_asr.formats.finished import DamagedArtifactError, check_digests, check_written
 from unsup_asr.formats.names import shown, stem_id
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.protocols import PhoneDecoder, Silence, Upstream, WordDecoder
 from unsup_asr.recognise.acoustic_models import (
     FINETUNED,
+    PUBLISHED,
     FinetunedUpstream,
     NoSilence,
     PosteriorsAsHeard,
@@ -66,7 +67,7 @@ class Model:
     silence: Silence
     cut_from: CutFrom
     statistics: SpeakerStatistics | None  # of training frames, where the upstream is a network
-    network: AcousticNetwork | PosteriorsAsHeard
+    network: AcousticNetwork | WaveNetwork
     decoder: PhoneDecoder
     inventory: list[str]
 
@@ -308,7 +309,11 @@ def load_model(folder: str | Path, *, trust: bool = False) -> Model:
         silence=made(options, "features.silence", Silence, path),
         cut_from="audio" if options.features.get("cut_from") == "audio" else "frames",
         statistics=read_statistics(statistics) if statistics.is_file() else None,
-        network=load_network(folder),
+        network=(
+            made(options, "network", WaveNetwork, path, files_in=folder)
+            if (folder / PUBLISHED).is_file()
+            else load_network(folder)
+        ),
         decoder=decoder,
         inventory=inventory,
     )

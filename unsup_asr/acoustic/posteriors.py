@@ -6,7 +6,7 @@ Axes: B batch, T frames, D dims, N samples, V outputs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -24,8 +24,11 @@ _SAMPLES_A_FRAME = 160  # 10 ms
 _OUTPUTS_AT_ONCE = 20_000  # frames out of the network: minutes
 
 
+@runtime_checkable
 class WaveNetwork(Protocol):
-    """A fine-tuned network: `upstreams.ctc_network.CTCNetwork`."""
+    """A network that takes lengths on the host: `upstreams.ctc_network.CTCNetwork`, which hears
+    waveforms, or `gan.published.PublishedGenerator`, frames.
+    """
 
     @property
     def stack(self) -> int:

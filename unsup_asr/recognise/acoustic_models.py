@@ -29,6 +29,7 @@ from unsup_asr.upstreams.ctc_network import CTCNetwork, load_ctc_network
 from unsup_asr.upstreams.normalise import SpeakerStatistics
 
 FINETUNED = "finetuned"  # a folder of transformers' format
+PUBLISHED = "published.safetensors"  # of somebody's generator (`gan.published`)
 _FROZEN = ("network.json", "network.safetensors")
 
 
@@ -54,7 +55,7 @@ def model_files(folder: Path) -> list[str]:
     if (folder / FINETUNED).is_dir():
         found = sorted((folder / FINETUNED).iterdir())
         return [path.relative_to(folder).as_posix() for path in found]
-    return list(_FROZEN)
+    return [PUBLISHED] if (folder / PUBLISHED).is_file() else list(_FROZEN)
 
 
 def audible(utterances: Sequence[Utterance], network: CTCNetwork) -> Waveforms:

@@ -19,6 +19,7 @@ from unsup_asr.upstreams.checkpoint import first_line
 
 _REBUILDING = {
     ("collections", "OrderedDict"),
+    ("collections", "defaultdict"),
     ("torch._utils", "_rebuild_tensor_v2"),
     ("torch._utils", "_rebuild_parameter"),
     ("torch", "Size"),
@@ -33,6 +34,9 @@ _REBUILDING = {
     ("torch", "ByteStorage"),
     ("torch", "DoubleStorage"),
 }
+# What omegaconf says that options are; plain types, whose call runs nothing.
+_PLAIN = ("dict", "list", "str", "int", "float", "bool")
+_REBUILDING |= {(module, name) for module in ("builtins", "__builtin__") for name in _PLAIN}
 _STORED_OPTIONS = ("argparse", "fairseq", "omegaconf", "enum", "examples", "typing", "numpy")
 
 
