@@ -4,7 +4,7 @@ SEED ?= 0
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo toy test check clean
+.PHONY: setup demo toy test check wheel clean
 
 setup: $(STAMP)
 
@@ -28,6 +28,9 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+wheel: setup  # built, installed beside the dependencies alone, and tried away from the repository
+	tests/wheel.sh
 
 # The environment and finished experiments stay; remove .venv and exp yourself.
 clean:

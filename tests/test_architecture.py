@@ -282,3 +282,12 @@ def test_every_recipe_has_a_script_and_says_what_it_is(folder: Path) -> None:
     script = folder / "run.sh"
     assert script.stat().st_mode & 0o111, f"{script} is not executable"
     assert f"unsup-asr run {folder.name}" in script.read_text("utf-8")
+
+
+def test_every_recipe_is_shipped() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    shipped = {
+        Path(place).name: of for place, of in settings["tool"]["setuptools"]["data-files"].items()
+    }
+    recipes = {path.parent.name for path in (ROOT / "recipes").glob("*/config.yaml")}
+    assert shipped == {name: [f"recipes/{name}/*"] for name in recipes}

@@ -15,9 +15,11 @@ from unsup_asr.engine.recipe_files import (
     CONFIG_NAME,
     GROUPS,
     RECIPES,
+    SHIPPED,
     RecipeError,
     check_recipe_name,
     list_recipes,
+    recipe_folder,
 )
 from unsup_asr.formats.names import shown
 from unsup_asr.report.markdown import results_markdown
@@ -64,10 +66,11 @@ _RUN = """\
 # Options go through: recipes/{name}/run.sh seed=1
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-.venv/bin/unsup-asr validate {name} "$@"
-.venv/bin/unsup-asr run {name} "$@"
-.venv/bin/unsup-asr report {name}
-.venv/bin/unsup-asr report {name} --results recipes/{name}/RESULTS.md
+PATH="$PWD/.venv/bin:$PATH"
+unsup-asr validate {name} "$@"
+unsup-asr run {name} "$@"
+unsup-asr report {name}
+unsup-asr report {name} --results recipes/{name}/RESULTS.md
 """
 
 _README = """\
@@ -88,8 +91,9 @@ def show_list(arguments: argparse.Namespace) -> int:
         print("\n".join(runs_table(Path(arguments.exp))))
         return 0
     print("recipes")
-    for name in list_recipes():
-        print(f"  {name:<22} {_first_comment(RECIPES / name / CONFIG_NAME)}".rstrip())
+    for name in sorted({*list_recipes(), *list_recipes(SHIPPED)}):
+        file = recipe_folder(name) / CONFIG_NAME
+        print(f"  {name:<22} {_first_comment(file)}".rstrip())
     print("upstreams")
     for name in upstream_names():
         print(f"  {name:<31} {describe_upstream(name)}")
@@ -126,7 +130,7 @@ def new_recipe(arguments: argparse.Namespace) -> int:
         **{f"{key}_yaml": _yaml(value) for key, value in given.items()},
     }
     scratch = RECIPES / f".{name}.{os.getpid()}"
-    scratch.mkdir()
+    scratch.mkdir(parents=True)
     try:
         (scratch / CONFIG_NAME).write_text(_CONFIG.format(**values), "utf-8")
         (scratch / "run.sh").write_text(_RUN.format(**values), "utf-8")
@@ -146,8 +150,6 @@ def _check(arguments: argparse.Namespace, folder: Path) -> None:
         check_recipe_name(arguments.name, "NAME")
     except RecipeError as error:
         raise UsageError(str(error)) from error
-    if not RECIPES.is_dir():
-        raise UsageError(f"there is no folder {RECIPES.resolve()}; run from the repository")
     if os.path.lexists(folder):
         raise UsageError(f"{folder} exists; choose another name, or remove it")
     if not Path(arguments.audio).is_dir():

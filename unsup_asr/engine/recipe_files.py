@@ -5,12 +5,16 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import sysconfig
 from pathlib import Path
 
 import yaml
 from omegaconf import OmegaConf
 
-RECIPES = Path("recipes")
+RECIPES = Path("recipes")  # one's own, where commands are run
+_CHECKOUT = Path(__file__).resolve().parents[2] / "recipes"
+_INSTALLED = Path(sysconfig.get_path("data")) / "share" / "unsup-asr" / "recipes"
+SHIPPED = _CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED
 GROUPS = Path(__file__).resolve().parents[1] / "conf"
 CONFIG_NAME = "config.yaml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -28,18 +32,20 @@ def list_recipes(root: Path = RECIPES) -> list[str]:
 
 
 def recipe_folder(name_or_path: str, root: Path = RECIPES) -> Path:
-    """The folder of a recipe given by name or path, its files checked."""
+    """The folder of a recipe given by name or path, its files checked: one of one's own, else one
+    that came with the package.
+    """
     path = Path(name_or_path)
-    for folder in (root / path, path.parent if path.name == CONFIG_NAME else path):
+    own = path.parent if path.name == CONFIG_NAME else path
+    for folder in (root / path, own, SHIPPED / path):
         if (folder / CONFIG_NAME).is_file():
             for file in [*folder.glob("*.yaml"), *folder.glob("*/*.yaml")]:
                 _check_size(file)
             return folder
-    names = list_recipes(root)
+    names = sorted({*list_recipes(root), *list_recipes(SHIPPED)})
     near = difflib.get_close_matches(name_or_path, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    known = ", ".join(names) if names else f"none in {root.resolve()}; run from the repository"
-    raise RecipeError(f"no recipe named {name_or_path!r}.{hint} Recipes: {known}")
+    raise RecipeError(f"no recipe named {name_or_path!r}.{hint} Recipes: {', '.join(names)}")
 
 
 def check_recipe_name(name: object, where: object) -> None:

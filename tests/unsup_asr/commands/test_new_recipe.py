@@ -102,6 +102,18 @@ def test_a_report_is_written_inside_exp_or_nowhere(
     assert [path.name for path in (folder / "elsewhere").iterdir()] == ["latest"]
 
 
+def test_a_recipe_can_be_written_and_shipped_ones_named_where_there_is_no_folder_of_recipes(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "recipes").rmdir()
+    assert load_recipe("toy").recipe == "toy"
+    assert new_recipe("own", "audio") == 0
+    capsys.readouterr()
+    assert cli.main(["list"]) == 0
+    named = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert {"own", "toy", "demo"} <= set(named)
+
+
 def of_a_language(code: str, *options: str) -> int:
     Path("audio").mkdir(exist_ok=True)
     data = ["--audio", "audio", "--text", "text.txt", "--language", code]

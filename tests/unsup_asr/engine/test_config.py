@@ -41,12 +41,12 @@ def test_an_unknown_recipe_is_answered_with_a_near_one(recipe: Path) -> None:
         load_recipe("mina")
 
 
-def test_outside_the_repository_the_message_says_where_to_run(
+def test_outside_the_repository_the_message_names_shipped_recipes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RecipeError, match="run from the repository"):
-        load_recipe("demo")
+    with pytest.raises(RecipeError, match="Recipes: common_voice, demo"):
+        load_recipe("demmo")
 
 
 def test_recipe_wins_over_its_groups_and_the_command_over_the_recipe(recipe: Path) -> None:
