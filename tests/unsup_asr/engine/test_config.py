@@ -141,7 +141,7 @@ def test_what_is_wrong_in_a_recipe_is_named_with_its_key(
         ("realign.num_round=1", r"Did you mean 'num_rounds'\?"),
         (
             "corpus=synthetc",
-            r"corpus is 'synthetc', .* mean 'synthetic'\? Choices: audiofolder, common_voice, .*timit$",
+            r"corpus is 'synthetc', .* mean 'synthetic'\? Choices: audiofolder, .*timit$",
         ),
         ("corpus=folder", r"corpus.audio, corpus.text not given; .* add corpus.audio=\.\.\."),
         ("~gan", "gan taken away"),
