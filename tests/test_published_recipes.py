@@ -14,6 +14,7 @@ import torch
 
 from tests.unsup_asr.fake_corpora import LIBRISPEECH, write_librispeech
 from tests.unsup_asr.fake_timit import write_timit
+from tests.unsup_asr.upstreams.fairseq_checkpoints import fairseq_state, write
 from tests.unsup_asr.upstreams.transformers_checkpoints import SIZE, save_family
 from unsup_asr.acoustic.posteriors import log_posteriors
 from unsup_asr.cli import main
@@ -235,6 +236,24 @@ def test_w2vu2_plays_on_frames_as_they_are(w2vu2: Path) -> None:
     posteriors = RaggedArray.open(w2vu2 / "gan" / "posteriors" / "test").values_array[:4]
     np.testing.assert_array_equal(posteriors[0], posteriors[1])  # read at stride 2
     assert (posteriors[1] != posteriors[2]).any()
+
+
+def test_a_file_of_fairseq_gives_the_features_that_the_hub_gives(
+    data: Path, w2vu: Path, tmp_path: Path
+) -> None:
+    path = write(fairseq_state("wav2vec_vox_new"), tmp_path)
+    given = [o for o in options("librispeech_100_w2vu", data) if "upstream" not in o]
+    given.append("~features.upstream.model")
+    upstream = f"features.upstream={{_target_: fairseq_checkpoint, checkpoint: {path}}}"
+    command = ["run", "librispeech_100_w2vu", "--exp", str(tmp_path / "exp"), *given, upstream]
+    assert main([*command, "--until", "features"]) == 0
+    latest = tmp_path / "exp" / "librispeech_100_w2vu" / "latest"
+    for name in ("acoustic", "kept"):
+        found, expected = (
+            RaggedArray.open(of / "features" / name / "train") for of in (latest, w2vu)
+        )
+        assert found.ids == expected.ids
+        np.testing.assert_allclose(found.values_array, expected.values_array, atol=5e-3)
 
 
 @pytest.mark.parametrize(
