@@ -4,7 +4,7 @@
     ... --recipe demo realign.num_rounds=2       # another recipe of synthetic speech, its options
 
 Every stage runs in a process of its own, `unsup-asr run --until STAGE`. Its memory is the peak of
-anonymous pages (RssAnon of the process and its children, sampled every 20 ms) above that of a run
+anonymous pages (Pss_Anon of the process and its children, sampled every 20 ms) above that of a run
 in which nothing was left to do: pages of memory-mapped files are not counted, nor is what all runs
 hold. Growth is per hour of training audio between the two sizes; text is of one size in both.
 """
@@ -121,14 +121,17 @@ def family(pid: int) -> list[int]:
 
 
 def anonymous_mb(pid: int) -> float:
-    """Anonymous pages of a process, 10^6 bytes; 0 where it has ended."""
+    """Anonymous pages of a process, 10^6 bytes; 0 where it has ended.
+
+    A page that a child has from its parent is counted in halves.
+    """
     try:
-        status = Path(f"/proc/{pid}/status").read_text("utf-8")
+        pages = Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8")
     except OSError:
         return 0.0
-    if "RssAnon:" not in status:
+    if "Pss_Anon:" not in pages:
         return 0.0
-    return int(status.split("RssAnon:")[1].split()[0]) * 1024 / 1e6
+    return int(pages.split("Pss_Anon:")[1].split()[0]) * 1024 / 1e6
 
 
 def row(stage: str, small: Cost, large: Cost, small_hours: float, large_hours: float) -> str:
