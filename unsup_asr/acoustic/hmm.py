@@ -112,13 +112,29 @@ class PhoneHMM:
                     f"{len(features[utterance_id])} frames; expected at least one phone and one "
                     "frame a state"
                 )
-        found: dict[str, Int32Array] = {}
         chain_of = {i: self.map.chain(phones)[0] for i, phones in transcripts.items()}
-        for batch in _batches({i: (len(features[i]), len(chain_of[i])) for i in chain_of}):
-            chains = [chain_of[i] for i in batch]
-            scores = [self._log_density(features[i], i) for i in batch]
-            found |= zip(batch, _best_paths(scores, chains, self.log_stay_S), strict=True)
-        return {i: found[i] for i in transcripts}
+        sizes = {i: (len(features[i]), len(chain_of[i])) for i in transcripts}
+        # All in one array: small ones between a batch's large ones would keep the allocator from
+        # giving those back.
+        paths_T = np.empty(sum(num_frames for num_frames, _ in sizes.values()), dtype=np.int32)
+        found: dict[str, Int32Array] = {}
+        start = 0
+        for utterance_id, (num_frames, _) in sizes.items():
+            found[utterance_id] = paths_T[start : start + num_frames]
+            start += num_frames
+        for batch in _batches(sizes):
+            for i, path_T in zip(batch, self._paths_of(features, chain_of, batch), strict=True):
+                found[i][:] = path_T
+        return found
+
+    def _paths_of(
+        self,
+        features: Mapping[str, Float32Array],
+        chain_of: Mapping[str, Int32Array],
+        batch: Sequence[str],
+    ) -> list[Int32Array]:
+        scores = [self._log_density(features[i], i) for i in batch]
+        return _best_paths(scores, [chain_of[i] for i in batch], self.log_stay_S)
 
     def save(self, folder: Path) -> None:
         """Write `hmm.safetensors` and `hmm.json`."""
@@ -233,13 +249,19 @@ class HMMTraining:
 
 def _block(features: Mapping[str, Float32Array], ids: Sequence[str]) -> Tensor:
     """Frames of some utterances, one after the other, where this process computes."""
-    rows = [np.asarray(features[i], dtype=np.float32) for i in ids]
-    for utterance_id, x_TD in zip(ids, rows, strict=True):
-        if not np.isfinite(x_TD).all():
+    num_frames, dims = sum(len(features[i]) for i in ids), features[ids[0]].shape[1]
+    rows_TD = np.empty((num_frames, dims), dtype=np.float32)
+    start = 0
+    for utterance_id in ids:
+        x_TD = features[utterance_id]
+        into_TD = rows_TD[start : start + len(x_TD)]
+        into_TD[:] = x_TD
+        if not np.isfinite(into_TD).all():
             raise ValueError(
                 f"utterance {utterance_id!r}: features are not finite; look at its audio"
             )
-    return torch.from_numpy(np.concatenate(rows)).to(compute.device())
+        start += len(x_TD)
+    return torch.from_numpy(rows_TD).to(compute.device())
 
 
 def _sent(states_T: Int32Array) -> Tensor:

@@ -39,6 +39,7 @@ class DiagonalMixtures:
             count += len(state_T)
             for state, place in _frames_by_state(state_T):
                 total += self._joint(frames_TD[place], state).logsumexp(-1).double().sum()
+            del frames_TD, state_T  # before the next block is made
         return float(total) / count
 
     def fitted(self, frames: Iterable[LabelledFrames], *, floor_D: Tensor) -> DiagonalMixtures:
@@ -57,6 +58,7 @@ class DiagonalMixtures:
                 count_SC[state] += share_CN.sum(1)
                 first_SCD[state] += share_CN @ x_ND.double()
                 second_SCD[state] += share_CN @ x_ND.double().square()
+            del frames_TD, state_T  # before the next block is made
         is_seen_SC = count_SC > 1e-3
         safe_SC1 = count_SC.clamp_min(1e-3)[..., None]
         mean_SCD = first_SCD / safe_SC1
@@ -110,6 +112,7 @@ def first_mixtures(frames: Iterable[LabelledFrames], *, num_states: int) -> Diag
         first_D = first_D.to(wide_TD) + wide_TD.sum(0)
         second_D = second_D.to(wide_TD) + wide_TD.square().sum(0)
         count += len(wide_TD)
+        del frames_TD, wide_TD  # before the next block is made
     mean_D = first_D / count
     variance_D = (second_D / count - mean_D.square()).clamp_min(1e-6)
     return DiagonalMixtures(

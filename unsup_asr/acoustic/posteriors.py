@@ -60,12 +60,14 @@ def posterior_blocks(
 ) -> Iterator[dict[str, Float32Array]]:
     """Log posteriors (frames, V) of all utterances, each (T, D) or (N,), in their order.
 
-    A block is of so many frames in, or of one utterance: memory does not grow with the hours.
-    Samples count as frames of 10 ms.
+    A block is of so many frames in, or of one utterance: memory does not grow with the hours. It is
+    emptied when the next one is asked for. Samples count as frames of 10 ms.
     """
     network.to(compute.device()).eval()
     for ids in id_blocks(features, block_frames):
-        yield _of_block(network, {i: features[i] for i in ids})
+        block = _of_block(network, {i: features[i] for i in ids})
+        yield block
+        block.clear()
 
 
 def log_posteriors(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import ChainMap
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -114,11 +114,11 @@ def train_and_decode(
         node = _balanced(context, node, balance, log_posteriors(network, sample), inventory)
     decoder: PhoneDecoder = instantiate(node)
     greedy: list[list[str]] = []
-    for split in splits:
+
+    def decoded(split: str) -> Iterator[Hypothesis]:
         audio = heard(context, network, split)
-        hypotheses: list[Hypothesis] = []
         for block in posterior_blocks(network, audio.inputs):
-            hypotheses += decode_utterances(
+            yield from decode_utterances(
                 decoder,
                 block,
                 inventory,
@@ -127,8 +127,10 @@ def train_and_decode(
                 timing=audio.timing,
             )
             if split == splits[0]:
-                greedy += [_greedy(p_TV, inventory) for p_TV in block.values()]
-        write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", hypotheses)
+                greedy.extend(_greedy(p_TV, inventory) for p_TV in block.values())
+
+    for split in splits:
+        write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", decoded(split))
     run_criterion(context, greedy)
     checkpoint.unlink()
 

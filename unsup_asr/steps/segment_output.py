@@ -6,7 +6,7 @@ inventory. A silent segment is no phone of a hypothesis; its frames belong to th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,9 +136,11 @@ def _write_timed(
     timing = frame_timing(context)
     kept = open_split(context, "features", "kept", split)
     boundaries = open_split(context, "segments", edges_of, split)
-    hypotheses: list[Hypothesis] = []
-    for utterance_id, (phones, first_segments) in found.items():
-        edges = np.array(boundaries[utterance_id])
-        starts = np.append(edges[first_segments], edges[-1])
-        hypotheses.append(timed(utterance_id, phones, starts, kept[utterance_id], timing))
-    write_hypotheses(context.out / folder / f"{split}.tsv", hypotheses)
+
+    def hypotheses() -> Iterator[Hypothesis]:
+        for utterance_id, (phones, first_segments) in found.items():
+            edges = np.array(boundaries[utterance_id])
+            starts = np.append(edges[first_segments], edges[-1])
+            yield timed(utterance_id, phones, starts, kept[utterance_id], timing)
+
+    write_hypotheses(context.out / folder / f"{split}.tsv", hypotheses())

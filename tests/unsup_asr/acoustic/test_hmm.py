@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import weakref
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -201,6 +203,35 @@ def test_frames_that_come_in_blocks_give_the_same_mixtures() -> None:
     torch.testing.assert_close(parts.mean_SCD, whole.mean_SCD)
     torch.testing.assert_close(parts.variance_SCD, whole.variance_SCD)
     assert parts.log_likelihood(in_blocks) == pytest.approx(whole.log_likelihood([(x, state)]))
+
+
+def test_no_more_than_one_block_of_frames_is_in_memory() -> None:
+    blocks: list[weakref.ref[torch.Tensor]] = []
+
+    def frames() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for _ in range(3):
+            assert all(block() is None for block in blocks)
+            x_TD = torch.randn(30, 2)
+            blocks.append(weakref.ref(x_TD))
+            given = x_TD, torch.arange(30) % 3
+            del x_TD
+            yield given
+            del given
+
+    mixtures = first_mixtures(frames(), num_states=3)
+    mixtures = mixtures.fitted(frames(), floor_D=torch.zeros(2))
+    mixtures.log_likelihood(frames())
+    assert len(blocks) == 9
+
+
+def test_paths_of_all_utterances_are_one_array() -> None:
+    model = PhoneHMM(StateMap.of(["a", "b", "c"]), _mixtures(), np.full(3, -0.7, np.float32))
+    features = {f"u{n}": np.zeros((n, 4), np.float32) for n in (9, 4, 6)}
+    paths = model.state_paths(features, {i: np.array([0, 1], np.int32) for i in features})
+    assert {i: len(path_T) for i, path_T in paths.items()} == {"u9": 9, "u4": 4, "u6": 6}
+    assert paths["u9"].base is not None
+    assert len({id(path_T.base) for path_T in paths.values()}) == 1
+    assert model.state_paths(features, {}) == {}
 
 
 def test_a_batch_of_paths_is_bounded_by_frames_and_places(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -34,7 +35,7 @@ def features() -> dict[str, Float32Array]:
 def test_blocks_hold_the_utterances_in_their_order_and_say_what_each_alone_says(
     network: AcousticNetwork, features: dict[str, Float32Array]
 ) -> None:
-    blocks = list(posterior_blocks(network, features, block_frames=60))
+    blocks = [dict(block) for block in posterior_blocks(network, features, block_frames=60)]
     assert [list(block) for block in blocks] == [["u0", "u1", "u2"], ["u3"], ["u4"], ["u5"], ["u6"]]
     assert list(log_posteriors(network, features)) == list(features)
     for block in blocks:
@@ -61,6 +62,21 @@ def test_only_the_block_that_is_asked_for_is_computed(network: AcousticNetwork) 
     blocks = posterior_blocks(network, Watched(), block_frames=100)
     assert list(next(blocks)) == ["u0", "u1"]
     assert set(read) == {"u0", "u1", "u2"}
+
+
+def test_a_block_is_out_of_memory_when_the_next_is_computed(
+    network: AcousticNetwork, features: dict[str, Float32Array]
+) -> None:
+    before: list[weakref.ref[Float32Array]] = []
+
+    class Watched(dict[str, Float32Array]):
+        def __getitem__(self, key: str) -> Float32Array:
+            assert all(array() is None for array in before)
+            return super().__getitem__(key)
+
+    for block in posterior_blocks(network, Watched(features), block_frames=60):
+        before[:] = [weakref.ref(found) for found in block.values()]
+    assert before
 
 
 def test_no_utterances_have_no_posteriors(network: AcousticNetwork) -> None:
