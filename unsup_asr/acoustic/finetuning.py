@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -26,7 +25,7 @@ from torch import Tensor
 from unsup_asr import compute
 from unsup_asr.acoustic.checkpoint import Checkpoint, TrainingState
 from unsup_asr.acoustic.objectives import CTC
-from unsup_asr.acoustic.processes import rank, shared, sum_gradients, summed
+from unsup_asr.acoustic.processes import epoch_loss, rank, shared, sum_gradients
 from unsup_asr.acoustic.wave_batches import SpanMasks, WaveBatch, WaveBatches
 from unsup_asr.protocols import FineTunable
 from unsup_asr.ranges import (
@@ -122,14 +121,7 @@ class Finetuning:
         """
         objective = CTC(targets, num_phones)
         lengths = waveforms.lengths
-        ids = [i for i in targets if objective.fits(i, self.upstream.num_frames(lengths[i]))]
-        if not ids:
-            raise ValueError(
-                f"none of {len(targets)} utterances can be trained on: every target is empty or "
-                "longer than its audio; look at the labels that the stage before wrote"
-            )
-        if len(ids) < len(targets):
-            log.info("left out %d of %d utterances", len(targets) - len(ids), len(targets))
+        ids = objective.fitting({i: self.upstream.num_frames(lengths[i]) for i in targets})
         batches = self._batches(waveforms, ids, objective)
         return shared(num_processes, self._train, batches, checkpoint, progress=progress)
 
@@ -190,12 +182,7 @@ class Finetuning:
             total += self.update(state, batches.objective, batch)
             count += batch.weight
             progress()
-        mean = float(summed(total)) / count
-        if not math.isfinite(mean):
-            raise ValueError(
-                f"the loss of epoch {len(state.curve) + 1} is {mean}; expected a number. Lower "
-                "learning_rate, or compute with runtime.precision=float32"
-            )
+        mean = epoch_loss(total, count, len(state.curve) + 1)
         log.info("update %d: loss %.3f", state.num_updates, mean)
         return mean
 

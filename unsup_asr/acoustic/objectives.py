@@ -5,6 +5,7 @@ Axes: B batch, T frames out of the network, V outputs.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -19,6 +20,8 @@ from unsup_asr.types import Int32Array
 
 CTC_BLANK = 0  # phone i is output i + 1
 _SUM = 2  # torch's number for that reduction; its name is known to functions that want tensors
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,20 @@ class CTC:
         target = np.asarray(self.phones[utterance_id])
         repeats = int(np.sum(target[1:] == target[:-1]))  # a blank must part equal neighbours
         return 0 < len(target) <= num_outputs - repeats
+
+    def fitting(self, num_outputs: Mapping[str, int]) -> list[str]:
+        """Ids of the utterances that CTC can place in so many outputs; the others are counted in
+        the log. ValueError when none is left.
+        """
+        ids = [i for i, outputs in num_outputs.items() if self.fits(i, outputs)]
+        if not ids:
+            raise ValueError(
+                f"none of {len(num_outputs)} utterances can be trained on: every target is empty "
+                "or longer than its audio; look at the labels that the stage before wrote"
+            )
+        if len(ids) < len(num_outputs):
+            log.info("left out %d of %d utterances", len(num_outputs) - len(ids), len(num_outputs))
+        return ids
 
     def weight(self, utterance_id: str) -> int:
         """Phones."""

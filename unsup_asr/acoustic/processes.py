@@ -10,6 +10,7 @@ Axes: B batch, C channels, T frames.
 from __future__ import annotations
 
 import contextlib
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,20 @@ def summed(total: Tensor) -> Tensor:
     if num_ranks() > 1:
         distributed.all_reduce(total)
     return total
+
+
+def epoch_loss(total: Tensor, count: int, epoch: int) -> float:
+    """The mean over `count` of what all processes have summed; read from the device here.
+
+    ValueError where it is no number.
+    """
+    mean = float(summed(total)) / count
+    if not math.isfinite(mean):
+        raise ValueError(
+            f"the loss of epoch {epoch} is {mean}; expected a number. Lower "
+            "learning_rate, or compute with runtime.precision=float32"
+        )
+    return mean
 
 
 def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +24,7 @@ from unsup_asr.acoustic.batches import Batch, Batches, Pass
 from unsup_asr.acoustic.checkpoint import Checkpoint, TrainingState
 from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, num_output_frames
 from unsup_asr.acoustic.objectives import CTC, FrameLabels, Objective
-from unsup_asr.acoustic.processes import RowDraws, num_ranks, rank, shared, summed
+from unsup_asr.acoustic.processes import RowDraws, epoch_loss, num_ranks, rank, shared
 from unsup_asr.ranges import (
     AtLeastOne,
     NonNegative,
@@ -38,8 +36,6 @@ from unsup_asr.ranges import (
     Seed,
 )
 from unsup_asr.types import Float32Array, Int32Array
-
-log = logging.getLogger(__name__)
 
 _MAX_GRADIENT_NORM = 5.0
 
@@ -89,18 +85,8 @@ class NetworkTraining:
         """
         objective = CTC(targets, num_phones)
         lengths = {i: len(features[i]) for i in targets}
-        fitting = {
-            i: length
-            for i, length in lengths.items()
-            if objective.fits(i, num_output_frames(length, self.stack))
-        }
-        if not fitting:
-            raise ValueError(
-                f"none of {len(targets)} utterances can be trained on: every target is empty or "
-                "longer than its audio; look at the labels that the stage before wrote"
-            )
-        if len(fitting) < len(targets):
-            log.info("left out %d of %d utterances", len(targets) - len(fitting), len(targets))
+        outputs = {i: num_output_frames(length, self.stack) for i, length in lengths.items()}
+        fitting = {i: lengths[i] for i in objective.fitting(outputs)}
         batches = self._batches(features, fitting, objective, max_stretch=self.max_stretch)
         return shared(num_processes, self._train, batches, checkpoint, progress=progress)
 
@@ -190,13 +176,7 @@ class NetworkTraining:
             nn.utils.clip_grad_norm_(model.parameters(), _MAX_GRADIENT_NORM)
             state.optimizer.step()
             count += batch.weight
-        mean = float(summed(total)) / count
-        if not math.isfinite(mean):
-            raise ValueError(
-                f"the loss of epoch {len(state.curve) + 1} is {mean}; expected a number. Lower "
-                "learning_rate, or compute with runtime.precision=float32"
-            )
-        return mean
+        return epoch_loss(total, count, len(state.curve) + 1)
 
     def _gradients(
         self, model: nn.Module, objective: Objective, batch: Batch, generator: torch.Generator
