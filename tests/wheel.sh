@@ -7,7 +7,7 @@ python="$(realpath -s "${PYTHON:-.venv/bin/python}")"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 git archive HEAD | tar -x --one-top-level="$work/source"
-"$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+"$python" -m pip wheel --quiet --disable-pip-version-check --no-deps \
     --wheel-dir "$work" "$work/source"
 "$python" -m venv --without-pip "$work/venv"
 own="$("$work/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
