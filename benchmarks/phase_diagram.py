@@ -193,7 +193,7 @@ def play(
             if update:
                 turns.play(games, range(update - validate_every, update), pool, lambda: None)
             rates = []
-            for name, of, game in zip(names, frames_of, games, strict=True):
+            for name, of, part, game in zip(names, frames_of, parts, games, strict=True):
                 found = transcribe_all(game.member.generator, dev)
                 number = held.index(of) * DEV_UTTERANCES
                 found = found[number : number + DEV_UTTERANCES]
@@ -205,8 +205,8 @@ def play(
                     "start": "true" if is_true_start else "random",
                     "per": rates[-1],
                     "emitted": sum(map(len, found)) / sum(map(len, said)),
-                    "utterances": parts[names.index(name)][1],
-                    "sentences": parts[names.index(name)][2],
+                    "utterances": part[1],
+                    "sentences": part[2],
                     **figures,
                 }
             seconds = time.monotonic() - start
@@ -237,7 +237,7 @@ def _sequences(arrays: np.lib.npyio.NpzFile, name: str) -> list[Int32Array]:
 
 
 def error_rate(found: Sequence[Int32Array], said: Sequence[Int32Array]) -> float:
-    """PER in percent; without rapidfuzz, which a machine lent for its GPU may lack."""
+    """PER in percent; without rapidfuzz, which a machine with a GPU may lack."""
     errors = sum(_distance(f, s) for f, s in zip(found, said, strict=True))
     return 100 * errors / sum(map(len, said))
 
