@@ -205,7 +205,13 @@ def test_the_pipeline_of_transformers_hears_the_phones_of_the_best_outputs(
     assert "license: cc0-1.0" in card
     assert f"| supervised | {results.rows['supervised'].per:.1f} |" in card
     assert results.test_digest in card
-    assert (out / "language_model" / "phones.arpa").is_file()
+    run = json.loads((latest / "run.json").read_text("utf-8"))
+    assert f"commit {run['commit']}, torch " in card
+    assert run["command"].startswith("unsup-asr run toy")
+    assert f"- `{run['command']}`, begun on {run['date']}" in card
+    assert "- upstream, fine-tuned with CTC: updates 6, head_updates 1" in card
+    assert "| self_training, dev |" in card
+    assert (out / "with_language_model" / "language_model" / "phones.arpa").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["exported"]
 
 

@@ -254,6 +254,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--format", choices=("transformers", "onnx"), required=True)
     export.add_argument("--out", metavar="DIR", required=True, help="the folder to write")
     export.add_argument("--licence", metavar="NAME", default="", help="for the card: apache-2.0")
+    what = "for the card: where a licence that the hub does not list can be read"
+    export.add_argument("--licence-link", metavar="URL", default="", help=what)
     export.add_argument("--language", metavar="CODE", default="", help="for the card: de")
     what = "for the card (evaluate/results.json beside MODEL)"
     export.add_argument("--results", metavar="JSON", help=what)

@@ -103,6 +103,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
             extra, kept = ("spoken_text",), ("start.num_kept",)
     hears = ("corpus",) if _finetunes(config) else ()
     tuned = (_TUNED,) if _finetunes(config) else ()
+    training = ("self_training.training",) if _finetunes(config) else ()  # the model says how
     if config.start.road != "spoken_text":
         stages += _from_segments(config)
     if config.start.road == "joined":
@@ -130,7 +131,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
             "model",
             partial(run_model, candidates=tuple(rounds)),
             (*rounds, *learned_from),
-            ("features", "self_training.decoder"),
+            ("features", "self_training.decoder", *training),
             version=4,
         )
     )

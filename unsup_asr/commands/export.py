@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 
 from unsup_asr.commands import UsageError
-from unsup_asr.recognise.export import Card, export_onnx, export_transformers
+from unsup_asr.engine.runs import read_run
+from unsup_asr.recognise.card import Card
+from unsup_asr.recognise.export import export_onnx, export_transformers
 from unsup_asr.report.results import Results
 from unsup_asr.transcribe import load_model
 
@@ -23,7 +25,11 @@ def export(arguments: argparse.Namespace) -> int:
         if not found.is_file():
             raise UsageError(f"{found}: no such file; expected results.json of stage `evaluate`")
     card = Card(
-        arguments.licence, arguments.language, Results.read(found) if found.is_file() else None
+        licence=arguments.licence,
+        licence_link=arguments.licence_link,
+        language=arguments.language,
+        results=Results.read(found) if found.is_file() else None,
+        record=read_run(folder.parent),
     )
     out = Path(arguments.out)
     write = {"transformers": export_transformers, "onnx": export_onnx}[arguments.format]

@@ -36,6 +36,7 @@ def read_description(path: Path, *needed: str, trust: bool = False) -> DictConfi
     return options
 
 
+TRAINED = "trained"  # in a description: how the upstream of a fine-tuned model was trained
 DIGESTS = "sha256"  # in a description: of the other files in the folder, by name
 
 

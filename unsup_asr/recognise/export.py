@@ -13,7 +13,6 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,22 +22,13 @@ from unsup_asr.acoustic.network import AcousticNetwork, load_network
 from unsup_asr.formats.checked import read_json
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.recognise.acoustic_models import FINETUNED
+from unsup_asr.recognise.beam_folder import write_phone_beam
+from unsup_asr.recognise.card import CARD, Card, card_text
 from unsup_asr.recognise.phones import BLANK
-from unsup_asr.report.results import Results
 from unsup_asr.upstreams.checkpoint import optional_package
 
 FORMATS = ("transformers", "onnx")
-_CARD, _LANGUAGE_MODEL = "README.md", "language_model"
 _OPSET = 17
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a model card says beside what is in the model's folder; '' where it is unknown."""
-
-    licence: str = ""
-    language: str = ""
-    results: Results | None = None
 
 
 def export_transformers(folder: Path, out: Path, card: Card) -> None:
@@ -54,10 +44,10 @@ def export_transformers(folder: Path, out: Path, card: Card) -> None:
         )
     with _whole_folder(out) as scratch:
         shutil.copytree(folder / FINETUNED, scratch, dirs_exist_ok=True)
-        for path in sorted(folder.glob("*.arpa")):
-            (scratch / _LANGUAGE_MODEL).mkdir(exist_ok=True)
-            shutil.copyfile(path, scratch / _LANGUAGE_MODEL / path.name)
-        (scratch / _CARD).write_text(_card(folder, card), "utf-8")
+        inventory = read_inventory(folder / "inventory.json")
+        decoder = read_json(folder / "model.json", "decoder")["decoder"]
+        write_phone_beam(folder, scratch, inventory, decoder)
+        (scratch / CARD).write_text(card_text(folder, card), "utf-8")
 
 
 def export_onnx(folder: Path, out: Path, card: Card) -> None:
@@ -85,7 +75,7 @@ def export_onnx(folder: Path, out: Path, card: Card) -> None:
         (scratch / "onnx.json").write_text(text, "utf-8")
         if (folder / "statistics.npy").is_file():
             shutil.copyfile(folder / "statistics.npy", scratch / "statistics.npy")
-        (scratch / _CARD).write_text(_card(folder, card), "utf-8")
+        (scratch / CARD).write_text(card_text(folder, card), "utf-8")
 
 
 class _OneUtterance(nn.Module):
@@ -129,57 +119,3 @@ def _whole_folder(out: Path) -> Iterator[Path]:
         scratch.rename(out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _card(folder: Path, card: Card) -> str:
-    """A model card as the hub reads it: what the model is, made how, worth what."""
-    record = read_json(folder / "stage.json") if (folder / "stage.json").is_file() else {}
-    head = ["---", "library_name: transformers" if (folder / FINETUNED).is_dir() else ""]
-    head += ["pipeline_tag: automatic-speech-recognition", "tags: [phoneme-recognition]"]
-    head += [f"license: {card.licence}" if card.licence else "license: unknown"]
-    head += [f"language: {card.language}" if card.language else "", "---"]
-    phones = read_inventory(folder / "inventory.json")
-    lines = [
-        *filter(None, head),
-        "",
-        "# Phones from speech, learned without transcripts",
-        "",
-        f"Outputs: the CTC blank and {len(phones)} phones: {' '.join(phones)}.",
-        "",
-        "## How it was made",
-        "",
-        f"- unsup-asr {_said(record, 'versions', 'unsup-asr')}, "
-        f"torch {_said(record, 'versions', 'torch')}",
-        f"- stage `model`, key {_said(record, 'key')}, seed {_said(record, 'seed')}",
-    ]
-    if (found := card.results) is None:
-        return "\n".join([*lines, "", "## What it is worth", "", "Not measured.", ""])
-    lines += [
-        f"- recipe `{found.recipe}` on {found.corpus}: {found.train_hours:.2f} hours of "
-        f"{found.num_train_speakers} speakers, none of it transcribed",
-        "",
-        "## What it is worth",
-        "",
-        "| system | PER % | 95 % interval | decoding | scored on |",
-        "|---|---|---|---|---|",
-    ]
-    for name, row in found.rows.items():
-        if name == found.final_row or name.startswith("supervised"):
-            lines.append(
-                f"| {name} | {row.per:.1f} | {row.interval_low:.1f} to {row.interval_high:.1f} | "
-                f"{row.decoding} | {row.split}, {row.num_utterances} utterances |"
-            )
-    lines += [
-        "",
-        f"Conditions: references {found.test_digest}, recordings {found.audio_digest}, phones "
-        f"folded: {found.fold}, silence {found.silence}. The figures are of the decoder named, "
-        "which is not in this folder; by the best output of each frame expect more errors.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _said(record: object, *names: str) -> object:
-    for name in names:
-        record = record.get(name, "unknown") if isinstance(record, dict) else "unknown"
-    return record

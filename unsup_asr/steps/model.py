@@ -6,15 +6,16 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.digests import digest_file
 from unsup_asr.recognise.acoustic_models import FINETUNED, model_files
-from unsup_asr.recognise.description import DIGESTS
+from unsup_asr.recognise.description import DIGESTS, TRAINED
 from unsup_asr.recognise.features import STATISTICS
 from unsup_asr.recognise.phones import decoder_files
 from unsup_asr.steps.criterion import read_criterion_of_length
@@ -48,7 +49,7 @@ def run_model(context: StageContext, *, candidates: Sequence[str]) -> None:
     description = {"chosen": chosen, "criteria": criteria}
     (context.out / "choice.json").write_text(json.dumps(description), "utf-8")
     options = (
-        {}
+        {TRAINED: trained(context.config.self_training.training)}
         if is_finetuned
         else {
             "features": OmegaConf.to_container(context.config.features, resolve=True),
@@ -60,3 +61,13 @@ def run_model(context: StageContext, *, candidates: Sequence[str]) -> None:
         DIGESTS: {name: digest_file(context.out / name) for name in copies},
     }
     (context.out / "model.json").write_text(json.dumps(options, indent=1), "utf-8")
+
+
+def trained(training: DictConfig) -> dict[str, object]:
+    """How an upstream is fine-tuned, in plain words: its name or its file's, and the numbers."""
+    upstream = training.upstream
+    named = upstream.get("model") or Path(str(upstream.get("checkpoint", "an upstream"))).name
+    numbers = OmegaConf.to_container(training, resolve=True)
+    assert isinstance(numbers, dict)
+    others = {str(k): v for k, v in numbers.items() if k not in ("_target_", "upstream")}
+    return {"model": str(named), **others}

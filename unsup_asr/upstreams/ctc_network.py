@@ -181,7 +181,7 @@ class CTCNetwork(nn.Module):
             return_attention_mask=self.model.config.feat_extract_norm == "layer",
         )
         extractor.save_pretrained(folder)
-        _write_tokenizer(folder, symbols)
+        write_tokenizer(folder, symbols)
 
 
 def load_ctc_network(folder: Path) -> CTCNetwork:
@@ -233,8 +233,13 @@ class _RowDropout(nn.Module):
         return input * (own >= self._dropped).to(input.dtype) * (256 / (256 - self._dropped))
 
 
-def _write_tokenizer(folder: Path, symbols: Sequence[str]) -> None:
-    """Phones parted by spaces: `Wav2Vec2PhonemeCTCTokenizer`, which phonemizes nothing here."""
+def write_tokenizer(
+    folder: Path, symbols: Sequence[str], *, processor: str = "Wav2Vec2Processor"
+) -> None:
+    """Phones parted by spaces: `Wav2Vec2PhonemeCTCTokenizer`, which phonemizes nothing here.
+
+    `symbols`: the blank, whatever it is called, and what the other outputs stand for.
+    """
     options = {
         "tokenizer_class": "Wav2Vec2PhonemeCTCTokenizer",
         "do_phonemize": False,
@@ -244,7 +249,7 @@ def _write_tokenizer(folder: Path, symbols: Sequence[str]) -> None:
         "bos_token": None,
         "eos_token": None,
         "word_delimiter_token": None,
-        "processor_class": "Wav2Vec2Processor",
+        "processor_class": processor,
     }
     vocabulary = {symbol: i for i, symbol in enumerate([_BLANK, *symbols[1:]])}
     for name, value in (("vocab.json", vocabulary), ("tokenizer_config.json", options)):

@@ -9,10 +9,13 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+import yaml
 
 from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, load_network, save_network
 from unsup_asr.acoustic.posteriors import log_posteriors
-from unsup_asr.recognise.export import Card, export_onnx, export_transformers
+from unsup_asr.recognise.card import Card, card_text
+from unsup_asr.recognise.export import export_onnx, export_transformers
+from unsup_asr.types import RunRecord
 
 
 @pytest.fixture
@@ -44,6 +47,29 @@ def test_onnxruntime_gives_the_posteriors_of_the_network(model: Path, num_frames
     card = (out / "README.md").read_text("utf-8")
     assert "license: unknown" in card
     assert "Not measured." in card
+
+
+def test_the_card_names_what_is_known(model: Path) -> None:
+    described = json.loads((model / "model.json").read_text("utf-8"))
+    described["trained"] = {"model": "facebook/hubert-base-ls960", "updates": 7}
+    (model / "model.json").write_text(json.dumps(described), "utf-8")
+    record = RunRecord("unsup-asr run mine", "abc1234+", "2026-01-02")
+    link = "https://example.org/licence"
+    text = card_text(model, Card(licence="mine", licence_link=link, language="de", record=record))
+    head, _, body = text.removeprefix("---\n").partition("---\n")
+    assert yaml.safe_load(head) == {
+        "pipeline_tag": "automatic-speech-recognition",
+        "tags": ["phoneme-recognition", "unsup-asr"],
+        "license": "other",
+        "license_name": "mine",
+        "license_link": link,
+        "language": "de",
+        "base_model": "facebook/hubert-base-ls960",
+    }
+    assert "commit abc1234+" in body
+    assert "- `unsup-asr run mine`, begun on 2026-01-02" in body
+    assert "- facebook/hubert-base-ls960, fine-tuned with CTC: updates 7" in body
+    assert f"Of these weights: mine ({link})." in body
 
 
 def test_a_small_network_is_none_of_transformers(model: Path) -> None:
