@@ -84,16 +84,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _observed(
-    live: Live, root: Path, name: str, position: int, num_stages: int, *, tensorboard: bool
+    live: Live, root: Path, final: Path, position: int, num_stages: int, *, tensorboard: bool
 ) -> Iterator[None]:
     """Show a stage while it runs; afterwards write its curves, where they are wanted."""
-    with live.stage(name, position, num_stages):
+    with live.stage(final, position, num_stages):
         yield
     if tensorboard:
-        records = (root / name).glob("*/stage.json")
-        write_tensorboard(
-            max(records, key=lambda path: path.stat().st_mtime_ns).parent, root / "tensorboard"
-        )
+        write_tensorboard(final, root / "tensorboard")
 
 
 def _announce_json(message: str) -> None:

@@ -25,7 +25,7 @@ import psutil
 from unsup_asr import used
 from unsup_asr.engine.memory import PeakMemory
 from unsup_asr.formats.checked import read_json
-from unsup_asr.formats.finished import read_record
+from unsup_asr.formats.finished import newest_finished, read_record
 from unsup_asr.formats.whole import write_whole
 from unsup_asr.progress import Watched, watching
 from unsup_asr.types import Seconds
@@ -117,8 +117,9 @@ class Live:
         self._write()
 
     @contextmanager
-    def stage(self, name: str, position: int, num_stages: int) -> Iterator[None]:
-        """While a stage runs inside."""
+    def stage(self, final: Path, position: int, num_stages: int) -> Iterator[None]:
+        """While a stage runs inside that will have its results in the folder `final`."""
+        name = final.parent.name
         last = _last_time(self.root, name)
         self.now = replace(
             self.now, stage=name, position=position, num_stages=num_stages, last_time_s=last
@@ -200,12 +201,11 @@ def _all(root: Path) -> Iterator[tuple[Path, Running]]:
 
 
 def _last_time(root: Path, stage: str) -> Seconds | None:
-    records = list((root / stage).glob("*/stage.json"))
-    if not records:
+    last = newest_finished(root / stage)
+    if last is None:
         return None
-    last = max(records, key=lambda path: path.stat().st_mtime)
-    with suppress(ValueError):
-        found = (read_record(last.parent) or {}).get("wall_s")
+    with suppress(ValueError, FileNotFoundError):  # damaged; gone meanwhile
+        found = (read_record(last) or {}).get("wall_s")
         return float(found) if isinstance(found, (int, float)) else None
     return None
 

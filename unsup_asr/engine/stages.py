@@ -110,7 +110,7 @@ class StageFailedError(RuntimeError):
     """A stage could not do its work; the cause says why."""
 
 
-def _unobserved(_stage: str, _position: int, _num_stages: int) -> AbstractContextManager[None]:
+def _unobserved(_final: Path, _position: int, _num_stages: int) -> AbstractContextManager[None]:
     return nullcontext()
 
 
@@ -124,7 +124,7 @@ def run_stages(
     record: RunRecord | None = None,
     arithmetic: Mapping[str, str] | None = None,
     announce: Callable[[str], None] = log.info,
-    observe: Callable[[str, int, int], AbstractContextManager[None]] = _unobserved,
+    observe: Callable[[Path, int, int], AbstractContextManager[None]] = _unobserved,
     wait: bool = False,
 ) -> dict[str, Path]:
     """Run what is not done yet, under `root` (exp/<recipe>); the folder of each stage by name.
@@ -133,10 +133,10 @@ def run_stages(
     Finished stages are checked by size, and by sha256 before a stage reads them. `arithmetic`, how
     this process rounds, is recorded; a run that goes on from another is told so. At its end the run
     becomes the latest of `root`, with its `record`, along with whatever else of the same config was
-    done before. `observe` is entered with name, position and number of each stage that runs, around
-    it. A stage that another process runs is an error, or with `wait` waited for, to be
-    found done. UnknownStageError for an unknown name; StageFailedError with the cause when a stage
-    fails.
+    done before. `observe` is entered around each stage that runs, with the folder that it will
+    have, its position and the number of stages. A stage that another process runs is an error, or
+    with `wait` waited for, to be found done. UnknownStageError for an unknown name;
+    StageFailedError with the cause when a stage fails.
     """
     _check_seals(stages)
     rounding = _Rounding(arithmetic or {})
@@ -170,7 +170,7 @@ def run_stages(
                 now = Beginning(identities, rounding.now, forced)
                 before = begin(final, now, resumable=stage.resumable)
                 rounding.compare(stage, folders, before)
-                with observe(stage.name, position, len(wanted)):
+                with observe(final, position, len(wanted)):
                     _run_one(stage, config, final, folders, material, now)
         trusted.add(stage.name)
         announce(f"{title}: {time.monotonic() - started:.1f} s{_place(final)}")

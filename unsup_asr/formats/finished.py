@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from unsup_asr.formats.digests import digest_file, digest_files
@@ -40,6 +41,18 @@ def read_record(folder: Path) -> dict[str, object] | None:
         return dict(json.loads(path.read_text("utf-8")))
     except (ValueError, TypeError, RecursionError) as error:
         raise DamagedArtifactError(f"{path} is not JSON ({error}); {remedy(folder)}") from error
+
+
+def newest_finished(stage: Path) -> Path | None:
+    """Of the folders of a stage, by key, the one that was finished last; None without any.
+
+    Others may be writing them: one that is gone meanwhile, as when it gets its name, is none.
+    """
+    found: list[tuple[int, Path]] = []
+    for record in stage.glob(f"*/{RECORD}"):
+        with suppress(FileNotFoundError):
+            found.append((record.stat().st_mtime_ns, record.parent))
+    return max(found)[1] if found else None
 
 
 def check_sizes(folder: Path) -> None:

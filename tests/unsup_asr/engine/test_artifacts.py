@@ -15,6 +15,7 @@ from unsup_asr.formats.finished import (
     check_contents,
     check_sizes,
     describe_outputs,
+    newest_finished,
     read_record,
 )
 
@@ -66,6 +67,24 @@ def test_one_changed_byte_of_the_same_size_escapes_sizes_but_not_contents(finish
     check_sizes(finished)
     with pytest.raises(DamagedArtifactError, match=r"audio/log\.txt is damaged: its sha256"):
         check_contents(finished)
+
+
+def test_a_stage_that_gets_its_name_meanwhile_is_no_newest_one(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when another run of the experiment publishes one."""
+    partial = finished.with_name("xyz.partial")
+    partial.mkdir()
+    (partial / "stage.json").write_text("{}")
+    glob = Path.glob
+
+    def published_meanwhile(folder: Path, pattern: str) -> list[Path]:
+        found = list(glob(folder, pattern))
+        partial.rename(finished.with_name("xyz"))
+        return found
+
+    monkeypatch.setattr(Path, "glob", published_meanwhile)
+    assert newest_finished(finished.parent) == finished
 
 
 def test_a_record_that_is_cut_or_empty_is_named(finished: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_stage_that_ran_before_tells_what_it_took(tmp_path: Path) -> None:
     content = json.loads(record.read_text("utf-8"))
     record.write_text(json.dumps({**content, "wall_s": 7500}), "utf-8")
     shown = live(tmp_path, [])
-    with shown, shown.stage("a", 1, 1):
+    with shown, shown.stage(tmp_path / "a" / "key", 1, 1):
         assert "2.1 h the last time" in str(shown.now)
 
 
