@@ -48,6 +48,10 @@ SETUPS: dict[str, tuple[str, ...]] = {
         *("demo", "realign.num_rounds=0", "self_training=finetune"),
         "self_training.training.upstream={_target_: unsup_asr.upstreams.kaldi_features.KaldiMFCC}",
     ),
+    "a model of letters": (
+        *("demo", "realign.num_rounds=0", "self_training=finetune", "self_training.units=letters"),
+        "self_training.training.upstream={_target_: unsup_asr.upstreams.kaldi_features.KaldiMFCC}",
+    ),
     "TIMIT": ("timit", "corpus.root=TIMIT", "corpus.allow_incomplete=true", *_FEW_ROUNDS),
 }
 # For each setup, options to change.
@@ -128,6 +132,11 @@ CHANGES: dict[str, tuple[str, ...]] = {
         "self_training.training.updates=100",
         "self_training.decoder.lm_weight=0.2",
         "features.delta_weights=[1.0, 0.5, 0.5]",
+    ),
+    "a model of letters": (
+        "self_training.training.updates=100",
+        "self_training.letters.word_decoder.boundary=/",
+        "words.decoder.beam=30",
     ),
     "TIMIT": (
         "corpus.references=false",

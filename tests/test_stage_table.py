@@ -18,6 +18,7 @@ LM_ROWS = ["matching_lm", "gan_lm", "matching_2_lm"]
 HEARD = ["matching", "gan", *CHOSEN, "better_start", *LM_ROWS]
 
 TUNED = ["self_training_1", *MODEL]
+LETTERS = ["train_words", "letters"]
 SUPERVISED = ["supervised", "supervised_words"]
 
 PLAYED = ["gan", "gan_lm", "realign_1", *REALIGNED]  # where no matching is
@@ -166,6 +167,15 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
     ("fine-tuned", "features.delta_weights=[1.0, 0.5, 0.5]"): [
         *("features", "segments", "units", "matching", "gan", "choice", *TUNED),
         *("matching_lm", "gan_lm", *SUPERVISED, *SCORED),
+    ],
+    ("a model of letters", "self_training.training.updates=100"): [
+        *(*TUNED, *LETTERS, *SUPERVISED, "supervised_letters", *SCORED)
+    ],
+    ("a model of letters", "self_training.letters.word_decoder.boundary=/"): [
+        *("letters", "supervised_letters", *SCORED)
+    ],
+    ("a model of letters", "words.decoder.beam=30"): [
+        *("words", *LETTERS, "supervised_words", *SCORED)
     ],
     ("TIMIT", "corpus.references=false"): [],
     ("TIMIT", "corpus.setup=unmatched"): [*("corpus", "features", "references", *TIMIT_TEXT)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.recipe_files import RecipeError
-from unsup_asr.engine.stages import Stage
+from unsup_asr.engine.stages import Stage, StageContext
 from unsup_asr.protocols import Digests
 from unsup_asr.recognise.phones import decoder_files
 from unsup_asr.steps.adversarial import run_gan
@@ -22,6 +22,7 @@ from unsup_asr.steps.diagnose import run_diagnosis
 from unsup_asr.steps.evaluate import run_evaluate
 from unsup_asr.steps.features import run_features
 from unsup_asr.steps.hmm import run_hmm
+from unsup_asr.steps.letters import run_letters, run_supervised_letters
 from unsup_asr.steps.map_scoring import Table
 from unsup_asr.steps.matching import SPOKEN_SEGMENTS, run_choice, run_matching
 from unsup_asr.steps.model import run_model
@@ -34,9 +35,10 @@ from unsup_asr.steps.superb import run_superb
 from unsup_asr.steps.text import run_language_model, run_text, run_word_model
 from unsup_asr.steps.units import run_segments, run_units, run_units_again, run_units_heard
 from unsup_asr.steps.upstream_features import run_upstream_features
-from unsup_asr.steps.words import run_lexicon, run_supervised_words, run_words
+from unsup_asr.steps.words import run_lexicon, run_supervised_words, run_train_words, run_words
 
 SUPERVISED = ("supervised", "superb")  # these learn from references, and go only into `evaluate`
+SUPERVISED_ON_WORDS = ("supervised_letters",)
 SPOKEN_MODEL = "spoken_model"
 SCORER = "language_model.scorer"  # of the unsupervised criterion
 _TRAINING = ("self_training.training", "self_training.decoder", SCORER)
@@ -68,6 +70,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
     _check_rounds(config)
     _check_channel(config)
     _check_game(config)
+    _check_units(config)
     stages = [
         Stage(
             "corpus",
@@ -142,6 +145,11 @@ def build_graph(config: DictConfig) -> list[Stage]:
         stages.append(Stage("lexicon", run_lexicon, ("text",), ("words.estimator",)))
         inputs = ("model", "features", "text", "lexicon", *hears)
         stages.append(Stage("words", run_words, inputs, decoding, version=3, resumable=True))
+    if _writes_letters(config):
+        words += ("letters",)
+        inputs = ("words", "features", "text", "corpus")
+        stages.append(Stage("train_words", run_train_words, inputs, (), resumable=True))
+        stages.append(_letters("letters", run_letters, ("train_words",)))
     systems = [stage.name for stage in stages if stage.name.startswith(_SYSTEMS)]
     stages.append(_diagnosis(stages, systems))
     tables = [_table(stage) for stage in stages if stage.name.startswith("matching")]
@@ -197,6 +205,11 @@ def build_graph(config: DictConfig) -> list[Stage]:
             )
         )
         words += ("supervised_words",)
+    if _writes_letters(config):
+        words += ("supervised_letters",)
+        stages.append(
+            _letters("supervised_letters", run_supervised_letters, ("references",), ("text",))
+        )
     given = {stage.name for stage in stages}
     stages.append(
         Stage(
@@ -213,6 +226,24 @@ def build_graph(config: DictConfig) -> list[Stage]:
         )
     )
     return stages
+
+
+def _letters(
+    name: str,
+    run: Callable[[StageContext], None],
+    learned_from: tuple[str, ...],
+    keys: tuple[str, ...] = (),
+) -> Stage:
+    """An upstream fine-tuned on letters of words."""
+    return Stage(
+        name,
+        run,
+        (*learned_from, "text", "lexicon", "corpus"),
+        ("self_training.training", "self_training.letters", *keys),
+        resumable=True,
+        reads_references=name in SUPERVISED_ON_WORDS,
+        upstreams=(_TUNED,),
+    )
 
 
 def _decoded_segments(system: Stage) -> Stage:
@@ -273,6 +304,11 @@ def uses_representations(config: DictConfig) -> bool:
 def _finetunes(config: DictConfig) -> bool:
     """Whether self-training fine-tunes an upstream on recordings, and reads no features."""
     return OmegaConf.select(config, _TUNED) is not None
+
+
+def _writes_letters(config: DictConfig) -> bool:
+    """Whether a model of letters is fine-tuned besides that of phones."""
+    return config.self_training.get("units", "phones") == "letters"
 
 
 def _layers(config: DictConfig) -> str:
@@ -582,6 +618,18 @@ def _check_game(config: DictConfig) -> None:
         raise RecipeError(
             "segmentation.pooling is null, and realign=hmm plays its later games on segments of "
             "several frames: give a pooling, or realign.num_iterations=1"
+        )
+
+
+def _check_units(config: DictConfig) -> None:
+    """RecipeError where letters are to be learned of words that are not decoded."""
+    units = config.self_training.get("units", "phones")
+    if units not in ("phones", "letters"):
+        raise RecipeError(f"self_training.units is {units!r}; expected phones or letters")
+    if units == "letters" and config.words.decoder is None:
+        raise RecipeError(
+            "self_training.units is letters, and words=none: letters are those of the words that "
+            "the phones are decoded into; use words=lexicon, or units=phones"
         )
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from unsup_asr import compute
 from unsup_asr.acoustic.network import AcousticNetwork, load_network, save_network
 from unsup_asr.protocols import UpstreamOutput
+from unsup_asr.recognise.letters import BOUNDARY
 from unsup_asr.recognise.phones import BLANK
 from unsup_asr.speech.timing import MIN_FRAMES
 from unsup_asr.speech.waveforms import Waveforms
@@ -41,6 +42,11 @@ def save_model(
         save_network(network, folder)
     else:
         network.save(folder / FINETUNED, [BLANK, *inventory])
+
+
+def save_letter_model(network: CTCNetwork, folder: Path, letters: Sequence[str]) -> None:
+    """As `save_model`, of a network whose outputs are letters and the boundary of words."""
+    network.save(folder / FINETUNED, [BLANK, *letters], word_boundary=BOUNDARY)
 
 
 def load_acoustic_model(folder: Path) -> AcousticNetwork | CTCNetwork:

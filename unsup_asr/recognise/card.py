@@ -9,6 +9,7 @@ from unsup_asr.formats.checked import read_json
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.recognise.acoustic_models import FINETUNED
 from unsup_asr.recognise.description import TRAINED
+from unsup_asr.recognise.letters import UNITS
 from unsup_asr.report.results import SUPERVISED_ROWS, Results
 from unsup_asr.types import RunRecord
 
@@ -28,13 +29,15 @@ class Card:
 
 def card_text(folder: Path, card: Card) -> str:
     """The card of the model in a folder, as the hub of transformers reads it: YAML, then text."""
-    phones = read_inventory(folder / "inventory.json")
+    outputs = read_inventory(folder / "inventory.json")
+    writes_words = _described(folder).get(UNITS) == "letters"
     lines = [
         *_metadata(folder, card),
         "",
-        "# Phones from speech, learned without transcripts",
+        f"# {'Words' if writes_words else 'Phones'} from speech, learned without transcripts",
         "",
-        f"Outputs: the CTC blank and {len(phones)} phones: {' '.join(phones)}.",
+        f"Outputs: the CTC blank and {len(outputs)} "
+        f"{'letters, | between words' if writes_words else 'phones'}: {' '.join(outputs)}.",
         "",
         "## How it was made",
         "",
@@ -53,11 +56,12 @@ def card_text(folder: Path, card: Card) -> str:
 
 def _metadata(folder: Path, card: Card) -> list[str]:
     is_finetuned = (folder / FINETUNED).is_dir()
+    writes_words = _described(folder).get(UNITS) == "letters"
     lines = [
         "---",
         *(["library_name: transformers"] if is_finetuned else []),
         "pipeline_tag: automatic-speech-recognition",
-        "tags: [phoneme-recognition, unsup-asr]",
+        f"tags: [{'' if writes_words else 'phoneme-recognition, '}unsup-asr]",
     ]
     if card.licence_link:
         lines += ["license: other", f"license_name: {card.licence or 'unnamed'}"]
@@ -134,9 +138,13 @@ def _licence(card: Card) -> str:
 
 def _trained(folder: Path) -> dict[str, object]:
     """How the upstream of a fine-tuned model was trained; nothing in folders of older versions."""
-    path = folder / "model.json"
-    found = read_json(path).get(TRAINED, {}) if path.is_file() else {}
+    found = _described(folder).get(TRAINED, {})
     return found if isinstance(found, dict) and "model" in found else {}
+
+
+def _described(folder: Path) -> dict[str, object]:
+    path = folder / "model.json"
+    return read_json(path) if path.is_file() else {}
 
 
 def _said(record: object, *names: str) -> object:

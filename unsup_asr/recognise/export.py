@@ -22,8 +22,9 @@ from unsup_asr.acoustic.network import AcousticNetwork, load_network
 from unsup_asr.formats.checked import read_json
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.recognise.acoustic_models import FINETUNED
-from unsup_asr.recognise.beam_folder import write_phone_beam
+from unsup_asr.recognise.beam_folder import write_phone_beam, write_word_beam
 from unsup_asr.recognise.card import CARD, Card, card_text
+from unsup_asr.recognise.letters import UNITS
 from unsup_asr.recognise.phones import BLANK
 from unsup_asr.upstreams.checkpoint import optional_package
 
@@ -45,8 +46,11 @@ def export_transformers(folder: Path, out: Path, card: Card) -> None:
     with _whole_folder(out) as scratch:
         shutil.copytree(folder / FINETUNED, scratch, dirs_exist_ok=True)
         inventory = read_inventory(folder / "inventory.json")
-        decoder = read_json(folder / "model.json", "decoder")["decoder"]
-        write_phone_beam(folder, scratch, inventory, decoder)
+        described = read_json(folder / "model.json", "decoder")
+        if described.get(UNITS) == "letters":
+            write_word_beam(folder, scratch, inventory)
+        else:
+            write_phone_beam(folder, scratch, inventory, described["decoder"])
         (scratch / CARD).write_text(card_text(folder, card), "utf-8")
 
 

@@ -16,6 +16,7 @@ from unsup_asr.types import Float32Array, FrameTiming, Hypothesis, Int32Array, W
 
 WORDS_FOLDER = "words"
 DECODER = "decoder.json"
+WORD_MODEL = "words.arpa"
 
 
 def recognise_words(

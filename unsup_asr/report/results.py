@@ -27,6 +27,8 @@ SUPERB_ROW = "supervised (SUPERB recipe)"  # a linear head on frozen layers, on 
 SUPERVISED_ROWS = (SUPERVISED_ROW, SUPERB_ROW)
 WORDS_ROW = f"{FINAL_ROW}+words"  # the phones of the words that the final system was decoded into
 
+LETTERS_ROW = "letters"  # an upstream fine-tuned on the letters of the final system's words
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row(ErrorRow):

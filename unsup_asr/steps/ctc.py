@@ -95,19 +95,8 @@ def train_and_decode(
     `balance`: sets a score of the decoder by the first split, and writes it to `decoder.json`.
     """
     inventory = read_inventory(context.input("text").file("inventory.json"))
-    targets = {i: np.asarray(targets[i]) for i in targets if i in features}
-    checkpoint = context.out / CHECKPOINT
-    with progress_bar(training.num_ticks, f"{context.stage} CTC") as tick:
-        network, curve = training.train_ctc(
-            features,
-            targets,
-            num_phones=len(inventory),
-            checkpoint=checkpoint,
-            num_processes=context.num_processes,
-            progress=tick,
-        )
+    network = trained_network(context, training, features, targets, num_outputs=len(inventory))
     save_model(network, context.out, inventory)
-    (context.out / "curve.json").write_text(json.dumps(curve), "utf-8")
     node = with_files(context.config.self_training.decoder, partial(decoder_file, context))
     if balance is not None:
         sample = balance.sample(heard(context, network, splits[0]).inputs)
@@ -132,7 +121,34 @@ def train_and_decode(
     for split in splits:
         write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", decoded(split))
     run_criterion(context, greedy)
-    checkpoint.unlink()
+    (context.out / CHECKPOINT).unlink()
+
+
+def trained_network(
+    context: StageContext,
+    training: NetworkTraining | Finetuning,
+    features: Any,
+    targets: Mapping[str, Int32Array],
+    *,
+    num_outputs: int,
+) -> Any:
+    """The network that learned `targets`, ids from 0, of the utterances that `features` has.
+
+    Writes `curve.json`. Its state is in the file CHECKPOINT, for the next try of a stage that is
+    killed before it is done: the stage removes it.
+    """
+    targets = {i: np.asarray(targets[i]) for i in targets if i in features}
+    with progress_bar(training.num_ticks, f"{context.stage} CTC") as tick:
+        network, curve = training.train_ctc(
+            features,
+            targets,
+            num_phones=num_outputs,
+            checkpoint=context.out / CHECKPOINT,
+            num_processes=context.num_processes,
+            progress=tick,
+        )
+    (context.out / "curve.json").write_text(json.dumps(curve), "utf-8")
+    return network
 
 
 def _balanced(

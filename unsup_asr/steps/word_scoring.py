@@ -10,18 +10,20 @@ from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.hypotheses import read_word_hypotheses, read_words
 from unsup_asr.formats.lines import read_lines
 from unsup_asr.recognise.words import WORDS_FOLDER
-from unsup_asr.report.results import FINAL_ROW, SUPERVISED_ROW
+from unsup_asr.report.results import FINAL_ROW, LETTERS_ROW, SUPERVISED_ROW
 from unsup_asr.report.words import TunedWeights, WordResults, WordRow, word_results, word_row
 from unsup_asr.scoring.metrics import count_errors
 from unsup_asr.steps.words import TUNING
 from unsup_asr.types import ErrorCounts
 
 _SHOWN_SENTENCES = 8
+_OF_LETTERS = {"letters": LETTERS_ROW, "supervised_letters": f"{SUPERVISED_ROW}, {LETTERS_ROW}"}
 _Words = dict[str, tuple[str, ...]]
 
 
 def score_words(context: StageContext) -> WordResults | None:
-    """WER of the final system on test and dev, of the baseline on test; unknown words of test.
+    """WER of the final system on test and dev, of the baseline and of models of letters on test;
+    unknown words of test.
 
     None where the run decoded no words, or references are phones alone.
     """
@@ -39,6 +41,16 @@ def score_words(context: StageContext) -> WordResults | None:
             seed=context.seed,
         ),
         f"{FINAL_ROW}, dev": word_row(said["dev"], found["dev"], split="dev", seed=context.seed),
+        **{
+            row: word_row(
+                said["test"],
+                _recognised(context, stage, "test"),
+                split="test",
+                seed=context.seed,
+            )
+            for stage, row in _OF_LETTERS.items()
+            if stage in context.artifacts and context.input(stage).has(f"{WORDS_FOLDER}/test.tsv")
+        },
     }
     lexicon = read_lines(context.input("words").file(f"{WORDS_FOLDER}/lexicon.tsv"))
     known = {line.partition("\t")[0] for line in islice(lexicon, 1, None)}

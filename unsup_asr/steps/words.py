@@ -1,6 +1,7 @@
-"""Stages `lexicon`, `words` and `supervised_words`: what the final system and the baseline hear.
+"""Stages `lexicon`, `words`, `supervised_words`, `train_words`: what the final system and the
+baseline hear, and pseudo-labels for a model of letters.
 
-Both read the text's lexicon and a model of the text's words, of stage `lexicon`. Stage `words` is
+All read the text's lexicon and a model of the text's words, of stage `lexicon`. Stage `words` is
 also a model folder, for `transcribe --words`.
 """
 
@@ -34,7 +35,13 @@ from unsup_asr.protocols import WordCandidate, WordDecoder, WordTuning
 from unsup_asr.recognise.acoustic_models import load_acoustic_model
 from unsup_asr.recognise.description import DIGESTS
 from unsup_asr.recognise.phones import BLANK
-from unsup_asr.recognise.words import DECODER, WORDS_FOLDER, recognise_words, word_decoder
+from unsup_asr.recognise.words import (
+    DECODER,
+    WORD_MODEL,
+    WORDS_FOLDER,
+    recognise_words,
+    word_decoder,
+)
 from unsup_asr.steps.hearing import heard
 from unsup_asr.steps.parts import PARTS, kept, kept_blocks
 from unsup_asr.upstreams.ctc_network import CTCNetwork
@@ -52,7 +59,7 @@ def run_lexicon(context: StageContext) -> None:
     folder.mkdir()
     (folder / "lexicon.tsv").write_bytes(text.file("lexicon.tsv").read_bytes())
     sentences = (line.split() for line in read_lines(text.file("words.txt")))
-    instantiate(context.config.words.estimator).estimate_to(folder / "words.arpa", sentences)
+    instantiate(context.config.words.estimator).estimate_to(folder / WORD_MODEL, sentences)
 
 
 def run_words(context: StageContext) -> None:
@@ -67,7 +74,7 @@ def run_words(context: StageContext) -> None:
         context.input("lexicon").file(WORDS_FOLDER), context.out / WORDS_FOLDER, dirs_exist_ok=True
     )
     _decode(context, "model", ("dev", "test"))
-    for name in ("lexicon.tsv", "words.arpa", DECODER):
+    for name in ("lexicon.tsv", WORD_MODEL, DECODER):
         described[DIGESTS][f"{WORDS_FOLDER}/{name}"] = digest_file(
             context.out / WORDS_FOLDER / name
         )
@@ -80,6 +87,18 @@ def run_supervised_words(context: StageContext) -> None:
     """Words of the supervised baseline on test, by the same means."""
     (context.out / WORDS_FOLDER).mkdir(exist_ok=True)
     _decode(context, "supervised", ("test",))
+
+
+def run_train_words(context: StageContext) -> None:
+    """Words of the training recordings, as stage `words` decodes: `words/train.tsv`."""
+    words = context.input("words")
+    decoder = word_decoder(
+        read_json(words.file(f"{WORDS_FOLDER}/{DECODER}")), words.file(WORDS_FOLDER)
+    )
+    (context.out / WORDS_FOLDER).mkdir(exist_ok=True)
+    network = load_acoustic_model(words.file("."))
+    _decode_splits(context, decoder, network, ("train",), context.out / PARTS / "words")
+    shutil.rmtree(context.out / PARTS)
 
 
 def _decode(context: StageContext, network_from: str, splits: tuple[str, ...]) -> None:
@@ -95,11 +114,22 @@ def _decode(context: StageContext, network_from: str, splits: tuple[str, ...]) -
     options = read_json(tuned / DECODER)
     decoded = context.out / PARTS / digest_file(tuned / DECODER)[:12]
     decoder = word_decoder(options, context.input("lexicon").file(WORDS_FOLDER))
+    _decode_splits(context, decoder, network, splits, decoded)
+    shutil.rmtree(context.out / PARTS)
+
+
+def _decode_splits(
+    context: StageContext,
+    decoder: WordDecoder,
+    network: AcousticNetwork | CTCNetwork,
+    splits: Sequence[str],
+    parts: Path,
+) -> None:
     for split in splits:
         frames = heard(context, network, split).inputs
         with progress_bar(len(frames), f"{context.stage} {split}") as tick:
             recognise = partial(_recognise, context, decoder, network, split)
-            blocks = kept_blocks(decoded, split, frames, recognise, tick)
+            blocks = kept_blocks(parts, split, frames, recognise, tick)
         write_word_hypotheses(
             context.out / WORDS_FOLDER / f"{split}.tsv",
             (h for block in blocks for h in read_word_hypotheses(block / _WORDS)),
@@ -108,7 +138,6 @@ def _decode(context: StageContext, network_from: str, splits: tuple[str, ...]) -
             context.out / "hypotheses" / f"{split}.tsv",
             (h for block in blocks for h in read_hypotheses(block / _PHONES)),
         )
-    shutil.rmtree(context.out / PARTS)
 
 
 def _recognise(

@@ -158,10 +158,13 @@ class CTCNetwork(nn.Module):
         states_BTD = states_BTD.masked_fill(augmentation.is_masked_BD[:, None], 0.0)
         return (states_BTD, *others) if isinstance(output, tuple) else states_BTD
 
-    def save(self, folder: Path, symbols: Sequence[str]) -> None:
+    def save(
+        self, folder: Path, symbols: Sequence[str], *, word_boundary: str | None = None
+    ) -> None:
         """Write a folder that `AutoModelForCTC`, `AutoProcessor` and `pipeline` load.
 
-        `symbols`: what outputs stand for, the blank first.
+        `symbols`: what outputs stand for, the blank first. They are phones, or, with a
+        `word_boundary` among them, letters.
         """
         transformers = optional_package("transformers", extra="transformers")
         inner = [
@@ -181,7 +184,7 @@ class CTCNetwork(nn.Module):
             return_attention_mask=self.model.config.feat_extract_norm == "layer",
         )
         extractor.save_pretrained(folder)
-        write_tokenizer(folder, symbols)
+        write_tokenizer(folder, symbols, word_boundary=word_boundary)
 
 
 def load_ctc_network(folder: Path) -> CTCNetwork:
@@ -234,21 +237,31 @@ class _RowDropout(nn.Module):
 
 
 def write_tokenizer(
-    folder: Path, symbols: Sequence[str], *, processor: str = "Wav2Vec2Processor"
+    folder: Path,
+    symbols: Sequence[str],
+    *,
+    word_boundary: str | None = None,
+    processor: str = "Wav2Vec2Processor",
 ) -> None:
-    """Phones parted by spaces: `Wav2Vec2PhonemeCTCTokenizer`, which phonemizes nothing here.
+    """Phones parted by spaces: `Wav2Vec2PhonemeCTCTokenizer`, which phonemizes nothing here; with a
+    `word_boundary`, words of letters.
 
     `symbols`: the blank, whatever it is called, and what the other outputs stand for.
     """
-    options = {
+    kind = {
         "tokenizer_class": "Wav2Vec2PhonemeCTCTokenizer",
         "do_phonemize": False,
         "phone_delimiter_token": " ",
+    }
+    if word_boundary is not None:
+        kind = {"tokenizer_class": "Wav2Vec2CTCTokenizer", "do_lower_case": False}
+    options = {
+        **kind,
         "pad_token": _BLANK,
         "unk_token": _BLANK,
         "bos_token": None,
         "eos_token": None,
-        "word_delimiter_token": None,
+        "word_delimiter_token": word_boundary,
         "processor_class": processor,
     }
     vocabulary = {symbol: i for i, symbol in enumerate([_BLANK, *symbols[1:]])}

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from lm.ngram import NgramEstimator
-from unsup_asr.recognise.beam_folder import write_phone_beam
+from unsup_asr.recognise.beam_folder import write_phone_beam, write_word_beam
 
 PHONES = ["a", "aɪ", "tʃ", "n", "t", "ɪ"]
 WEIGHTS = {"lm_weight": 0.8, "insertion_score": 0.6}
@@ -108,3 +108,47 @@ def test_transformers_finds_the_best_phones_of_all_there_are(
         assert found.text.split() == [PHONES[p] for p in best]
         num_changed += best != sequences[int(heard.argmax())]
     assert num_changed > 2
+
+
+def letters_of(model: Path) -> Path:
+    folder = model / "words"
+    folder.mkdir()
+    words = ["an", "ox", "oxen"]
+    lines = ["word\tphones", *(f"{word}\t{' '.join(word)}" for word in words)]
+    (folder / "spellings.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    sentences = [["an", "ox"], ["oxen"], ["an", "ox", "an", "ox"]] * 9
+    NgramEstimator(order=2).estimate_to(folder / "words.arpa", sentences)
+    (folder / "decoder.json").write_text('{"_target_": "lm.spelling.SpellingDecoder"}', "utf-8")
+    return model
+
+
+LETTERS = ["a", "e", "n", "o", "x", "|"]
+
+
+def test_letters_have_the_words_of_the_text(model: Path) -> None:
+    write_word_beam(letters_of(model), model, LETTERS)
+    out = model / "with_language_model"
+    alphabet = json.loads((out / "alphabet.json").read_text("ascii"))
+    assert alphabet == {"labels": ["", "a", "e", "n", "o", "x", " "], "is_bpe": False}
+    assert (out / "language_model/unigrams.txt").read_text("utf-8").split() == ["an", "ox", "oxen"]
+    attributes = json.loads((out / "language_model" / "attrs.json").read_text("utf-8"))
+    assert (attributes["alpha"], attributes["beta"]) == (0.5, 1.5)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(out)
+    assert tokenizer.decode([1, 3, 3, 0, 6, 4, 5]) == "an ox"
+
+
+def test_transformers_prefers_words_of_the_text(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("pyctcdecode")
+    write_word_beam(letters_of(model), model, LETTERS)
+    with caplog.at_level(logging.ERROR):
+        processor = transformers.Wav2Vec2ProcessorWithLM.from_pretrained(
+            model / "with_language_model"
+        )
+    scores_TV = torch.full((6, 7), -5.0)
+    for frame, letter in enumerate([1, 3, 0, 6, 4, 1]):  # "an oa"
+        scores_TV[frame, letter] = 0.0
+    scores_TV[5, 5] = -0.5  # nearly as good: "an ox"
+    found = processor.decode(scores_TV.log_softmax(1).numpy())
+    assert found.text == "an ox"
