@@ -2,9 +2,11 @@
 
 Read without running anything in them, and written as one safetensors file, from which `transcribe`
 makes posteriors of an upstream's frames. REBORN (Tseng et al. 2024): principal components, a
-convolutional segmenter, mean pooling, the generator. wav2vec-U 2.0 (Liu et al. 2022): the generator
-on frames, batch norm and a residual layer before it. Both name the best phone of each output, join
-equal neighbours, and leave silence out: with silence as the blank that is CTC's best path.
+convolutional segmenter, mean pooling, the generator. wav2vec-U 1.0 (Baevski et al. 2021):
+runs of one cluster of k-means, their means joined by two, the generator. wav2vec-U 2.0 (Liu et al.
+2022): the generator on frames, batch norm and a residual layer before it. All name the best phone
+of each output, join equal neighbours, and leave silence out: with silence as the blank that is
+CTC's best path.
 
 Axes: B batch, T frames, S segments, D dims, P components, V outputs.
 """
@@ -23,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gan.generator import Generator, GeneratorShape, num_overhanging
+from gan.prepared_audio import CENTROIDS, pairs, read_prepared, segments_of_runs
 from unsup_asr.formats.checked import described, read_json
 from unsup_asr.formats.lines import read_lines
 from unsup_asr.formats.weights import read_described_tensors, read_tensors
@@ -39,17 +42,25 @@ _SEGMENTER = ("conv1", "conv2", "conv3")
 class PublishedFile:
     """What `source` holds: a folder with REBORN's config.json and weights, or fairseq's `.pt`.
 
-    `phones`: fairseq's dictionary of phones (dict.phn.txt), which its checkpoints do not hold.
+    `phones`: fairseq's dictionary of phones (dict.phn.txt), which its checkpoints do not hold;
+    `prepared`: for those of wav2vec-U 1.0 what its data preparation wrote (`gan.prepared_audio`).
     ValueError for another model, missing weights, or sizes that do not fit together.
     """
 
     source: str
     phones: str | None = None
+    prepared: str | None = None
 
     def write(self, path: Path) -> list[str]:
         """Write what `PublishedGenerator` reads; the phones, without silence."""
         source = Path(self.source)
+        prepared = None if self.prepared is None else Path(self.prepared)
         if source.is_dir():
+            if prepared is not None:
+                raise ValueError(
+                    f"{source}: a card of REBORN, which has components and a segmenter; "
+                    f"leave {prepared} out"
+                )
             tensors, shape, phones = _reborn(source)
         elif source.is_file():
             if self.phones is None:
@@ -57,7 +68,7 @@ class PublishedFile:
                     f"{source}: fairseq's checkpoints hold no phones; give its dict.phn.txt as "
                     "phones"
                 )
-            tensors, shape, phones = _fairseq(source, Path(self.phones))
+            tensors, shape, phones = _fairseq(source, Path(self.phones), prepared)
         else:
             raise ValueError(f"{source}: no such file or folder")
         _check(source, tensors, shape, phones)
@@ -121,12 +132,7 @@ class PublishedGenerator:
         return torch.nn.utils.rnn.pad_sequence(found, batch_first=True)
 
     def _of_one(self, frames_TD: Tensor) -> Tensor:
-        if "pca.weight" in self._tensors:
-            frames_TD = F.linear(frames_TD, self._tensors["pca.weight"], self._tensors["pca.bias"])
-        segment_T = None
-        if "segmenter.conv1.weight" in self._tensors:
-            segment_T = _segments(frames_TD, self._tensors)
-            frames_TD = _means(frames_TD, segment_T)
+        frames_TD, segment_T = _pooled(frames_TD, self._tensors)
         logits_SV = self._generator(frames_TD)
         if segment_T is not None:  # a row for each frame, and what overhangs
             over = torch.arange(len(frames_TD), len(logits_SV), device=segment_T.device)
@@ -138,6 +144,20 @@ class PublishedGenerator:
             else scores_TV[:, self._silence, None]
         )
         return torch.cat([blank_T1, scores_TV[:, self._order]], dim=1)
+
+
+def _pooled(frames_TD: Tensor, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+    """What the generator reads, and of each frame which row of it; None where it reads frames."""
+    frames_TP = frames_TD
+    if "pca.weight" in tensors:
+        frames_TP = F.linear(frames_TD, tensors["pca.weight"], tensors["pca.bias"])
+    if "segmenter.conv1.weight" in tensors:
+        segment_T = _segments(frames_TP, tensors)
+        return _means(frames_TP, segment_T), segment_T
+    if CENTROIDS in tensors:
+        run_T = segments_of_runs(frames_TD, tensors[CENTROIDS])
+        return pairs(_means(frames_TP, run_T)), run_T // 2
+    return frames_TP, None
 
 
 def _segments(frames_TP: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
@@ -185,7 +205,9 @@ def _reborn(folder: Path) -> tuple[dict[str, Tensor], GeneratorShape, list[str]]
     return tensors, _shape(path, options, weight, len(phones)), list(map(str, phones))
 
 
-def _fairseq(path: Path, dictionary: Path) -> tuple[dict[str, Tensor], GeneratorShape, list[str]]:
+def _fairseq(
+    path: Path, dictionary: Path, prepared: Path | None
+) -> tuple[dict[str, Tensor], GeneratorShape, list[str]]:
     state = read_pickled(path)
     found, cfg = state.get("model"), plain(state.get("cfg"))
     options = cfg.get("model") if isinstance(cfg, dict) else None
@@ -202,12 +224,20 @@ def _fairseq(path: Path, dictionary: Path) -> tuple[dict[str, Tensor], Generator
         kinds = ["weight", "bias"] + ["running_mean", "running_var"] * (theirs == "bn.")
         for kind in kinds:
             tensors[ours + kind] = _need(path, found, f"generator.{theirs}{kind}")
-    if shape.stride == 1 and not shape.residual:
+    is_first = shape.stride == 1 and not shape.residual  # wav2vec-U 1.0
+    if is_first and prepared is None:
         raise ValueError(
             f"{path}: a generator of wav2vec-U 1.0, which reads pooled segments of k-means; their "
-            "centroids and principal components are not in the checkpoint, so it cannot be run. "
-            "Expected one of wav2vec-U 2.0, or a card of REBORN, which has all that it reads"
+            "centroids and principal components are not in the checkpoint. Give the folder that "
+            "fairseq's scripts/prepare_audio.sh wrote for it (--prepared)"
         )
+    if prepared is not None:
+        if not is_first:
+            raise ValueError(
+                f"{path}: a generator of wav2vec-U 2.0, which reads frames as they are; leave "
+                f"{prepared} out"
+            )
+        tensors |= read_prepared(prepared, num_components=shape.input_dim)
     return tensors, shape, phones
 
 
@@ -239,7 +269,8 @@ def _shape(
 
 def _generator(tensors: Mapping[str, Tensor], shape: GeneratorShape) -> Generator:
     generator = Generator(shape)
-    own = {k: x for k, x in tensors.items() if not k.startswith(("pca.", "segmenter."))}
+    before = ("pca.", "segmenter.", CENTROIDS)
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith(before)}
     generator.load_state_dict(own, strict=False)
     return generator
 
@@ -256,6 +287,8 @@ def _check(
     if "pca.weight" in tensors:
         expected["pca.weight"] = (shape.input_dim, tensors["pca.weight"].shape[-1])
         expected["pca.bias"] = (shape.input_dim,)
+    if CENTROIDS in tensors and "pca.weight" in tensors:
+        expected[CENTROIDS] = (len(tensors[CENTROIDS]), tensors["pca.weight"].shape[-1])
     found = {k: tuple(x.shape) for k, x in tensors.items() if not k.startswith("segmenter.")}
     if wrong := sorted(k for k in {*expected, *found} if expected.get(k) != found.get(k)):
         name = wrong[0]

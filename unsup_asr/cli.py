@@ -272,6 +272,8 @@ def _parser() -> argparse.ArgumentParser:
     what = "of the upstream; fairseq's 14 is 15 (%(default)s)"
     taken.add_argument("--layer", type=int, default=15, help=what)
     taken.add_argument("--phones", metavar="FILE", help="fairseq's dict.phn.txt")
+    what = "of wav2vec-U 1.0: what fairseq's prepare_audio.sh wrote, with CLUS*/ and pca/"
+    taken.add_argument("--prepared", metavar="DIR", help=what)
     _language_model_verbs(verbs, common)
     listed = verb(
         "list", "recipes:show_list", "List recipes, upstreams and choices of groups; or runs", exp

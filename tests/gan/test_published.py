@@ -84,6 +84,44 @@ def write_fairseq(folder: Path, weights: dict[str, Tensor], **options: object) -
     return path
 
 
+def w2vu1_weights() -> dict[str, Tensor]:
+    return {"generator.proj.1.weight": drawn(NUM_OUTPUTS, COMPONENTS, 4)}
+
+
+W2VU1 = {
+    "generator_stride": 1,
+    "generator_kernel": 4,
+    "generator_residual": False,
+    "generator_batch_norm": 0,
+}
+NUM_CLUSTERS = 8
+
+
+def write_prepared(folder: Path) -> Path:
+    """As scripts/prepare_audio.sh names its files."""
+    for name, array in {
+        f"pca/{COMPONENTS}_pca_A": drawn(DIM, COMPONENTS),
+        f"pca/{COMPONENTS}_pca_b": drawn(COMPONENTS),
+        f"CLUS{NUM_CLUSTERS}/centroids": drawn(NUM_CLUSTERS, DIM),
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(folder / f"{name}.npy", array.numpy())
+    return folder
+
+
+def slow_w2vu1(x: np.ndarray, prepared: Path, weight: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Logits of the joined segments, one more than there are; first frames of these."""
+    centroids = np.load(prepared / f"CLUS{NUM_CLUSTERS}" / "centroids.npy")
+    nearest = [int(((frame - centroids) ** 2).sum(1).argmin()) for frame in x]
+    A, b = (np.load(prepared / "pca" / f"{COMPONENTS}_pca_{name}.npy") for name in "Ab")
+    projected = x @ A + b
+    starts = [t for t in range(len(x)) if t == 0 or nearest[t] != nearest[t - 1]]
+    ends = [*starts[1:], len(x)]
+    means = [projected[a:b].mean(0) for a, b in zip(starts, ends, strict=True)]
+    joined = np.stack([np.mean(means[i : i + 2], axis=0) for i in range(0, len(means), 2)])
+    return np.stack([taps(joined, weight, s - 2) for s in range(len(joined) + 1)]), starts[::2]
+
+
 def taps(x: np.ndarray, weight: np.ndarray, first: int) -> np.ndarray:
     """One output of a convolution whose window begins at `first`; zeros outside."""
     total = np.zeros(weight.shape[0])
@@ -115,8 +153,11 @@ def phones_of(logits: np.ndarray) -> list[str]:
     return [PHONES[i] for i in joined if PHONES[i] != "<SIL>"]
 
 
-def written(source: Path, out: Path, phones: Path | None = None) -> PublishedGenerator:
-    given = PublishedFile(str(source), None if phones is None else str(phones)).write(out)
+def written(
+    source: Path, out: Path, phones: Path | None = None, prepared: Path | None = None
+) -> PublishedGenerator:
+    options = (None if path is None else str(path) for path in (phones, prepared))
+    given = PublishedFile(str(source), *options).write(out)
     assert given == PHONES[:-1]
     return PublishedGenerator(str(out))
 
@@ -163,6 +204,73 @@ def test_wav2vec_u_2_says_what_a_slow_reading_says(tmp_path: Path) -> None:
         (found_TV,) = log_posteriors(network, {"u": x_TD}).values()
         expected = torch.from_numpy(logits[:, 4:]).log_softmax(1).numpy()[:, [4, 0, 1, 2, 3]]
         np.testing.assert_allclose(found_TV, expected, rtol=1e-3, atol=2e-3)
+
+
+def test_wav2vec_u_1_says_what_a_slow_reading_says(tmp_path: Path) -> None:
+    weights = w2vu1_weights()
+    path = write_fairseq(tmp_path / "fairseq", weights, **W2VU1)
+    prepared = write_prepared(tmp_path / "prepared")
+    network = written(path, tmp_path / "out", path.parent / "dict.phn.txt", prepared)
+    shutil.rmtree(prepared)
+    write_prepared(tmp_path / "again")
+    rng = np.random.default_rng(2)
+    frames = {str(n): rng.standard_normal((n, DIM)).astype(np.float32) for n in (1, 2, 5, 24, 61)}
+    for utterance_id, found_TV in log_posteriors(network, frames).items():
+        weight = weights["generator.proj.1.weight"].double().numpy()
+        logits_SV, starts = slow_w2vu1(frames[utterance_id], tmp_path / "again", weight)
+        assert len(found_TV) == len(frames[utterance_id]) + 1
+        assert len(frames[utterance_id]) < 24 or 4 < len(starts) < len(frames[utterance_id]) - 4
+        expected_SV = torch.from_numpy(logits_SV[:, 4:]).log_softmax(1).numpy()[:, [4, 0, 1, 2, 3]]
+        rows = [*starts, len(frames[utterance_id])]
+        np.testing.assert_allclose(found_TV[rows], expected_SV, atol=1e-4)
+        assert best_path(found_TV) == phones_of(logits_SV)
+
+
+def test_one_transcribes_with_wav2vec_u_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upstream = save_family("wav2vec2_large_lv60k", tmp_path / "upstream")
+    (audio, *_) = [utterance.audio for utterance in speak_words(tmp_path).utterances]
+    path = write_fairseq(tmp_path / "fairseq", w2vu1_weights(), **W2VU1)
+    phones, out = path.parent / "dict.phn.txt", tmp_path / "model"
+    command = ["import", str(path), "--phones", str(phones), "--out", str(out), "--layer", "2"]
+    command += ["--upstream", str(upstream)]
+    assert main(command) == 1
+    assert "(--prepared)" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*command, "--prepared", str(write_prepared(tmp_path / "prepared"))]) == 0
+    assert set(load_model(out).transcribe(audio).phones) <= set(PHONES[:-1])
+
+
+def test_what_was_prepared_for_another_generator_is_named(tmp_path: Path) -> None:
+    path = write_fairseq(tmp_path / "fairseq", w2vu1_weights(), **W2VU1)
+    phones, out = path.parent / "dict.phn.txt", tmp_path / "out.safetensors"
+    prepared = tmp_path / "prepared"
+
+    def refused(message: str, source: Path = path) -> None:
+        with pytest.raises(ValueError, match=message):
+            PublishedFile(str(source), str(phones), str(prepared)).write(out)
+        assert not out.exists()
+
+    refused("prepared: no such folder; expected what fairseq's")
+    prepared.mkdir()
+    refused(rf"prepared: none of pca/{COMPONENTS}_pca_A\.npy; expected one")
+    write_prepared(prepared)
+    other = prepared / "CLUS3" / "centroids.npy"
+    other.parent.mkdir()
+    np.save(other, np.zeros((3, DIM), np.float32))
+    refused(r"2: CLUS3/centroids\.npy, CLUS8/centroids\.npy of CLUS\*/centroids\.npy; expected one")
+    shutil.rmtree(other.parent)
+    np.save(prepared / "CLUS8" / "centroids.npy", np.zeros((8, DIM + 1), np.float32))
+    refused(rf"expected \(clusters, {DIM}\).*of different upstreams")
+    np.save(prepared / "CLUS8" / "centroids.npy", np.full((8, DIM), np.nan, np.float32))
+    refused(r"clusters\.centroids is not finite")
+    np.save(prepared / "pca" / f"{COMPONENTS}_pca_b.npy", np.zeros(3, np.float32))
+    refused(r"beside a b of \(3,\); expected")
+    (prepared / "pca" / f"{COMPONENTS}_pca_A.npy").write_bytes(b"no array")
+    refused(r"pca_A\.npy")
+    refused("leave .*prepared out", write_reborn(tmp_path / "card", reborn_weights()))
+    refused("leave .*prepared out", write_fairseq(tmp_path / "fairseq", w2vu2_weights()))
 
 
 def test_one_transcribes_with_an_imported_generator(
@@ -212,9 +320,7 @@ def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
     path = write_fairseq(tmp_path / "fairseq", w2vu2_weights())
     phones = path.parent / "dict.phn.txt"
     refused(path, r"give its dict\.phn\.txt as phones")
-    one = {"generator.proj.1.weight": drawn(NUM_OUTPUTS, DIM, 4)}
-    options = {"generator_stride": 1, "generator_kernel": 4, "generator_residual": False}
-    write_fairseq(path.parent, one, generator_batch_norm=0, **options)
+    write_fairseq(path.parent, w2vu1_weights(), **W2VU1)
     refused(path, r"wav2vec-U 1\.0, which reads pooled segments", phones)
     path.write_bytes(path.read_bytes()[:400])
     refused(path, "not a checkpoint that can be read", phones)

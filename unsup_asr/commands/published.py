@@ -36,7 +36,8 @@ def import_published(arguments: argparse.Namespace) -> int:
             "counts blocks from 0, so its layer 14 is 15 here"
         )
     published = {"_target_": "gan.published.PublishedFile", "source": arguments.source}
-    reader = instantiate(OmegaConf.create({**published, "phones": arguments.phones}))
+    given = {"phones": arguments.phones, "prepared": arguments.prepared}
+    reader = instantiate(OmegaConf.create({**published, **given}))
     scratch = out.with_name(f"{out.name}.partial")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
