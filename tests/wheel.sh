@@ -25,6 +25,11 @@ grep '^  toy ' listed
 "$unsup_asr" run toy --until matching \
     corpus.num_train_utterances=20 corpus.num_dev_utterances=4 corpus.num_test_utterances=4 \
     corpus.num_text_sentences=300
+"$work/venv/bin/python" -c 'from importlib.resources import files
+assert "</html>" in files("unsup_asr.commands").joinpath("serve.html").read_text("utf-8")'
+for verb in transcribe serve export export-data import; do "$unsup_asr" "$verb" --help > /dev/null; done
+if "$unsup_asr" transcribe none x.wav 2> said; then exit 1; fi
+grep 'none: no such folder; expected one that holds a model' said
 mkdir audio && echo 'a sentence' > text.txt
 "$unsup_asr" new-recipe own --audio audio --text text.txt --language en-us
 test -f recipes/own/config.yaml

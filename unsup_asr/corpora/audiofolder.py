@@ -74,12 +74,12 @@ class AudiofolderCorpus(PreparedCorpus):
 
 
 def _table(folder: Path) -> Path:
-    names = ("metadata.csv", "metadata.jsonl")
+    names = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
     found = [folder / name for name in names if (folder / name).is_file()]
     if len(found) != 1:
         raise ValueError(
-            f"{shown(folder)}: {'both' if found else 'none'} of {' and '.join(names)}; expected "
-            "one of them, in a folder of audio (its table as Parquet is not read)"
+            f"{shown(folder)}: {len(found) or 'none'} of {', '.join(names)}; expected one of them, "
+            "in a folder of audio"
         )
     return found[0]
 
@@ -100,6 +100,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         except csv.Error as error:
             raise ValueError(f"{shown(path)}:{reader.line_num}: not CSV ({error})") from error
         return
+    if path.suffix == ".parquet":
+        yield from _parquet_rows(path)
+        return
     for number, line in numbered_lines(path):
         if not line.strip():
             continue
@@ -110,6 +113,31 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         if not isinstance(record, dict):
             raise ValueError(f"{shown(path)}:{number}: no object; expected one with file_name")
         yield number, {str(key): str(value) for key, value in record.items() if value is not None}
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows are counted from 1; nested columns, such as audio itself, are left out."""
+    try:
+        from pyarrow import ArrowException, types
+        from pyarrow.parquet import ParquetFile
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{shown(path)}: a table as Parquet needs pip install 'unsup-asr[parquet]'; or write "
+            "it as metadata.csv"
+        ) from error
+    try:
+        with ParquetFile(path) as file:
+            columns = [c.name for c in file.schema_arrow if not types.is_nested(c.type)]
+            number = 0
+            for batch in file.iter_batches(columns=columns):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield number, {k: str(v) for k, v in record.items() if v is not None}
+    except (ArrowException, OSError) as error:
+        said = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{shown(path)}: not a table of Parquet ({said}); the file is damaged, copy it again"
+        ) from error
 
 
 def _cell(row: dict[str, str], named: str | None, usual: Sequence[str], where: str) -> str:

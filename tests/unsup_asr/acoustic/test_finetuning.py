@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.pretend_device import pretend_device
+from tests.unsup_asr.upstreams.fairseq_checkpoints import FILES, fairseq_state, write
 from tests.unsup_asr.upstreams.spoken_words import SpokenWords, speak_words
 from tests.unsup_asr.upstreams.transformers_checkpoints import SIZE, save_family
 from unsup_asr import compute
@@ -22,6 +24,8 @@ from unsup_asr.protocols import FineTunable
 from unsup_asr.scoring.metrics import count_errors
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.types import ErrorCounts
+from unsup_asr.upstreams.ctc_network import load_ctc_network
+from unsup_asr.upstreams.fairseq_file import FairseqUpstream
 from unsup_asr.upstreams.kaldi_features import KaldiMFCC
 from unsup_asr.upstreams.transformers_hub import TransformersUpstream
 
@@ -297,3 +301,46 @@ def test_a_recording_that_changed_since_the_manifest_is_named(
     waveforms = replace(words, utterances=shorter).waveforms
     with pytest.raises(ValueError, match=r"u\d\.flac: \d+ samples .* the manifest says"):
         exact(upstreams["wav2vec2_base"]).train_ctc(waveforms, words.targets, num_phones=20)
+
+
+def test_a_step_on_a_device_stays_there(
+    words: SpokenWords, upstreams: dict[str, TransformersUpstream]
+) -> None:
+    training = varied(upstreams["wav2vec2_base"])
+    _, expected = train(training, words)
+    with pretend_device() as pretend, compute.using(pretend.device):
+        network, curve = train(training, words)
+        reads = dict(pretend.host_reads)
+        pretend.clear()
+        found = log_posteriors(network, words.waveforms)
+        assert pretend.host_reads.total() == 2  # its one padded batch: the mask, the posteriors
+    (of_losses,) = [n for place, n in reads.items() if "acoustic/processes.py" in place]
+    assert of_losses == len(curve)  # the mean loss of each epoch
+    # transformers asks of each padded pass whether its mask is needed; of 7 passes 2 are padded
+    assert sorted(reads.values()) == [2, of_losses]
+    assert np.isfinite(curve).all()
+    assert curve[0] == pytest.approx(expected[0], rel=0.2)  # its generators draw other numbers
+    assert all(np.isfinite(p_TV).all() for p_TV in found.values())
+
+
+@pytest.mark.parametrize("name", ["wav2vec_small", "xlsr_53_56k"])
+def test_a_checkpoint_of_fairseq_is_tuned_as_the_same_weights_of_transformers(
+    name: str, words: SpokenWords, tmp_path: Path
+) -> None:
+    theirs = FairseqUpstream(checkpoint=str(write(fairseq_state(name), tmp_path)))
+    ours = TransformersUpstream(checkpoint=str(save_family(FILES[name], tmp_path / "folder")))
+    (network, curve), (_, expected) = [
+        train(exact(upstream, updates=3, learning_rate=1e-3), words) for upstream in (theirs, ours)
+    ]
+    assert curve[-1] < curve[0]
+    assert curve == pytest.approx(expected, rel=1e-4)
+    network.save(tmp_path / "saved", ["<blank>", *words.inventory])
+    found = log_posteriors(load_ctc_network(tmp_path / "saved"), words.waveforms)
+    for utterance_id, scores_TV in log_posteriors(network, words.waveforms).items():
+        np.testing.assert_allclose(found[utterance_id], scores_TV, atol=1e-5)
+
+
+def test_a_checkpoint_of_hubert_by_fairseq_can_be_tuned(words: SpokenWords, tmp_path: Path) -> None:
+    path = write(fairseq_state("hubert_large_ll60k"), tmp_path)
+    _, curve = train(exact(FairseqUpstream(checkpoint=str(path)), updates=4), words)
+    assert curve[-1] < curve[0]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import lhotse
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import soundfile
 
@@ -288,19 +291,23 @@ def tile(utterances: list[Utterance]) -> None:
     np.testing.assert_allclose(heard, whole, atol=1e-6)
 
 
-def write_audiofolder(folder: Path, rows: list[dict[str, str]], *, as_csv: bool) -> None:
+def write_audiofolder(folder: Path, rows: list[dict[str, str]], *, form: str = "csv") -> None:
     folder.mkdir(parents=True)
     for i, row in enumerate(rows):
         (folder / row["file_name"]).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / row["file_name"], ramp(0.5 + i), RATE)
-    if as_csv:
-        with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as stream:
+    path = folder / f"metadata.{form}"
+    if form == "csv":
+        with path.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-    else:
+    elif form == "jsonl":
         lines = [json.dumps(row, ensure_ascii=False) for row in rows]
-        (folder / "metadata.jsonl").write_text("\n".join(lines), "utf-8")
+        path.write_text("\n".join(lines), "utf-8")
+    else:
+        table = pyarrow.Table.from_pylist([{**row, "audio": {"bytes": b"x"}} for row in rows])
+        pyarrow.parquet.write_table(table, path)
 
 
 ROWS = [
@@ -309,11 +316,11 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("as_csv", [True, False])
-def test_an_audiofolder_is_read_by_its_metadata(as_csv: bool, tapes: Path) -> None:
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_an_audiofolder_is_read_by_its_metadata(form: str, tapes: Path) -> None:
     for name in ("train", "validation", "test"):
         rows = [{**row, "file_name": row["file_name"].replace(".", f"_{name}.")} for row in ROWS]
-        write_audiofolder(tapes / name, rows, as_csv=as_csv)
+        write_audiofolder(tapes / name, rows, form=form)
     soundfile.write(tapes / "train" / "more.wav", ramp(1), RATE)
     named = {"train": "train", "dev": "validation", "test": "test"}
     sources = {split: str(tapes / name) for split, name in named.items()}
@@ -332,8 +339,8 @@ def test_an_audiofolder_is_read_by_its_metadata(as_csv: bool, tapes: Path) -> No
 
 
 AUDIOFOLDER_FAULTS = {
-    "no table": ("metadata.csv", None, r"d: none of metadata\.csv and metadata\.jsonl"),
-    "both tables": ("metadata.jsonl", "{}", r"d: both of metadata\.csv"),
+    "no table": ("metadata.csv", None, r"d: none of metadata\.csv, metadata\.jsonl"),
+    "both tables": ("metadata.jsonl", "{}", r"d: 2 of metadata\.csv"),
     "no such file": ("metadata.csv", "file_name,text\nx.wav,y\n", r"csv:2: file_name is 'x\.wav'"),
     "no column": ("metadata.csv", "name,text\nx.wav,y\n", r"csv:2: file_name is ''"),
     "too many cells": ("metadata.csv", "file_name,text\none.wav,a,b\n", r"csv:2: another number"),
@@ -347,7 +354,7 @@ AUDIOFOLDER_FAULTS = {
 @pytest.mark.parametrize("fault", AUDIOFOLDER_FAULTS)
 def test_faults_of_metadata_are_named(fault: str, tapes: Path) -> None:
     name, content, message = AUDIOFOLDER_FAULTS[fault]
-    write_audiofolder(tapes / "d", ROWS, as_csv=True)
+    write_audiofolder(tapes / "d", ROWS)
     if content is None:
         (tapes / "d" / name).unlink()
     else:
@@ -357,8 +364,23 @@ def test_faults_of_metadata_are_named(fault: str, tapes: Path) -> None:
         corpus.build(tapes / "built")
 
 
+def test_a_table_that_is_no_parquet_is_named(tapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_audiofolder(tapes / "d", ROWS, form="parquet")
+    path = tapes / "d" / "metadata.parquet"
+    corpus = AudiofolderCorpus(train=str(tapes / "d"), text=str(tapes / "text.txt"))
+    whole = path.read_bytes()
+    for content in (b"", b"no table", whole[:-9], whole[:9] + whole[30:]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"metadata\.parquet"):
+            corpus.build(tapes / "built")
+    path.write_bytes(whole)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ValueError, match=r"needs pip install 'unsup-asr\[parquet\]'"):
+        corpus.build(tapes / "built")
+
+
 def test_a_column_that_was_named_must_be_there(tapes: Path) -> None:
-    write_audiofolder(tapes / "d", ROWS, as_csv=False)
+    write_audiofolder(tapes / "d", ROWS, form="jsonl")
     corpus = AudiofolderCorpus(
         train=str(tapes / "d"), text=str(tapes / "text.txt"), transcript_column="said"
     )
