@@ -101,7 +101,8 @@ class UnpairedData:
             )
         if len(kept) < len(self.segments):
             log.warning(
-                "%d of %d utterances have fewer than %d segments and are not played with",
+                "%d of %d utterances have fewer than %d segments and are not played with. If they "
+                "are many, cut more finely",
                 len(self.segments) - len(kept),
                 len(self.segments),
                 min_segments,

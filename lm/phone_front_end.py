@@ -50,7 +50,8 @@ class PhoneFrontEnd:
             raise ValueError(f"{text}: no sentence of phones; expected one a line")
         if all(len(sentence) == 1 for sentence in sentences):
             logger.warning(
-                "%s: no line has a word edge (' %s '), so each line is one word of the lexicon",
+                "%s: no line has a word edge (' %s '), so each line is one word of the lexicon. "
+                "Mark the edges where they are known: realignment and words need them",
                 text,
                 _WORD_EDGE,
             )

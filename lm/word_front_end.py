@@ -137,7 +137,7 @@ class WordFrontEnd(ABC):
                 f"{told}. Expected at most {100 * MOST_UNKNOWN_WORDS:.0f} % of the references"
             )
         if unknown:
-            log.warning("%s. Each counts as one phone %s, an error", told, UNKNOWN)
+            log.warning("%s. Each counts as one phone %s, an error in every system", told, UNKNOWN)
         return {
             i: tuple(p for _, phones in of for p in ((UNKNOWN,) if phones is None else phones))
             for i, of in said.items()

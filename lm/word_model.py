@@ -129,7 +129,9 @@ def build_tree(
     unknown = [word for word in words if word not in ngram.word_ids or word in (BEGIN, END)]
     if unknown:
         logger.warning(
-            "%d of %d words of the lexicon are unknown to the language model (first: %s)",
+            "%d of %d words of the lexicon are unknown to the language model (first: %s); they "
+            "have the score of its unknown word. Estimate it on text that has them, or leave "
+            "them out",
             len(unknown),
             len(words),
             ", ".join(unknown[:5]),

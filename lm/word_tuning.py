@@ -79,7 +79,10 @@ class LabelFreeWordTuning:
         ]
         length = sum(map(len, unconstrained))
         if length == 0:  # of a run that failed: its report is wanted all the same
-            logger.warning("the unconstrained output is empty; weights cannot be tuned on it")
+            logger.warning(
+                "the unconstrained output is empty; weights cannot be tuned on it, and are the "
+                "first of the grid. The system hears nothing: see what the diagnosis says of it"
+            )
         model = load(Path(decoder.lm_path))
         decoder.decode(log_posteriors[0], phones)  # loads what the pairs of the grid share
         found = []

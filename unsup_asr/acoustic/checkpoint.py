@@ -95,6 +95,7 @@ class Checkpoint:
             state.generator.manual_seed(state.generator.initial_seed() + len(state.curve))
             log.warning(
                 "%s was begun on another kind of device, whose random numbers this one cannot go "
-                "on with: it draws others",
+                "on with: it draws others, and ends as another seed would. Delete it to begin anew "
+                "on this device",
                 self.path,
             )

@@ -211,11 +211,16 @@ class HMMTraining:
         places = {i: _spread(np.asarray(labels[i]), state_map) for i in used}
         aligned = {i: t for i, t in transcripts.items() if state_map.fits(t, len(labels[i]))}
         if short := len(used) - len(aligned):
-            log.warning("%d of %d utterances have fewer frames than states", short, len(used))
+            log.warning(
+                "%d of %d utterances have fewer frames than states; they keep the labels that they "
+                "were given. If they are many, look for too many segments a phone",
+                *(short, len(used)),
+            )
         missing = set(range(len(phones))) - {int(p) for t in transcripts.values() for p in t}
         if missing:
             log.warning(
-                "%d of %d phones have no frame to learn from: %s",
+                "%d of %d phones have no frame to learn from: %s. If they are many, the labels are "
+                "those of a failed start: mend that first",
                 len(missing),
                 len(phones),
                 " ".join(phones[p] for p in sorted(missing)),

@@ -259,7 +259,8 @@ def _trainable(layers: Layers, targets: Mapping[str, Int32Array]) -> list[str]:
         )
     if too_short or len(ids) < len(targets):
         log.warning(
-            "of %d utterances, %d have no representation and %d fewer frames than phones",
+            "of %d utterances, %d have no representation and %d fewer frames than phones: they are "
+            "not learned from. If they are many, look at the references",
             len(targets),
             len(targets) - len(ids),
             too_short,

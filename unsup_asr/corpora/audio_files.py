@@ -46,7 +46,7 @@ def find_audio(
                 f"{shown(path)}: {why}. Mend it or remove it (skip_unreadable=true leaves such out "
                 "of corpus=folder)"
             )
-        log.warning("skipped: %s: %s", shown(path), why)
+        log.warning("skipped: %s: %s. Mend it, and the next run reads it", shown(path), why)
     left_out = _left_out(listing, suffixes)
     if other := {kind: count for kind, count in left_out.items() if kind in OTHER_AUDIO_SUFFIXES}:
         log.warning(
@@ -55,7 +55,11 @@ def find_audio(
             counted(other),
         )
     for path in listing.repeated:
-        log.warning("%s: a link to a folder that is read already, not read again", shown(path))
+        log.warning(
+            "%s: a link to a folder that is read already, not read again; remove one of the two if "
+            "its speaker should be the other",
+            shown(path),
+        )
     skipped = [{"file": shown(path), "why": why} for path, why in unreadable.items()]
     return AudioFolder(sorted([*files, *named]), skipped, left_out)
 

@@ -103,7 +103,11 @@ def measure(
             if left_s < 0:
                 break
     if skipped:
-        log.warning("%s: %d of %d audio files skipped", source, len(skipped), len(recordings))
+        log.warning(
+            "%s: %d of %d audio files skipped; corpus.json names them and says why. Mend them, or "
+            "go on without",
+            *(source, len(skipped), len(recordings)),
+        )
     if not found:
         why = f"none of its {len(recordings)} audio files can be read"
         if left_s < 0:

@@ -38,7 +38,8 @@ def split_by_speaker(
         groups.setdefault(utterance.speaker, []).append(utterance)
     if len(groups) < len(SPLITS):
         logger.warning(
-            "%d speakers (%s): too few to hold any out, dev and test have voices of train",
+            "%d speakers (%s): too few to hold any out, dev and test have voices of train. Error "
+            "rates are then of known voices; name speakers (corpus.speakers) if there are more",
             len(groups),
             ", ".join(sorted(groups)),
         )

@@ -172,7 +172,8 @@ class SyntheticCorpus:
                 )
             if len(sentences) < num_wanted:
                 logger.warning(
-                    "%s: %d sentences left for the text, %d asked for",
+                    "%s: %d sentences left for the text, %d asked for; all of them are taken. Give "
+                    "more text, or ask for less",
                     self.text_path,
                     len(sentences) - num_spoken,
                     self.num_text_sentences,

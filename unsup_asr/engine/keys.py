@@ -189,7 +189,11 @@ class DigestCache:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._path, json.dumps(self._known))
         except OSError as error:
-            log.warning("digests of the user's files are not remembered: %s", error)
+            log.warning(
+                "digests of the user's files are not remembered: %s. Each command reads them anew; "
+                "make the folder writable to save that time",
+                error,
+            )
 
     def _digests(self, files: Sequence[Path]) -> list[str]:
         stamps = {file: _stamp(file) for file in files}

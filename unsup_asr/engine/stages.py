@@ -197,7 +197,8 @@ class _Rounding:
                     self._told.add(what)
                     log.warning(
                         "stage %s goes on from %s, made with %s %s; this run has %s: its figures "
-                        "may differ, by rounding, from those of a run in one piece",
+                        "may differ, by rounding, from those of a run in one piece (which --force "
+                        "with its first stage makes)",
                         *(stage.name, name, what, value, now),
                     )
 

@@ -133,7 +133,12 @@ def extract(extraction: Extraction, launcher: Launcher, *, attempts: int) -> Non
             launcher.run(job, len(missing), poll=poll)
             _raise_errors(work / ERRORS)
             if lost := extraction.missing():
-                log.warning("attempt %d: %d shards are missing: a worker died", attempt, len(lost))
+                log.warning(
+                    "attempt %d: %d shards are missing: a worker died. They are tried again "
+                    "(features.runtime.attempts); where memory is short, lower "
+                    "features.runtime.batch_seconds",
+                    *(attempt, len(lost)),
+                )
         poll()
     if missing := extraction.missing():
         raise ValueError(

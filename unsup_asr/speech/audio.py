@@ -282,7 +282,8 @@ def _loudest_if_mean_cancels(path: Path, file: soundfile.SoundFile) -> int | Non
         return None
     loudest = 1 + int(np.argmax(of_channels))
     log.warning(
-        "%s: its %d channels cancel in their mean; channel %d, the loudest, is taken",
+        "%s: its %d channels cancel in their mean; channel %d, the loudest, is taken. Name another "
+        "with corpus.channel (transcribe: --channel)",
         shown(path),
         len(of_channels),
         loudest,

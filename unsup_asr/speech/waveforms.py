@@ -28,7 +28,11 @@ class Waveforms(Mapping[str, Float32Array]):
         self.lengths = {i: length for i, length in lengths.items() if length >= min_samples}
         self._utterances = {u.id: u for u in utterances if u.id in self.lengths}
         if num_short := len(lengths) - len(self.lengths):
-            log.warning("left out %d of %d utterances: too short", num_short, len(lengths))
+            log.warning(
+                "left out %d of %d utterances: shorter than one frame. If they are many, look at "
+                "how the recordings were cut",
+                *(num_short, len(lengths)),
+            )
 
     def __getitem__(self, key: str) -> Float32Array:
         """ValueError for a file that cannot be read, or is of another length than it was."""

@@ -54,7 +54,10 @@ def run_supervised_letters(context: StageContext) -> None:
     given = context.input("references")
     name = "references/train.words.tsv"
     if not given.has(name):
-        log.warning("the references are phones, not words: no baseline of letters is trained")
+        log.warning(
+            "the references are phones, not words: no baseline of letters is trained. Give words "
+            "(corpus.reference_kind=words) to have one"
+        )
         return
     front_end = instantiate(context.config.text.front_end)
     said = {i: front_end.normalize_words(w) for i, w in read_words(given.file(name)).items()}
@@ -95,7 +98,11 @@ def _targets(
         num_unknown += len(found) - len(kept)
         yield utterance_id, np.asarray(phone_ids(kept, letters))
     if num_unknown:
-        log.warning("left out %d letters that the text's words lack", num_unknown)
+        log.warning(
+            "left out %d letters that the text's words lack. If they are many, words and text are "
+            "of different spellings",
+            num_unknown,
+        )
 
 
 def _lexicon_words(context: StageContext) -> list[str]:

@@ -31,7 +31,7 @@ def kept(folder: Path, make: Callable[[Path], object]) -> Path:
     if folder.exists():
         if _is_whole(folder):
             return folder
-        log.warning("%s is damaged and made again", folder)
+        log.warning("%s is damaged and made again; if that happens often, look at the disk", folder)
         shutil.rmtree(folder)
     scratch = folder.with_name(f"{folder.name}.begun")
     if scratch.exists():

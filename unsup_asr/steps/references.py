@@ -116,7 +116,11 @@ def training_targets(context: StageContext, inventory: Sequence[str]) -> dict[st
         num_unknown += len(reference.phones) - len(phones)
         targets[reference.utterance_id] = phone_ids(phones, inventory)
     if num_unknown:
-        log.warning("left out %d reference phones that the text's inventory lacks", num_unknown)
+        log.warning(
+            "left out %d reference phones that the text's inventory lacks: nothing can write them. "
+            "If they are many, give text that has them, or fold them (text.front_end.fold)",
+            num_unknown,
+        )
     return targets
 
 

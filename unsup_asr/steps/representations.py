@@ -56,7 +56,11 @@ def run_representations(context: StageContext) -> None:
         folder, ids = context.out / split, [u.id for u in utterances[split]]
         write_index(folder, [s.name for s in of_split], _name(layers[0]), ids)
         if num_short := len(ids) - len(read_index(folder)):
-            log.warning("%s: %d of %d utterances too short", split, num_short, len(ids))
+            log.warning(
+                "%s: %d of %d utterances are shorter than one frame of the upstream, and are left "
+                "out. If they are many, look at how the recordings were cut",
+                *(split, num_short, len(ids)),
+            )
     description = {
         "layers": layers,
         "dim": upstream.dim,

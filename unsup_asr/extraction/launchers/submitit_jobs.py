@@ -70,7 +70,7 @@ class SubmititJobs:
             has_result = submitted.paths.result_pickle.exists()  # else `exception` waits for it
             if not has_result or submitted.exception() is not None:
                 log.warning(
-                    "job %s ended %s, see %s",
+                    "job %s ended %s, see %s. What it had not done is tried again",
                     submitted.job_id,
                     "with an error" if has_result else f"without a result ({submitted.state})",
                     submitted.paths.stderr,
