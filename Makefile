@@ -4,7 +4,7 @@ SEED ?= 0
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo toy test check wheel clean
+.PHONY: setup demo toy test check docs wheel clean
 
 setup: $(STAMP)
 
@@ -28,6 +28,9 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+docs: setup  # the site, in build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 wheel: setup  # built, installed beside the dependencies alone, and tried away from the repository
 	tests/wheel.sh
