@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -14,10 +15,12 @@ from gan.checkpoint import Progress
 from gan.ngram_matching import NgramTable
 from gan.options import NGRAMS, AdversarialOptions, game_rules
 from gan.replay import CudaRecorder, Replays, Step
-from gan.resident import Choice, ResidentData, fits
+from gan.resident import Choice, ResidentData, free_bytes
 from gan.steps import Member, Rules, match_ngrams, train_discriminators, train_generators
 from unsup_asr import compute
 from unsup_asr.lookahead import map_ahead
+
+log = logging.getLogger(__name__)
 
 BATCHES_AHEAD = 2  # drawn while an update is played
 
@@ -27,7 +30,7 @@ class Turns:
     """What plays numbered updates, with their batches drawn in a thread beforehand."""
 
     data: UnpairedData
-    resident: ResidentData | None  # the same on an accelerator, where it fits
+    resident: ResidentData | None  # the same on an accelerator
     shared: AdversarialOptions
     rules: Rules
     table: NgramTable | None
@@ -41,9 +44,16 @@ class Turns:
         is_host = device.type == "cpu"
         rules = replace(game_rules(shared), fixed_rows=not is_host)
         resident, table = None, None
-        if not is_host and fits(data, device):
+        if not is_host:
             is_short = rules.generator_dtype is torch.bfloat16 and shared.objective != NGRAMS
-            resident = ResidentData.of(data, device, dtype=torch.bfloat16 if is_short else None)
+            resident = ResidentData.of(
+                data,
+                device,
+                dtype=torch.bfloat16 if is_short else None,
+                free_bytes=free_bytes(device),
+            )
+            if not resident.holds_segments:
+                log.info("segments do not fit on %s: those of each batch are sent", device)
         if shared.objective == NGRAMS:
             table = NgramTable.of_text(
                 data.text_values,
@@ -109,5 +119,6 @@ class Turns:
     @property
     def _is_replayed(self) -> bool:
         """Padding as fairseq's has shapes that follow from the longest utterance of a batch."""
-        can = self.resident is not None and self.table is None and self.shared.padding == "masked"
+        can = self.resident is not None and self.resident.holds_segments
+        can = can and self.table is None and self.shared.padding == "masked"
         return can and self.device.type == "cuda" and compute.replays_updates()

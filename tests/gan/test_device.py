@@ -19,7 +19,8 @@ from gan.options import AdversarialOptions, game_options, game_rules, new_player
 from gan.packing import Packing
 from gan.resident import ResidentData
 from gan.steps import Member, train_discriminators, train_generators
-from tests.gan.test_trainer import PHONES, SMALL, segments, sentences, train, weights
+from gan.trainer import play
+from tests.gan.test_trainer import PHONES, SMALL, distinct, segments, sentences, train, weights
 from tests.pretend_device import DEVICE, pretend_device
 from unsup_asr import compute
 from unsup_asr.formats.ragged import RaggedArray
@@ -31,6 +32,7 @@ WAV2VEC_U_2 = {
     "num_auxiliary_classes": 3,
     "auxiliary": 0.5,
 }
+SHORT = {"precision": "bfloat16"}
 
 
 def data() -> UnpairedData:
@@ -159,7 +161,7 @@ def test_an_update_there_has_the_numbers_of_the_cpu_and_no_host_read(step, chang
 def test_a_game_is_played_there_from_its_start_to_its_end(
     is_resident: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "fits", lambda _data, _device: is_resident)
+    monkeypatch.setattr(turns, "free_bytes", lambda _: np.inf if is_resident else 1000)
     options = replace(SMALL, generator_learning_rate=0.01)
     with pretend_device() as pretend, compute.using(DEVICE):
         whole = train(options, tmp_path / "whole")
@@ -184,6 +186,65 @@ def _interrupt_at(update: int):
             raise KeyboardInterrupt
 
     return progress
+
+
+@pytest.mark.usefixtures("few_rows")
+@pytest.mark.parametrize(
+    "changes", [{}, {"hard_samples": True}, {"padding": "reference"}, WAV2VEC_U_2, SHORT]
+)
+def test_segments_that_do_not_fit_there_are_played_with_as_if_they_did(
+    changes: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit, two members beside each other."""
+    precision = changes.get("precision", "float32")
+    options = replace(
+        AdversarialOptions(**vars(SMALL)),
+        **{name: value for name, value in changes.items() if name != "precision"},
+        generator_learning_rate=0.01,
+    )
+    played = {}
+    with pretend_device(), compute.using(DEVICE, precision):
+        for free in (np.inf, 1000):
+            monkeypatch.setattr(turns, "free_bytes", lambda _, free=free: free)
+            found = play(
+                [replace(options, seed=seed) for seed in range(2)],
+                segments(),
+                sentences(30, seed=2),
+                num_phones=PHONES,
+                validate=distinct,
+                checkpoint_dir=tmp_path / str(free),
+                auxiliary_classes=data().auxiliary_classes if options.auxiliary else None,
+            )
+            own = [member.generator.state_dict() for member in found]
+            played[free] = [{name: x.cpu() for name, x in state.items()} for state in own]
+    for fitting, not_fitting in zip(*played.values(), strict=True):
+        for name, expected in fitting.items():
+            assert torch.equal(not_fitting[name], expected), name
+
+
+@pytest.mark.usefixtures("few_rows")
+def test_of_segments_that_do_not_fit_a_batch_sends_its_own_and_each_once() -> None:
+    half = {i: x.astype(np.float16) for i, x in segments().items()}
+    read = UnpairedData.check(RaggedArray.from_arrays(half), sentences(9, seed=0), num_phones=5)
+    with pretend_device() as pretend, compute.using(DEVICE):
+        found = ResidentData.of(read, DEVICE, free_bytes=1000)
+        assert not found.holds_segments
+        pretend.clear()
+        batch = found.draw(0, seeds=[0, 1], batch_size=20)  # both read all utterances
+        assert pretend.host_reads == Counter()
+        rows = len(read.segments.values_array)
+        assert pretend.bytes_sent.total() <= (rows + 16) * PHONES * 2 + 2 * 4 * 20 * 8
+        assert batch.features_MND.dtype is torch.float32
+        there = ResidentData.of(read, DEVICE).draw(0, seeds=[0, 1], batch_size=20)
+        assert torch.equal(batch.features_MND.cpu(), there.features_MND.cpu())
+
+
+def test_a_value_that_is_not_finite_is_named_by_the_batch_that_reads_it() -> None:
+    broken = {f"u{i}": np.full((2, 2), np.nan if i == 3 else 0, np.float32) for i in range(6)}
+    read = UnpairedData.check(RaggedArray.from_arrays(broken), sentences(2, seed=0), num_phones=5)
+    found = ResidentData.of(read, torch.device("cpu"), free_bytes=10)
+    with pytest.raises(ValueError, match="'u3' hold NaN or infinite"):
+        found.draw(0, seeds=[0], batch_size=6)
 
 
 def test_matching_has_the_same_table_there() -> None:
