@@ -15,16 +15,15 @@ def textgrid(
     hypothesis: Hypothesis, *, duration_s: Seconds, words: WordHypothesis | None = None
 ) -> str:
     """The file's text: a tier `phones`, above it one of `words`, whose intervals tile the
-    recording.
+    recording; below each, where there are confidences, the same intervals with those.
 
     Stretches without a label get an interval with an empty one. ValueError when there are no times,
     or spans overlap or go beyond the recording.
     """
     h = hypothesis
-    tiers = [_Tier("phones", "phone", h.utterance_id, h.phones, h.starts_s, h.ends_s)]
+    tiers = _tiers("phones", "phone", h.phones, h)
     if words is not None:
-        w = words
-        tiers.insert(0, _Tier("words", "word", w.utterance_id, w.words, w.starts_s, w.ends_s))
+        tiers = _tiers("words", "word", words.words, words) + tiers
     lines = [
         'File type = "ooTextFile"',
         'Object class = "TextGrid"',
@@ -48,6 +47,17 @@ class _Tier:
     labels: Sequence[str]
     starts_s: Sequence[Seconds]
     ends_s: Sequence[Seconds]
+
+
+def _tiers(
+    name: str, kind: str, labels: Sequence[str], timed: Hypothesis | WordHypothesis
+) -> list[_Tier]:
+    where = (timed.starts_s, timed.ends_s)
+    tiers = [_Tier(name, kind, timed.utterance_id, labels, *where)]
+    if timed.confidences:
+        values = [f"{confidence:.2f}" for confidence in timed.confidences]
+        tiers.append(_Tier(f"{name} confidence", kind, timed.utterance_id, values, *where))
+    return tiers
 
 
 def _tier_lines(tier: _Tier, duration_s: Seconds) -> list[str]:

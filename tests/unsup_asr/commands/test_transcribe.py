@@ -128,7 +128,9 @@ def test_transcribe_to_words_in_every_format(model: list[str], capsys: Printed) 
     assert Path("said/u0.srt").read_text("utf-8") == "1\n" + cue.format(",", ",")
     assert Path("said/u0.vtt").read_text("utf-8") == "WEBVTT\n\n" + cue.format(".", ".")
     elan = Eaf("said/u0.eaf")
-    assert list(elan.get_tier_names()) == ["words", "phones"]
+    assert list(elan.get_tier_names()) == [
+        *("words", "words confidence", "phones", "phones confidence")
+    ]
     assert elan.get_annotation_data_for_tier("words") == [(100, 300, "ka")]
     assert elan.get_annotation_data_for_tier("phones") == [(100, 200, "k"), (200, 300, "æ")]
     (media,) = elan.get_linked_files()

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from unsup_asr.formats.textgrid import textgrid
-from unsup_asr.types import Hypothesis
+from unsup_asr.types import Hypothesis, WordHypothesis
 
 
 def intervals(text: str) -> list[tuple[float, float, str]]:
@@ -48,6 +48,19 @@ def test_header_is_that_of_the_long_text_format() -> None:
 
 def test_nothing_recognised_is_one_empty_interval() -> None:
     assert intervals(textgrid(hypothesis(), duration_s=2)) == [(0, 2, "")]
+
+
+def test_confidences_have_intervals_of_their_own() -> None:
+    phones = Hypothesis("u1", ("k", "t"), (0.1, 0.4), (0.2, 0.5), (0.914, 0.5))
+    words = WordHypothesis("u1", ("cat",), (0.1,), (0.5,), (0.707,))
+    text = textgrid(phones, duration_s=0.5, words=words)
+    assert re.findall(r'name = "(.+)"', text) == [
+        *("words", "words confidence", "phones", "phones confidence")
+    ]
+    assert "size = 4" in text.splitlines()
+    assert [label for _, _, label in intervals(text) if label] == [
+        *("cat", "0.71", "k", "t", "0.91", "0.50")
+    ]
 
 
 def test_a_quotation_mark_in_a_label_is_doubled() -> None:

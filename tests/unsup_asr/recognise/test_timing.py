@@ -54,4 +54,5 @@ def test_a_textgrid_leaves_the_cut_silence_empty() -> None:
         (0.5, 0.25),
     )  # fmt: skip
     lines = textgrid(found, duration_s=0.13).splitlines()
-    assert [x.split(" = ")[1] for x in lines if "text" in x] == ['"a"', '""', '"b"']
+    labels = [x.split(" = ")[1] for x in lines if "text" in x]
+    assert labels == ['"a"', '""', '"b"', '"0.50"', '""', '"0.25"']
