@@ -25,7 +25,7 @@ from torch import Tensor
 from unsup_asr import compute
 from unsup_asr.acoustic.checkpoint import Checkpoint, TrainingState
 from unsup_asr.acoustic.objectives import CTC
-from unsup_asr.acoustic.processes import epoch_loss, rank, shared, sum_gradients
+from unsup_asr.acoustic.processes import check_alike, epoch_loss, rank, shared, sum_gradients
 from unsup_asr.acoustic.wave_batches import SpanMasks, WaveBatch, WaveBatches
 from unsup_asr.protocols import FineTunable
 from unsup_asr.ranges import (
@@ -163,6 +163,7 @@ class Finetuning:
         kept = None if checkpoint is None else Checkpoint(checkpoint, self._fingerprint(batches))
         if kept is not None:
             kept.restore(state)
+        check_alike(len(state.curve), "trained for epochs")
         for _ in range(state.num_updates):
             progress()
         while state.num_updates < self.updates:

@@ -28,6 +28,11 @@ from unsup_asr import compute
 Result = TypeVar("Result")
 _BUCKET = 1 << 24  # gradients that are summed at once
 _PATIENCE = timedelta(minutes=10)  # with a process that says nothing
+_UNREACHED = distributed.DistError
+
+
+class LostProcessError(RuntimeError):
+    """Another process of a training has ended before its time."""
 
 
 def rank() -> int:
@@ -59,6 +64,20 @@ def epoch_loss(total: Tensor, count: int, epoch: int) -> float:
             "learning_rate, or compute with runtime.precision=float32"
         )
     return mean
+
+
+def check_alike(value: int, what: str) -> None:
+    """ValueError unless all processes have the same `value` of `what`."""
+    if num_ranks() == 1:
+        return
+    found = torch.zeros(num_ranks(), dtype=torch.int64, device=compute.device())
+    found[rank()] = value
+    values = summed(found).tolist()
+    if len(set(values)) > 1:
+        raise ValueError(
+            f"the processes of this training were {what} {', '.join(map(str, values))}; expected "
+            "one number: all must be given the same checkpoint, on a file system that they share"
+        )
 
 
 def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
@@ -143,10 +162,12 @@ def shared(
 
     This one is the first, on `compute.device()`; on GPUs each other has the next one. In a process
     that torchrun started, work is shared with its others, and no more are started. `work` and
-    `arguments` must be picklable; DeviceError where there are fewer GPUs.
+    `arguments` must be picklable; DeviceError where there are fewer GPUs, LostProcessError when
+    another process ends before its time.
     """
     if num_processes == 1 or distributed.is_initialized():
-        return work(*arguments, progress)
+        with _loss_told(""):
+            return work(*arguments, progress)
     compute.check_following(num_processes)
     settings = compute.device(), compute.precision_name(), torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
@@ -161,13 +182,28 @@ def shared(
         )
         assert others is not None
         try:
-            with _member(*meeting, 0):
+            with _member(*meeting, 0), _loss_told("; the same command goes on"):
                 result = work(*arguments, progress)
             others.join()
         finally:
             for process in filter(None, others.processes):
                 process.terminate()
     return result
+
+
+@contextlib.contextmanager
+def _loss_told(remedy: str) -> Iterator[None]:
+    """Say what it means that torch cannot reach the other processes."""
+    try:
+        yield
+    except RuntimeError as error:
+        if num_ranks() == 1 or not (isinstance(error, _UNREACHED) or "gloo" in str(error)):
+            raise
+        raise LostProcessError(
+            f"another of the {num_ranks()} processes of this training is gone, or says nothing: "
+            "it may have said why, or the system has ended it (not enough memory, most often). "
+            f"What was kept after the last epoch is whole{remedy} ({error})"
+        ) from error
 
 
 def _other(

@@ -24,7 +24,7 @@ from unsup_asr.acoustic.batches import Batch, Batches, Pass
 from unsup_asr.acoustic.checkpoint import Checkpoint, TrainingState
 from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, num_output_frames
 from unsup_asr.acoustic.objectives import CTC, FrameLabels, Objective
-from unsup_asr.acoustic.processes import RowDraws, epoch_loss, num_ranks, rank, shared
+from unsup_asr.acoustic.processes import RowDraws, check_alike, epoch_loss, num_ranks, rank, shared
 from unsup_asr.ranges import (
     AtLeastOne,
     NonNegative,
@@ -155,6 +155,7 @@ class NetworkTraining:
         kept = None if checkpoint is None else Checkpoint(checkpoint, self._fingerprint(batches))
         if kept is not None:
             kept.restore(state)
+        check_alike(len(state.curve), "trained for epochs")
         for _ in state.curve:
             progress()
         model = _in_parallel(network)

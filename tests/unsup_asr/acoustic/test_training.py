@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from tests.pretend_device import pretend_device
+from tests.unsup_asr.acoustic.shared_work import begin_at_ranks, second_is_killed
 from unsup_asr import compute
 from unsup_asr.acoustic.batches import bounded_batches
 from unsup_asr.acoustic.network import AcousticNetwork
 from unsup_asr.acoustic.posteriors import log_posteriors
+from unsup_asr.acoustic.processes import LostProcessError, shared
 from unsup_asr.acoustic.training import NetworkTraining
 from unsup_asr.formats.weights import read_tensors
 from unsup_asr.types import Float32Array, Int32Array
@@ -130,6 +132,18 @@ def test_two_processes_have_the_gradients_of_one(speech: Speech, tmp_path: Path)
     assert len(moments[0]) == 2 * 5 + 4
     for name, moment in moments[0].items():
         torch.testing.assert_close(moments[1][name], moment, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("work", "error", "message"),
+    [
+        (begin_at_ranks, ValueError, "trained for epochs 0, 1; expected one number"),
+        (second_is_killed, LostProcessError, "another of the 2 processes of this training is gone"),
+    ],
+)
+def test_processes_that_cannot_go_on_together_say_why(work, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        shared(2, work, progress=lambda: None)
 
 
 def test_passes_add_up_to_the_gradients_of_the_batch(speech: Speech, tmp_path: Path) -> None:
