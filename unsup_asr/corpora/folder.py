@@ -30,6 +30,7 @@ from unsup_asr.corpora.long_recordings import cut_long_recordings
 from unsup_asr.corpora.recordings import Recording, measure
 from unsup_asr.corpora.speaker_split import split_by_speaker
 from unsup_asr.corpora.text_lines import read_text
+from unsup_asr.corpora.timed_references import dealt
 from unsup_asr.formats.names import files_by_id, id_of, shown
 from unsup_asr.protocols import Digests
 from unsup_asr.ranges import OpenFraction, Positive, PositiveInt, Seed
@@ -116,7 +117,13 @@ class FolderCorpus:
         references = read_references(Path(self.references), kind=self.reference_kind)
         files = _by_id(Path(self.audio), self._found())
         splits = read_splits(corpus)
-        self._check_references(references, _whole_or_parts(files, splits))
+        if references.stretches:
+            self._check_references(references, files)
+            every = [u for of in splits.values() for u in of]
+            id_of = {path.resolve(): key for key, path in files.items()}
+            references = dealt(references, every, id_of, Path(self.references))
+        else:
+            self._check_references(references, _whole_or_parts(files, splits))
         if references.speakers and self.speakers is None:
             log.warning(
                 "%s names speakers, which decide nothing there; corpus.speakers=%s takes them",
@@ -187,8 +194,9 @@ class FolderCorpus:
             raise ValueError(
                 f"{self.references}: {len(unknown)} of {len(references.tokens)} references are for "
                 f"utterances that {self.audio} does not hold (first: {unknown[0]!r}). The id is "
-                "the audio file's name without its suffix, of a recording that is cut with start "
-                "and end behind it, as in the manifests; correct the ids or remove the lines"
+                "the audio file's name without its suffix; of a recording that is cut with start "
+                "and end behind it, as in the manifests, or plain where columns start_s and end_s "
+                "say when; correct the ids or remove the lines"
             )
         missing = [key for key in files if key not in references.tokens]
         if missing and not self.allow_unreferenced:

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unsup_asr.formats.lines import numbered_lines
 from unsup_asr.formats.names import id_of
+from unsup_asr.types import Seconds
 
 KINDS = ("words", "phones")
+_TIMES = ("start_s", "end_s")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What was said in a recording from `start_s` to `end_s`; `line` is the table's."""
+
+    start_s: Seconds
+    end_s: Seconds
+    tokens: tuple[str, ...]
+    line: int
 
 
 @dataclass(frozen=True)
 class References:
-    """Words or phones by utterance id, and speakers where the file names them."""
+    """Words or phones by utterance id, and speakers where the file names them.
+
+    `stretches`, by recording, where the table has times: then `tokens` are those of all of it.
+    """
 
     kind: str
     tokens: dict[str, tuple[str, ...]]
     speakers: dict[str, str]
+    stretches: dict[str, list[Stretch]] = field(default_factory=dict)
 
 
 def read_references(path: Path, *, kind: str) -> References:
@@ -27,18 +44,39 @@ def read_references(path: Path, *, kind: str) -> References:
         raise ValueError(f"reference_kind is {kind!r}; expected one of {', '.join(KINDS)}")
     tokens: dict[str, tuple[str, ...]] = {}
     speakers: dict[str, str] = {}
+    stretches: dict[str, list[Stretch]] = {}
     for number, row in _rows(path, ("utterance_id", kind)):
-        key = row["utterance_id"]
-        if key in tokens:
-            raise ValueError(f"{path}:{number}: utterance {key!r} again; ids must be unique")
-        tokens[key] = tuple(row[kind].split())
-        if not tokens[key]:
+        key, said = row["utterance_id"], tuple(row[kind].split())
+        if not said:
             raise ValueError(f"{path}:{number}: utterance {key!r} has no {kind}; remove the line")
+        if any(name in row for name in _TIMES):
+            stretches.setdefault(key, []).append(_stretch(path, number, row, said))
+        elif key in tokens:
+            raise ValueError(
+                f"{path}:{number}: utterance {key!r} again; ids must be unique, where no columns "
+                f"{' and '.join(_TIMES)} say which part of a recording a line is of"
+            )
+        tokens[key] = tokens.get(key, ()) + said
         if row.get("speaker"):
             speakers[key] = row["speaker"]
     if not tokens:
         raise ValueError(f"{path}: a header and no references; expected one utterance a line")
-    return References(kind, tokens, speakers)
+    return References(kind, tokens, speakers, stretches)
+
+
+def _stretch(path: Path, number: int, row: dict[str, str], said: tuple[str, ...]) -> Stretch:
+    try:
+        start_s, end_s = (float(row[name]) for name in _TIMES)
+        is_span = 0 <= start_s < end_s < math.inf
+    except (KeyError, ValueError):
+        is_span = False
+    if not is_span:
+        times = ", ".join(f"{name} {row.get(name, 'missing')!r}" for name in _TIMES)
+        raise ValueError(
+            f"{path}:{number}: {times}; expected both, in seconds from the recording's beginning, "
+            "the first below the second"
+        )
+    return Stretch(start_s, end_s, said, number)
 
 
 def read_speakers(path: Path) -> dict[str, str]:
