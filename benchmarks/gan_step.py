@@ -32,7 +32,7 @@ from benchmarks.fairseq_model import FairseqGame, PaddedBatch
 from benchmarks.plain_game import PlainGame
 from gan.batches import Batch, UnpairedData
 from gan.infer import transcribe_all
-from gan.options import AdversarialOptions, game_options, new_players
+from gan.options import AdversarialOptions, new_member
 from gan.steps import Member, Rules, train_discriminators, train_generators
 from unsup_asr.formats.ragged import RaggedArray
 
@@ -66,12 +66,12 @@ def main() -> int:
     if rates[torch.bfloat16] < rates[torch.float32]:
         print("bfloat16 is slower than float32 on this CPU and is not timed")
         dtypes = ["float32"]
-    plain = PlainGame(new_member(0), batch, OPTIONS)
+    plain = PlainGame(member(0), batch, OPTIONS)
     contenders["plain autograd, padded"] = (plain.train_generator, plain.train_discriminator)
     longest = random_data(ragged=False).draw(0, seeds=[0], batch_size=BATCH, device="cpu")
     for name, read in (("padded", longest), ("packed", batch)):
         for dtype in dtypes:
-            contenders[f"{name}, {dtype}"] = our_turns([new_member(0)], read, rules_of(dtype))
+            contenders[f"{name}, {dtype}"] = our_turns([member(0)], read, rules_of(dtype))
     times = interleaved(contenders, arguments.rounds)
     report(times)
     flops = pair_flops(batch)
@@ -117,8 +117,8 @@ def time_members(
             rules = rules_of(dtype)
             times = interleaved(
                 {
-                    "one": our_turns([new_member(0)], one, rules),
-                    "all": our_turns([new_member(seed) for seed in range(count)], batch, rules),
+                    "one": our_turns([member(0)], one, rules),
+                    "all": our_turns([member(seed) for seed in range(count)], batch, rules),
                 },
                 max(1, rounds // 2),
             )
@@ -132,7 +132,7 @@ def time_the_rest(data: UnpairedData, rounds: int) -> None:
         for _ in range(rounds + 1)
     ]
     print(f"drawing a batch: {1e3 * np.median(drawing[1:]):.1f} ms")
-    generator = new_member(0).generator
+    generator = member(0).generator
     subset = RaggedArray(
         data.segments.values_array[: data.segments.offsets[BATCH]],
         data.segments.ids[:BATCH],
@@ -157,10 +157,8 @@ def random_data(*, ragged: bool) -> UnpairedData:
     return UnpairedData.check(RaggedArray.from_arrays(segments), text, num_phones=PHONES)
 
 
-def new_member(seed: int) -> Member:
-    options = replace(OPTIONS, seed=seed)
-    generator, discriminator = new_players(options, input_dim=DIM, num_phones=PHONES)
-    return Member(game_options(options), generator, discriminator)
+def member(seed: int) -> Member:
+    return new_member(replace(OPTIONS, seed=seed), input_dim=DIM, num_phones=PHONES)
 
 
 def rules_of(dtype: str) -> Rules:

@@ -26,8 +26,7 @@ import numpy as np
 from gan.batches import UnpairedData, utterances_at
 from gan.checkpoint import Progress
 from gan.infer import transcribe_all
-from gan.options import AdversarialOptions, game_options, new_players
-from gan.steps import Member
+from gan.options import AdversarialOptions, new_member
 from gan.turns import Turns
 from unsup_asr import compute
 from unsup_asr.formats.ragged import RaggedArray
@@ -216,11 +215,7 @@ def play(
 def _game(
     options: AdversarialOptions, true_map: Float32Array | None, dim: int, num_phones: int
 ) -> Progress:
-    generator, discriminator = new_players(
-        options, input_dim=dim, num_phones=num_phones, generator_init=true_map
-    )
-    device = compute.device()
-    member = Member(game_options(options), generator.to(device), discriminator.to(device))
+    member = new_member(options, input_dim=dim, num_phones=num_phones, generator_init=true_map)
     return Progress(member, {})
 
 

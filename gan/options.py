@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from gan.discriminator import Discriminator, DiscriminatorShape
 from gan.generator import Generator, GeneratorShape
 from gan.losses import NON_SATURATING, OBJECTIVES
 from gan.penalty import NUM_SPECIALS
-from gan.steps import GameOptions, Rules
+from gan.steps import GameOptions, Member, Rules
 from unsup_asr import compute
 from unsup_asr.ranges import NonNegative, NonNegativeInt, Positive, PositiveInt, Probability, Seed
 from unsup_asr.types import Float32Array
@@ -164,6 +165,28 @@ def new_players(
         specials = np.zeros((len(generator_init), num_specials(options)), dtype=np.float32)
         generator.start_from_map(np.concatenate([generator_init, specials], axis=1))
     return generator, discriminator
+
+
+def new_member(
+    options: AdversarialOptions,
+    *,
+    input_dim: int,
+    num_phones: int,
+    generator_init: Float32Array | None = None,
+    device: torch.device | None = None,
+) -> Member:
+    """`new_players` as one who plays, on a device: that of the process if none is named.
+
+    With a map to start from and `anchor`, that start is kept beside the generator.
+    """
+    generator, discriminator = new_players(
+        options, input_dim=input_dim, num_phones=num_phones, generator_init=generator_init
+    )
+    where = compute.device() if device is None else device
+    member = Member(game_options(options), generator.to(where), discriminator.to(where))
+    if generator_init is not None and options.anchor > 0:
+        member.start = deepcopy(member.generator).requires_grad_(False).eval()
+    return member
 
 
 def game_options(options: AdversarialOptions) -> GameOptions:

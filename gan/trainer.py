@@ -26,12 +26,9 @@ from gan.options import (
     MIN_SEGMENTS,
     OWN_OPTIONS,
     AdversarialOptions,
-    game_options,
-    new_players,
+    new_member,
 )
-from gan.steps import Member
 from gan.turns import Turns
-from unsup_asr import compute
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.ranges import AtLeastOne, PositiveInt
 from unsup_asr.speech.runs import merge_repeats
@@ -132,17 +129,13 @@ def _start(
     data: UnpairedData,
     generator_init: Float32Array | None,
 ) -> Progress:
-    generator, discriminator = new_players(
+    member = new_member(
         options,
         input_dim=data.segments.values_array.shape[1] // options.frames_per_segment,
         num_phones=data.num_phones,
         generator_init=generator_init,
     )
-    device = compute.device()
-    member = Member(game_options(options), generator.to(device), discriminator.to(device))
-    if generator_init is not None and options.anchor > 0:
-        member.start = deepcopy(generator).requires_grad_(False).eval()
-    return Progress(member, deepcopy(generator.state_dict()))
+    return Progress(member, deepcopy(member.generator.state_dict()))
 
 
 def _next_validation(update: int, shared: AdversarialOptions) -> int:

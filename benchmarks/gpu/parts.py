@@ -26,7 +26,7 @@ from benchmarks.lexicon_search import (
 from gan.batches import Batch, UnpairedData
 from gan.infer import transcribe_all
 from gan.matching import SkipBigramMatching
-from gan.options import AdversarialOptions, game_options, game_rules, new_players
+from gan.options import AdversarialOptions, game_rules, new_member
 from gan.replay import CudaRecorder, Replays
 from gan.resident import ResidentData
 from gan.steps import Member, Rules, train_discriminators, train_generators
@@ -294,12 +294,10 @@ def made_up(sizes: Sizes, *, classes: int = 0) -> UnpairedData:
 
 def members(options: AdversarialOptions, count: int, dim: int) -> list[Member]:
     """Players with first weights of seeds 0, 1, ..., where this process computes."""
-    made = []
-    for seed in range(count):
-        one = replace(options, seed=seed)
-        players = new_players(one, input_dim=dim, num_phones=PHONES)
-        made.append(Member(game_options(one), *(p.to(compute.device()) for p in players)))
-    return made
+    return [
+        new_member(replace(options, seed=seed), input_dim=dim, num_phones=PHONES)
+        for seed in range(count)
+    ]
 
 
 def _resident(data: UnpairedData) -> ResidentData:

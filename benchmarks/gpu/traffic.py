@@ -24,10 +24,10 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.gpu.parts import FRAMES, PHONES, POOLED, W2VU, W2VU_2, Sizes, made_up
-from gan.options import AdversarialOptions, game_options, game_rules, new_players
+from gan.options import AdversarialOptions, game_rules, new_member
 from gan.packing import Packing, rounded_up
 from gan.resident import GRANULE, Choice, ResidentData
-from gan.steps import Member, train_discriminators, train_generators
+from gan.steps import train_discriminators, train_generators
 from unsup_asr import compute
 
 META = torch.device("meta")
@@ -113,11 +113,7 @@ class _NoOptimiser:
 def traffic(options: AdversarialOptions, sizes: Sizes, precision: str, step) -> tuple[Seen, int]:
     """What one update of one member starts and moves, and its floating-point operations."""
     with compute.using("cpu", precision):
-        players = [
-            player.to(META)
-            for player in new_players(options, input_dim=sizes.dim, num_phones=PHONES)
-        ]
-        member = Member(game_options(options), *players)
+        member = new_member(options, input_dim=sizes.dim, num_phones=PHONES, device=META)
         member.generator_optimizer = _NoOptimiser(member.generator)  # pyright: ignore
         member.discriminator_optimizer = _NoOptimiser(member.discriminator)  # pyright: ignore
         rules = replace(game_rules(options), fixed_rows=True)

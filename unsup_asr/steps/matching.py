@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from unsup_asr.types import SPLITS, Float32Array, Int32Array
 
 log = logging.getLogger(__name__)
 
+_EVIDENCE = "evidence"  # a folder that is gone when the stage is done
 _LEAST_EVIDENCE = 0.02  # of a phone that was not heard at all
 SPOKEN_SEGMENTS = "spoken_segments"  # read where the recipe's matching has a channel
 
@@ -50,10 +52,12 @@ def run_matching(context: StageContext, *, units: str, heard_by: str | None = No
         if options.duplicate_text:
             rng = np.random.default_rng(context.seed)
             text = [duplicate_phones(s, max(0.0, float(rate) - 1.0), rng) for s in text]
+    evidence: Mapping[str, RaggedArray] | None = None
     if heard_by is None:
         found = _from_nothing(context, cut, text, units=units, num_phones=len(inventory))
     else:
-        found = _from_evidence(context, clusters, text, units, heard_by, num_phones=len(inventory))
+        evidence = {s: _evidence(context, heard_by, s, len(inventory)) for s in SPLITS}
+        found = _from_evidence(context, clusters, text, units, evidence["train"], len(inventory))
     log.info("losses of the restarts: %s", [round(x, 3) for x in found.losses_R])
     np.save(context.out / "table.npy", found.table_KV, allow_pickle=False)
     report = {
@@ -64,9 +68,10 @@ def run_matching(context: StageContext, *, units: str, heard_by: str | None = No
     }
     (context.out / "matching.json").write_text(json.dumps(report), "utf-8")
     posteriors = {
-        split: _posteriors(context, found.table_KV, units, split, heard_by) for split in SPLITS
+        split: _posteriors(context, found.table_KV, units, split, evidence) for split in SPLITS
     }
     write_segment_posteriors(context, posteriors)
+    shutil.rmtree(context.out / _EVIDENCE, ignore_errors=True)
 
 
 def _from_nothing(
@@ -88,13 +93,11 @@ def _from_evidence(
     clusters: RaggedArray,
     text: Sequence[Int32Array],
     units: str,
-    heard_by: str,
-    *,
+    evidence: RaggedArray,
     num_phones: int,
 ) -> MatchingResult:
     """Equal neighbours among the clusters stay two segments, as the channel leaves them."""
     matcher: EvidenceMatcher = instantiate(context.config.start.matcher)
-    evidence = _evidence(context, heard_by, "train", num_phones)
     num_clusters = len(read_array(context.input(units).file("centroids.npy")))
     with progress_bar(matcher.num_steps, "matching") as tick:
         return matcher.match(
@@ -108,31 +111,33 @@ def _from_evidence(
 
 
 def _posteriors(
-    context: StageContext, table_KV: Float32Array, units: str, split: str, heard_by: str | None
+    context: StageContext,
+    table_KV: Float32Array,
+    units: str,
+    split: str,
+    evidence: Mapping[str, RaggedArray] | None,
 ) -> Computed[Float32Array]:
     """A cluster's phones, times what was heard in the segment itself to a small power."""
     clusters = open_split(context, units, "clusters", split)
-    if heard_by is None:
+    if evidence is None:
         return Computed(clusters.ids, lambda i: table_KV[np.array(clusters[i])])
-    power = context.config.start.agreement
-    evidence = _evidence(context, heard_by, split, table_KV.shape[1])
+    power, heard = context.config.start.agreement, evidence[split]
 
     def make(utterance_id: str) -> Float32Array:
-        heard_SV = (evidence[utterance_id] + _LEAST_EVIDENCE) ** power
+        heard_SV = (heard[utterance_id] + _LEAST_EVIDENCE) ** power
         product_SV = table_KV[np.array(clusters[utterance_id])] * heard_SV
         return product_SV / product_SV.sum(axis=1, keepdims=True)
 
     return Computed(clusters.ids, make)
 
 
-def _evidence(
-    context: StageContext, heard_by: str, split: str, num_phones: int
-) -> dict[str, Float32Array]:
+def _evidence(context: StageContext, heard_by: str, split: str, num_phones: int) -> RaggedArray:
     return segment_evidence(
         context.input(heard_by),
         open_split(context, "features", "acoustic", split),
         open_split(context, "segments", "boundaries", split),
         num_phones=num_phones,
+        out=context.out / _EVIDENCE / split,
     )
 
 

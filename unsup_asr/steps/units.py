@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -138,10 +139,12 @@ def run_units_heard(context: StageContext, *, network_from: str) -> None:
             open_split(context, "features", "acoustic", split),
             open_split(context, "segments", "boundaries", split),
             num_phones=len(inventory),
+            out=context.out / "evidence" / split,
         )
         return lambda i, rows_SD: np.concatenate([rows_SD, weight * np.sqrt(evidence[i])], axis=1)
 
     _cluster_segments(context, partial(_frames, context), beside)
+    shutil.rmtree(context.out / "evidence")  # the columns of `pooled` are made of it
 
 
 def _frames(context: StageContext, split: str) -> Iterator[tuple[str, Float32Array]]:

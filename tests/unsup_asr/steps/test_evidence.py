@@ -22,10 +22,11 @@ def test_evidence_is_the_highest_posterior_over_each_segment(tmp_path) -> None:
     }
     edges = {"a": np.array([0, 3, 4, 11]), "b": np.array([0, 6])}
     made = SimpleNamespace(file=lambda name: tmp_path / name)
-    found = segment_evidence(made, features, edges, num_phones=5)  # type: ignore[arg-type]
+    found = segment_evidence(made, features, edges, num_phones=5, out=tmp_path / "out")  # type: ignore[arg-type]
     heard = {i: np.exp(p)[:, 1:] for i, p in log_posteriors(network, features).items()}
     assert {i: x.shape for i, x in found.items()} == {"a": (3, 5), "b": (1, 5)}
     # outputs of two frames each: frames 0 to 2 are in 0 and 1, frame 3 in 1, 4 to 10 in 2 to 5
     for segment, outputs in enumerate(([0, 1], [1], [2, 3, 4, 5])):
         np.testing.assert_allclose(found["a"][segment], heard["a"][outputs].max(axis=0), rtol=1e-5)
+    assert isinstance(found.values_array, np.memmap)  # no memory that grows with the hours
     np.testing.assert_allclose(found["b"][0], heard["b"].max(axis=0), rtol=1e-5)
