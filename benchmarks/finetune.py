@@ -6,7 +6,7 @@
 Networks of wav2vec 2.0's published sizes with drawn weights, which cost what trained ones do, on
 noise of 12 to 16 s an utterance. Each line is one setting in a process of its own: memory is the
 peak of what torch has allocated on a GPU, of the whole process on a CPU. The first update is
-left out of the time. Needs torch and transformers.
+left out of the time. Run in a checkout, installed with the extra `transformers`.
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ speaker. A recording of more than a minute is heard in pieces.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
@@ -59,29 +59,25 @@ log = logging.getLogger(__name__)
 _FILES = ("model.json", "inventory.json")
 
 
-@dataclass(frozen=True)
-class Model:
-    """A loaded model; `load_model` makes one."""
+class _Hears(ABC):
+    """Recordings heard in pieces, whatever is made of the posteriors of one."""
 
-    upstream: Upstream
-    silence: Silence
-    cut_from: CutFrom
-    statistics: SpeakerStatistics | None  # of training frames, where the upstream is a network
-    network: AcousticNetwork | WaveNetwork
-    decoder: PhoneDecoder
-    inventory: list[str]
+    @property
+    @abstractmethod
+    def acoustic(self) -> Model:
+        """What gives the posteriors."""
 
-    def transcribe(self, audio: str | Path, *, channel: int | None = None) -> Hypothesis:
-        """Phones of one file with start, end and confidence; the id is the file's name.
-
-        Of one channel, counted from 1, or of their mean. ValueError when the file cannot be read
-        or is shorter than 0.1 s.
+    @abstractmethod
+    def decoded(
+        self, utterance_id: str, log_posteriors_TV: Float32Array, kept_K: Int32Array
+    ) -> tuple[Hypothesis, WordHypothesis | None]:
+        """Phones, and words where they are looked for, with times from where the audio of the
+        frames begins.
         """
-        return joined(self.hear(audio, channel=channel)).phones
 
     def hear(self, audio: str | Path, *, channel: int | None = None) -> Iterator[Heard]:
-        """As `transcribe`, one stretch of the file after another; a minute is one stretch."""
-        return _heard_in_file(self, self.decoded, Path(audio), channel)
+        """What `transcribe` gives, one stretch of the file after another; a minute is one."""
+        return _heard_in_file(self, Path(audio), channel)
 
     def hear_blocks(
         self,
@@ -96,7 +92,33 @@ class Model:
         A stretch lasts `longest_s` at the most. With `partial_s`, what is known of one is given
         as well whenever so much more audio has come.
         """
-        return _heard_in_blocks(self, self.decoded, blocks, utterance_id, longest_s, partial_s)
+        return _heard_in_blocks(self, blocks, utterance_id, longest_s, partial_s)
+
+
+@dataclass(frozen=True)
+class Model(_Hears):
+    """A loaded model; `load_model` makes one."""
+
+    upstream: Upstream
+    silence: Silence
+    cut_from: CutFrom
+    statistics: SpeakerStatistics | None  # of training frames, where the upstream is a network
+    network: AcousticNetwork | WaveNetwork
+    decoder: PhoneDecoder
+    inventory: list[str]
+
+    @property
+    def acoustic(self) -> Model:
+        """This one."""
+        return self
+
+    def transcribe(self, audio: str | Path, *, channel: int | None = None) -> Hypothesis:
+        """Phones of one file with start, end and confidence; the id is the file's name.
+
+        Of one channel, counted from 1, or of their mean. ValueError when the file cannot be read
+        or is shorter than 0.1 s.
+        """
+        return joined(self.hear(audio, channel=channel)).phones
 
     def decoded(
         self, utterance_id: str, log_posteriors_TV: Float32Array, kept_K: Int32Array
@@ -127,11 +149,16 @@ class Model:
 
 
 @dataclass(frozen=True)
-class WordModel:
+class WordModel(_Hears):
     """A model with a lexicon and a language model of words; `load_word_model` makes one."""
 
     model: Model
     decoder: WordDecoder
+
+    @property
+    def acoustic(self) -> Model:
+        """The model of phones, or letters."""
+        return self.model
 
     def transcribe(
         self, audio: str | Path, *, channel: int | None = None
@@ -139,23 +166,6 @@ class WordModel:
         """Words of one file, and their phones; otherwise as `Model.transcribe`."""
         heard = joined(self.hear(audio, channel=channel))
         return heard.words or WordHypothesis(heard.phones.utterance_id, ()), heard.phones
-
-    def hear(self, audio: str | Path, *, channel: int | None = None) -> Iterator[Heard]:
-        """Words and phones, otherwise as `Model.hear`."""
-        return _heard_in_file(self.model, self.decoded, Path(audio), channel)
-
-    def hear_blocks(
-        self,
-        blocks: Iterable[Float32Array],
-        *,
-        utterance_id: str,
-        longest_s: Seconds,
-        partial_s: Seconds | None = None,
-    ) -> Iterator[Heard]:
-        """Words and phones, otherwise as `Model.hear_blocks`."""
-        return _heard_in_blocks(
-            self.model, self.decoded, blocks, utterance_id, longest_s, partial_s
-        )
 
     def decoded(
         self, utterance_id: str, log_posteriors_TV: Float32Array, kept_K: Int32Array
@@ -172,16 +182,10 @@ class WordModel:
         return phones, words
 
 
-_Decode: TypeAlias = Callable[
-    [str, Float32Array, Int32Array], tuple[Hypothesis, WordHypothesis | None]
-]
-
-
-def _heard_in_file(
-    model: Model, decode: _Decode, path: Path, channel: int | None
-) -> Iterator[Heard]:
+def _heard_in_file(model: _Hears, path: Path, channel: int | None) -> Iterator[Heard]:
     """Of a long file that is normalised by itself frames are made twice: memory stays flat."""
-    rate = model.upstream.sample_rate
+    acoustic = model.acoustic
+    rate = acoustic.upstream.sample_rate
 
     def pieces() -> Iterator[Piece]:
         blocks = read_blocks(path, sample_rate=rate, channel=channel)
@@ -190,22 +194,22 @@ def _heard_in_file(
     utterance_id = stem_id(path)
     first, *others = islice(pieces(), 2)
     if not others:
-        found = model.frames(first.samples_N, model.silence)
+        found = acoustic.frames(first.samples_N, acoustic.silence)
         if found is None:
             raise _no_speech(path, len(first.samples_N) / rate)
         of_all = speaker_statistics({utterance_id: found[0]}, {utterance_id: "one"})["one"]
-        yield _heard(model, decode, utterance_id, first, found, model.statistics or of_all)
+        yield _heard(model, utterance_id, first, found, acoustic.statistics or of_all)
         return
-    silence, statistics = SilenceAfterSpeech(model.silence, rate), model.statistics
+    silence, statistics = SilenceAfterSpeech(acoustic.silence, rate), acoustic.statistics
     if statistics is None:
-        heard = (model.frames(piece.samples_N, silence) for piece in pieces())
+        heard = (acoustic.frames(piece.samples_N, silence) for piece in pieces())
         spoken = (found[0] for found in heard if found is not None)
         if (some := next(spoken, None)) is None:
             raise _no_speech(path, announced_s(path))
         statistics = streamed_statistics(chain([some], spoken))
     for piece in pieces():
-        found = model.frames(piece.samples_N, silence)
-        yield _heard(model, decode, utterance_id, piece, found, statistics)
+        found = acoustic.frames(piece.samples_N, silence)
+        yield _heard(model, utterance_id, piece, found, statistics)
 
 
 def _no_speech(path: Path, duration_s: Seconds) -> ValueError:
@@ -216,44 +220,44 @@ def _no_speech(path: Path, duration_s: Seconds) -> ValueError:
 
 
 def _heard_in_blocks(
-    model: Model,
-    decode: _Decode,
+    model: _Hears,
     blocks: Iterable[Float32Array],
     utterance_id: str,
     longest_s: Seconds,
     partial_s: Seconds | None,
 ) -> Iterator[Heard]:
     """What was said so far is all that there is to normalise by, and to know silence by."""
-    rate = model.upstream.sample_rate
-    silence, recent = SilenceAfterSpeech(model.silence, rate), RecentFrames()
+    acoustic = model.acoustic
+    rate = acoustic.upstream.sample_rate
+    silence, recent = SilenceAfterSpeech(acoustic.silence, rate), RecentFrames()
     for piece in cut_in_pieces(
         blocks, rate, longest_s=longest_s, around_s=AROUND_S, partial_s=partial_s
     ):
-        found = model.frames(piece.samples_N, silence if piece.is_final else replace(silence))
-        statistics = model.statistics
+        found = acoustic.frames(piece.samples_N, silence if piece.is_final else replace(silence))
+        statistics = acoustic.statistics
         if found is not None and statistics is None:
             statistics = recent.statistics_with(found[0])
             if piece.is_final:
                 recent.remember(found[0])
-        yield _heard(model, decode, utterance_id, piece, found, statistics)
+        yield _heard(model, utterance_id, piece, found, statistics)
 
 
 def _heard(
-    model: Model,
-    decode: _Decode,
+    model: _Hears,
     utterance_id: str,
     piece: Piece,
     found: tuple[Float32Array, Int32Array] | None,
     statistics: SpeakerStatistics | None,
 ) -> Heard:
     """What was said in a piece; nothing where no frame of it is speech."""
-    rate = model.upstream.sample_rate
+    acoustic = model.acoustic
+    rate = acoustic.upstream.sample_rate
     phones, words = Hypothesis(utterance_id, ()), None
     if found is not None:
         assert statistics is not None, "frames have some, of training or their own"
         features = {utterance_id: normalise_speaker(found[0], statistics)}
-        log_posteriors_TV = log_posteriors(model.network, features)[utterance_id]
-        phones, words = decode(utterance_id, log_posteriors_TV, found[1])
+        log_posteriors_TV = log_posteriors(acoustic.network, features)[utterance_id]
+        phones, words = model.decoded(utterance_id, log_posteriors_TV, found[1])
     heard = Heard(phones, words, piece.start / rate, piece.end / rate, piece.is_final)
     return own_part(heard, first_s=piece.first / rate)
 

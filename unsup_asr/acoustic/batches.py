@@ -8,10 +8,11 @@ Axes: B rows of a pass, T frames, D dims.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ from unsup_asr.lookahead import map_ahead
 from unsup_asr.types import Float32Array, Float64Array
 
 _AHEAD = 2  # batches that wait on the device
+_Pass = TypeVar("_Pass")
+_Batch = TypeVar("_Batch")
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,10 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What one update learns from; `weight` is that of all its utterances."""
+class Batch(Generic[_Pass]):
+    """What one update learns from; `weight` is that of all its utterances, in phones or frames."""
 
-    passes: Sequence[Pass]
+    passes: Sequence[_Pass]
     weight: int
 
 
@@ -63,13 +66,12 @@ class Batches:
     max_masked_frames: int
     max_stretch: float
 
-    def of_epoch(self, rng: np.random.Generator) -> Iterator[Batch]:
+    def of_epoch(self, rng: np.random.Generator) -> Iterator[Batch[Pass]]:
         """Each utterance once; one thread makes batches while others are learned from."""
         chosen = _similar_lengths(self.lengths, self.batch_size, rng)
-        with ThreadPoolExecutor(1, initializer=compute.join) as pool:
-            yield from map_ahead(pool, partial(self._batch, rng=rng), chosen, ahead=_AHEAD)
+        yield from made_ahead(partial(self._batch, rng=rng), chosen)
 
-    def _batch(self, ids: Sequence[str], *, rng: np.random.Generator) -> Batch:
+    def _batch(self, ids: Sequence[str], *, rng: np.random.Generator) -> Batch[Pass]:
         times = {i: self._times(i, rng) for i in ids}
         lengths = {i: self.lengths[i] if (t := times[i]) is None else len(t) for i in ids}
         masked = {i: self._masked(lengths[i], rng) for i in ids}
@@ -122,6 +124,14 @@ class Batches:
             compute.moved(torch.tensor([masked[i] for i in own], dtype=torch.long).view(-1, 2)),
             targets.moved(),
         )
+
+
+def made_ahead(
+    make: Callable[[Sequence[str]], _Batch], chosen: Iterable[Sequence[str]]
+) -> Iterator[_Batch]:
+    """What `make` gives for each group of utterances: in one thread, while the caller learns."""
+    with ThreadPoolExecutor(1, initializer=compute.join) as pool:
+        yield from map_ahead(pool, make, chosen, ahead=_AHEAD)
 
 
 def padded(rows: Sequence[Float32Array], shape: tuple[int, ...]) -> Tensor:

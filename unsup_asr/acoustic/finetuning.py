@@ -23,10 +23,11 @@ import torch
 from torch import Tensor
 
 from unsup_asr import compute
+from unsup_asr.acoustic.batches import Batch
 from unsup_asr.acoustic.checkpoint import Checkpoint, TrainingState
 from unsup_asr.acoustic.objectives import CTC
 from unsup_asr.acoustic.processes import check_alike, epoch_loss, rank, shared, sum_gradients
-from unsup_asr.acoustic.wave_batches import SpanMasks, WaveBatch, WaveBatches
+from unsup_asr.acoustic.wave_batches import SpanMasks, WaveBatches, WavePass
 from unsup_asr.protocols import FineTunable
 from unsup_asr.ranges import (
     Fraction,
@@ -187,7 +188,7 @@ class Finetuning:
         log.info("update %d: loss %.3f", state.num_updates, mean)
         return mean
 
-    def update(self, state: TrainingState, objective: CTC, batch: WaveBatch) -> Tensor:
+    def update(self, state: TrainingState, objective: CTC, batch: Batch[WavePass]) -> Tensor:
         """One step along the gradient of the batch's mean loss a phone; the sum over own rows.
 
         Gradients are summed over processes once, when all passes are done: which blocks have some

@@ -180,7 +180,7 @@ class NetworkTraining:
         return epoch_loss(total, count, len(state.curve) + 1)
 
     def _gradients(
-        self, model: nn.Module, objective: Objective, batch: Batch, generator: torch.Generator
+        self, model: nn.Module, objective: Objective, batch: Batch[Pass], generator: torch.Generator
     ) -> Tensor:
         """Add those of the batch's mean loss to the parameters; the sum over own rows."""
         total = torch.zeros((), dtype=torch.float64, device=compute.device())

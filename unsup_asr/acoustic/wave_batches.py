@@ -6,7 +6,6 @@ Axes: B rows of a pass, N samples, T frames, D dims.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,15 +14,12 @@ import torch
 from torch import Tensor
 
 from unsup_asr import compute
-from unsup_asr.acoustic.batches import bounded_batches, padded
+from unsup_asr.acoustic.batches import Batch, bounded_batches, made_ahead, padded
 from unsup_asr.acoustic.objectives import CTC, Targets
 from unsup_asr.acoustic.processes import num_ranks, rank
-from unsup_asr.lookahead import map_ahead
 from unsup_asr.protocols import Augmentation, FineTunable
 from unsup_asr.speech.waveforms import Waveforms
 from unsup_asr.types import BoolArray
-
-_AHEAD = 2  # batches that wait on the device
 
 
 @dataclass(frozen=True)
@@ -61,14 +57,6 @@ class WavePass:
     targets: Targets
 
 
-@dataclass(frozen=True)
-class WaveBatch:
-    """What one update learns from; `weight` is that of all its utterances, in phones."""
-
-    passes: Sequence[WavePass]
-    weight: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class WaveBatches:
     """How recordings become batches; randomness is that of the generator alone."""
@@ -82,20 +70,19 @@ class WaveBatches:
     time_masks: SpanMasks
     channel_masks: SpanMasks
 
-    def of_epoch(self, rng: np.random.Generator) -> Iterator[WaveBatch]:
+    def of_epoch(self, rng: np.random.Generator) -> Iterator[Batch[WavePass]]:
         """Each utterance once; one thread reads batches while others are learned from."""
         noise = rng.uniform(0.9, 1.1, size=len(self.ids))
         lengths = self.waveforms.lengths
         noisy = {i: round(lengths[i] * n) for i, n in zip(self.ids, noise, strict=True)}
         batches = list(bounded_batches(noisy, self.batch_samples))
         chosen = (batches[j] for j in rng.permutation(len(batches)))
-        with ThreadPoolExecutor(1, initializer=compute.join) as pool:
-            yield from map_ahead(pool, partial(self._batch, rng=rng), chosen, ahead=_AHEAD)
+        yield from made_ahead(partial(self._batch, rng=rng), chosen)
 
-    def _batch(self, ids: Sequence[str], *, rng: np.random.Generator) -> WaveBatch:
+    def _batch(self, ids: Sequence[str], *, rng: np.random.Generator) -> Batch[WavePass]:
         lengths = {i: self.waveforms.lengths[i] for i in ids}
         passes = [self._pass(own, rng) for own in bounded_batches(lengths, self.pass_samples)]
-        return WaveBatch(passes, sum(map(self.objective.weight, ids)))
+        return Batch(passes, sum(map(self.objective.weight, ids)))
 
     def _pass(self, ids: Sequence[str], rng: np.random.Generator) -> WavePass:
         lengths = [self.waveforms.lengths[i] for i in ids]

@@ -33,7 +33,7 @@ def transcribe_stdin(arguments: argparse.Namespace, load: Callable[[], Model | W
     _check(arguments)
     compute_on(arguments.device, arguments.precision)
     model = load()
-    rate = (model.model if isinstance(model, WordModel) else model).upstream.sample_rate
+    rate = model.acoustic.upstream.sample_rate
     blocks = resampled(_blocks(arguments.sample_rate), arguments.sample_rate, rate)
     if first := header(arguments.format, in_words=arguments.words):
         print(first, flush=True)

@@ -121,7 +121,7 @@ def web_app(model: Model | WordModel) -> Starlette:
 
 def _answer(model: Model | WordModel, content: bytes, name: str) -> dict[str, object]:
     suffix = Path(name).suffix.lower()
-    rate = (model.model if isinstance(model, WordModel) else model).upstream.sample_rate
+    rate = model.acoustic.upstream.sample_rate
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"recording{suffix if suffix in AUDIO_SUFFIXES else ''}"
         path.write_bytes(content)

@@ -65,18 +65,21 @@ def read_references(path: Path, *, kind: str) -> References:
 
 
 def _stretch(path: Path, number: int, row: dict[str, str], said: tuple[str, ...]) -> Stretch:
-    try:
-        start_s, end_s = (float(row[name]) for name in _TIMES)
-        is_span = 0 <= start_s < end_s < math.inf
-    except (KeyError, ValueError):
-        is_span = False
-    if not is_span:
+    start_s, end_s = (_seconds(row.get(name, "")) for name in _TIMES)
+    if not 0 <= start_s < end_s < math.inf:
         times = ", ".join(f"{name} {row.get(name, 'missing')!r}" for name in _TIMES)
         raise ValueError(
             f"{path}:{number}: {times}; expected both, in seconds from the recording's beginning, "
             "the first below the second"
         )
     return Stretch(start_s, end_s, said, number)
+
+
+def _seconds(text: str) -> Seconds:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def read_speakers(path: Path) -> dict[str, str]:
