@@ -5,19 +5,25 @@ would equal those of phones k places apart in text, once the cipher Q is undone:
 
     Q^T N_k Q  =  T_k      for every lag k = 1..L
 
-N_k (K x K) and T_k (V x V) are computed once, so the cost does not depend on the hours of audio.
-All restarts are solved side by side in one batch of matrices. From small random weights they all
-fall into one basin, which is the true one for some languages and a spurious one for others; from
-larger ones some find the true one, and their loss tells, without a label. So restarts begin
-unalike, in scale and in smoothing; the best go on, and the lowest loss is taken.
+and the counts of clusters at the first and last places of utterances those of phones at the first
+and last places of sentences (the positional unigrams of Wang et al. 2024, from both ends):
 
-Axes: R restarts, L lags, K clusters, V phones.
+    Q^T n_i  =  t_i        for every place i = 1..P from the beginning, and from the end
+
+N_k (K x K), T_k (V x V), n_i and t_i are computed once, so the cost does not depend on the hours of
+audio. All restarts are solved side by side in one batch of matrices. From small random weights they
+all fall into one basin, which is the true one for some languages and a spurious one for others;
+from larger ones some find the true one, and their loss tells, without a label. So restarts begin
+unalike, in scale and in smoothing; the best go on, their learning rate raised again in every cycle,
+and the lowest loss is taken.
+
+Axes: R restarts, L lags, P places from either end, K clusters, V phones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -53,14 +59,21 @@ class SkipBigramMatching:
 
     Restart r draws its weights with `init_scales[r % n]` and smooths over clusters with
     `kernel_starts[r // n % m]` at first, of n scales and m kernels; all end at `kernel_end`. After
-    `iterations` the best `finalists` go on for `final_iterations` under that last kernel.
+    `iterations` the best `finalists` go on under that last kernel, `final_cycles` times
+    `final_iterations`. The positional unigrams of `num_places` from either end weigh
+    `search_place_weight` while restarts search and `place_weight` in the final cycles: heavy, they
+    lead to the right basin, but they are counted on little, and fit worse than pairs do.
     """
 
     num_lags: PositiveInt = 6
+    num_places: PositiveInt = 6
+    search_place_weight: NonNegative = 0.0
+    place_weight: NonNegative = 0.0
     restarts: PositiveInt = 18
     iterations: PositiveInt = 250
-    finalists: PositiveInt = 6
-    final_iterations: PositiveInt = 300
+    finalists: PositiveInt = 4
+    final_iterations: PositiveInt = 200
+    final_cycles: PositiveInt = 3
     learning_rate: Positive = 0.1
     init_scales: Positives = field(default_factory=lambda: [0.1, 0.3, 1.0])
     kernel_starts: NonNegatives = field(default_factory=lambda: [0.6, 0.8])
@@ -83,7 +96,7 @@ class SkipBigramMatching:
     @property
     def num_steps(self) -> int:
         """Iterations of the search, the finalists' included."""
-        return self.iterations + self.final_iterations
+        return self.iterations + self.final_cycles * self.final_iterations
 
     def match(
         self,
@@ -112,9 +125,10 @@ class SkipBigramMatching:
         num_clusters = len(centroids_KD)
         search = _Search(
             self,
-            on_device(skip_bigrams(clusters, num_clusters, num_lags=self.num_lags)),
-            on_device(skip_bigrams(text, num_phones, num_lags=self.num_lags)),
+            self._statistics(clusters, num_clusters),
+            self._statistics(text, num_phones),
             _squared_distances(on_device(centroids_KD)),
+            self.search_place_weight,
         )
         generator = torch.Generator().manual_seed(self.seed)
         weights_RKV = torch.randn(self.restarts, num_clusters, num_phones, generator=generator)
@@ -126,12 +140,13 @@ class SkipBigramMatching:
         weights_RKV = (weights_RKV * torch.tensor(scales_R)[:, None, None]).to(compute.device())
         weights_RKV, curves = search.run(weights_RKV, kernels_R, self.iterations, progress)
         best = search.losses(weights_RKV)[1].argsort()[: self.finalists].tolist()
-        weights_RKV, last_curves = search.run(
-            weights_RKV[torch.tensor(best)],
-            [self.kernel_end] * len(best),
-            self.final_iterations,
-            progress,
-        )
+        weights_RKV, curves = weights_RKV[torch.tensor(best)], [curves[r] for r in best]
+        search = replace(search, place_weight=self.place_weight)
+        for _ in range(self.final_cycles):
+            weights_RKV, cycle = search.run(
+                weights_RKV, [self.kernel_end] * len(best), self.final_iterations, progress
+            )
+            curves = [curve + more for curve, more in zip(curves, cycle, strict=True)]
         tables_RKV, losses_R = search.losses(weights_RKV)
         chosen = int(losses_R.argmin())
         tables = tables_RKV.cpu().numpy()
@@ -140,8 +155,22 @@ class SkipBigramMatching:
             tables,
             losses_R.tolist(),
             chosen,
-            [curves[r] + last for r, last in zip(best, last_curves, strict=True)],
+            curves,
         )
+
+    def _statistics(self, sequences: Sequence[Int32Array], num_symbols: int) -> _Statistics:
+        return _Statistics(
+            on_device(skip_bigrams(sequences, num_symbols, num_lags=self.num_lags)),
+            on_device(place_unigrams(sequences, num_symbols, num_places=self.num_places)),
+        )
+
+
+@dataclass(frozen=True)
+class _Statistics:
+    """What is counted of speech, or of text."""
+
+    pairs_LNN: Tensor
+    places_PN: Tensor  # P: num_places from the beginning, then as many from the end
 
 
 @dataclass(frozen=True)
@@ -149,9 +178,10 @@ class _Search:
     """Gradient descent on the tables' weights, all restarts in one batch."""
 
     options: SkipBigramMatching
-    speech_LKK: Tensor
-    text_LVV: Tensor
+    speech: _Statistics
+    text: _Statistics
     distances_KK: Tensor
+    place_weight: float
 
     def run(
         self,
@@ -172,9 +202,7 @@ class _Search:
             )
             part = min(1.0, done / options.anneal_fraction)
             widths_R = [start + (options.kernel_end - start) * part for start in kernels_R]
-            losses_R = statistics_distance(
-                self._tables(weights_RKV, widths_R), self.speech_LKK, self.text_LVV
-            )
+            losses_R = self._distance(self._tables(weights_RKV, widths_R))
             optimizer.zero_grad(set_to_none=True)
             losses_R.sum().backward()
             optimizer.step()
@@ -188,7 +216,14 @@ class _Search:
     def losses(self, weights_RKV: Tensor) -> tuple[Tensor, Tensor]:
         """Tables under the last kernel, and the loss of each."""
         tables_RKV = self._tables(weights_RKV, [self.options.kernel_end] * len(weights_RKV))
-        return tables_RKV, statistics_distance(tables_RKV, self.speech_LKK, self.text_LVV)
+        return tables_RKV, self._distance(tables_RKV)
+
+    def _distance(self, tables_RKV: Tensor) -> Tensor:
+        pairs_R = statistics_distance(tables_RKV, self.speech.pairs_LNN, self.text.pairs_LNN)
+        if not self.place_weight:
+            return pairs_R
+        places_RPV = self.speech.places_PN @ tables_RKV
+        return pairs_R + self.place_weight * (places_RPV - self.text.places_PN).abs().sum((1, 2))
 
     def _tables(self, weights_RKV: Tensor, widths_R: Sequence[float]) -> Tensor:
         """softmax(kernel W) of each restart; kernels of one width are computed once."""
@@ -217,6 +252,28 @@ def skip_bigrams(
         counts[lag - 1] = np.bincount(np.concatenate(pairs), minlength=num_symbols * num_symbols)
     counts /= counts.sum(axis=1, keepdims=True)
     return counts.reshape(num_lags, num_symbols, num_symbols).astype(np.float32)
+
+
+def place_unigrams(
+    sequences: Sequence[Int32Array], num_symbols: int, *, num_places: int
+) -> Float32Array:
+    """Relative frequencies of symbols at each place from the beginning, then from the end.
+
+    (2 num_places, num_symbols), each row of the sequences that are long enough, summing to 1.
+    Raises ValueError where none is.
+    """
+    counts = np.zeros((2, num_places, num_symbols))
+    for end, direction in enumerate((1, -1)):
+        for place in range(num_places):
+            symbols = [s[::direction][place] for s in sequences if len(s) > place]
+            if not symbols:
+                raise ValueError(
+                    f"no sequence has more than {place} symbols, so place {place + 1} cannot be "
+                    "matched; give longer utterances or sentences, or lower num_places"
+                )
+            counts[end, place] = np.bincount(symbols, minlength=num_symbols)
+    counts /= counts.sum(axis=-1, keepdims=True)
+    return counts.reshape(2 * num_places, num_symbols).astype(np.float32)
 
 
 def statistics_distance(tables_RKV: Tensor, speech_LKK: Tensor, text_LVV: Tensor) -> Tensor:

@@ -135,7 +135,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
             partial(run_model, candidates=tuple(rounds)),
             (*rounds, *learned_from),
             ("features", "self_training.decoder", *training),
-            version=4,
+            version=5,
         )
     )
     words: tuple[str, ...] = ()

@@ -102,8 +102,9 @@ def _system_table(results: Results) -> str:
     return (
         f'<div class="scroll"><table class="systems">{"".join(lines)}</table></div>'
         '<p class="note">ins, del, sub in percent of the reference phones; the interval is a '
-        f"bootstrap over utterances. * and shading: chosen by the unsupervised criterion{name}, "
-        "which sees no labels; lower is better.</p>"
+        "bootstrap over utterances. * and shading: chosen without labels, by the unsupervised "
+        f"criterion{name}, lower is better; rounds of self-training by the bigrams of what they "
+        "write for speakers not trained on.</p>"
         + (_note(NULLS_NOTE) if any(row.nulls for row in results.rows.values()) else "")
         + (_note(SUPERB_NOTE) if SUPERB_ROW in results.rows else "")
     )

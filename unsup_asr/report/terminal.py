@@ -75,7 +75,10 @@ def terminal_table(results: Results) -> str:
     parts = [headline(results), "", *_system_lines(results.rows)]
     if any(row.chosen for row in results.rows.values()):
         name = f" ({results.criterion_name})" if results.criterion_name else ""
-        parts.append(f"* chosen by the unsupervised criterion{name}: lower is better, no labels")
+        parts.append(
+            f"* chosen without labels: by the unsupervised criterion{name}, lower is better; "
+            "rounds of self-training by the bigrams of what they write for speakers not trained on"
+        )
     if any(row.nulls for row in results.rows.values()):
         parts.append(NULLS_NOTE)
     if SUPERB_ROW in results.rows:

@@ -14,13 +14,23 @@ from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.phone_text import flat_phones, read_inventory, read_phone_sentences
 from unsup_asr.protocols import LanguageModelScorer
 from unsup_asr.scoring.criterion import weighted_perplexity, with_what_is_missing
+from unsup_asr.scoring.signs import divergences
 
 _MEASURED_SENTENCES = 5000  # of the text
+_LEAST_HELD_OUT = 500  # phones
 
 
-def run_criterion(context: StageContext, sequences: Sequence[Sequence[str]]) -> float:
+def run_criterion(
+    context: StageContext,
+    sequences: Sequence[Sequence[str]],
+    *,
+    held_out: Sequence[Sequence[str]] = (),
+) -> float:
     """Write `criterion.json`: perplexity, phones used, weighted perplexity, and the same with what
     is missing of the length of the text's sentences.
+
+    `held_out`: output for speakers that the system has not been trained on; bits between its
+    bigrams and the text's, where there is enough of it.
     """
     inventory = read_inventory(context.input("text").file("inventory.json"))
     scorer: LanguageModelScorer = instantiate(context.config.language_model.scorer)
@@ -43,7 +53,11 @@ def run_criterion(context: StageContext, sequences: Sequence[Sequence[str]]) -> 
         "weighted": weighted,
         "with_what_is_missing": of_length,
         "mean_length": mean_length,
+        "held_out_divergence": None,
     }
+    if sum(map(len, held_out)) >= _LEAST_HELD_OUT:
+        bits = divergences(measured_text(context), held_out, orders=(2,))
+        found["held_out_divergence"] = bits.get(2)
     (context.out / "criterion.json").write_text(json.dumps(found, indent=1), "utf-8")
     return weighted
 
@@ -56,6 +70,11 @@ def read_criterion(artifact: Artifact) -> float:
 def read_criterion_of_length(artifact: Artifact) -> float:
     """The same with what is missing: of rounds, which learn to leave out."""
     return float(read_json_value(artifact.file("criterion.json"))["with_what_is_missing"])
+
+
+def read_held_out_divergence(artifact: Artifact) -> float | None:
+    """Of the system's output for speakers that it was not trained on; None for too little of it."""
+    return read_json_value(artifact.file("criterion.json")).get("held_out_divergence")
 
 
 def measured_text(context: StageContext) -> list[list[str]]:

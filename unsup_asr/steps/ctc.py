@@ -90,7 +90,8 @@ def train_and_decode(
     *,
     balance: LengthBalance | None = None,
 ) -> None:
-    """Write the network, its curve, hypotheses of `splits` and the criterion of the first.
+    """Write the network, its curve, hypotheses of `splits` and the criterion of the first, with
+    what is written for the second's speakers, whom it has not heard.
 
     `balance`: sets a score of the decoder by the first split, and writes it to `decoder.json`.
     """
@@ -102,7 +103,7 @@ def train_and_decode(
         sample = balance.sample(heard(context, network, splits[0]).inputs)
         node = _balanced(context, node, balance, log_posteriors(network, sample), inventory)
     decoder: PhoneDecoder = instantiate(node)
-    greedy: list[list[str]] = []
+    greedy: dict[str, list[list[str]]] = {split: [] for split in splits}
 
     def decoded(split: str) -> Iterator[Hypothesis]:
         audio = heard(context, network, split)
@@ -115,12 +116,11 @@ def train_and_decode(
                 kept=audio.kept,
                 timing=audio.timing,
             )
-            if split == splits[0]:
-                greedy.extend(_greedy(p_TV, inventory) for p_TV in block.values())
+            greedy[split].extend(_greedy(p_TV, inventory) for p_TV in block.values())
 
     for split in splits:
         write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", decoded(split))
-    run_criterion(context, greedy)
+    run_criterion(context, greedy[splits[0]], held_out=greedy[splits[1]])
     (context.out / CHECKPOINT).unlink()
 
 
