@@ -42,6 +42,7 @@ MAY_BE_NEGATIVE = {
 }
 # Zero turns something off, or is a number like others; of anything else there must be some.
 MAY_BE_ZERO = {
+    *("place_weight", "search_place_weight"),
     *("anchor", "anneal_fraction", "auxiliary", "beta1", "beta2", "context", "decay_fraction"),
     *("discriminator_learning_rate", "discriminator_weight_decay", "diversity", "dropout"),
     *("floor_margin_db", "floor_percentile", "generator_batch_norm", "generator_dropout"),

@@ -42,13 +42,17 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
         *SCORED,
     ],
     ("demo", "segmentation.segments_per_phone=1.2"): [
-        *("segments", "units", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
+        *("segments", "spoken_segments", "units", "matching", "gan"),
+        *(*CHOSEN, *LM_ROWS, *SCORED),
     ],
     ("demo", "segmentation.clusterer.num_clusters=64"): [
         *("units", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
     ],
     ("demo", "segmentation.posterior_weight=1.0"): [*MATCHED, "matching_2_lm", *SCORED],
-    ("demo", "matching.duplicate_text=false"): ["matching", "gan", *CHOSEN, *LM_ROWS, *SCORED],
+    ("demo", "matching.channel.trust=2.0"): ["matching", "gan", *CHOSEN, *LM_ROWS, *SCORED],
+    ("demo", "matching.spoken_text.num_voices=10"): [
+        *("spoken_segments", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
+    ],
     ("demo", "gan.trainer.updates=100"): ["gan", *CHOSEN, "gan_lm", "matching_2_lm", *SCORED],
     ("demo", "gan.diagnosis.min_usage=0.5"): ["diagnosis", *SCORED],
     ("demo", "language_model.estimator.order=3"): [
@@ -62,7 +66,17 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
     ("demo", "words.decoder.beam=30"): ["words", "supervised_words", *SCORED],
     ("demo", "words.tuning=null"): ["words", "supervised_words", *SCORED],
     ("demo", "text.front_end.min_phone_count=5"): [
-        *("text", "language_model", "segments", "units", "matching", "gan", "choice", "realign_1"),
+        *(
+            "text",
+            "language_model",
+            "segments",
+            "spoken_segments",
+            "units",
+            "matching",
+            "gan",
+            "choice",
+            "realign_1",
+        ),
         *("units_2", "matching_2", "realign_2", "self_training_1", "self_training_2", "model"),
         *("lexicon", *WORDS, *LM_ROWS, "supervised", "supervised_words", *SCORED),
     ],
@@ -100,18 +114,11 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
         *("hmm_1", "units_2", "matching_2", "gan_2", "choice_2", "hmm_2", *ROUNDS),
         *("matching_2_lm", "gan_2_lm", *SCORED),
     ],
-    ("text as it is cut", "matching.channel.trust=2.0"): [
+    ("text as it is written", "matching.duplicate_text=false"): [
         *("matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
     ],
-    ("text as it is cut", "matching.spoken_text.num_voices=10"): [
-        *("spoken_segments", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
-    ],
-    ("text as it is cut", "segmentation.segments_per_phone=1.2"): [
-        *("segments", "spoken_segments", "units", "matching", "gan"),
-        *(*CHOSEN, *LM_ROWS, *SCORED),
-    ],
-    ("text as it is cut", "segmentation.clusterer.num_clusters=64"): [
-        *("units", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
+    ("text as it is written", "segmentation.segments_per_phone=1.2"): [
+        *("segments", "units", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
     ],
     ("both roads joined", "start.evidence_weight=1.0"): ["units", *HEARD],
     ("both roads joined", "start.agreement=0.0"): HEARD,

@@ -586,8 +586,10 @@ def _check_rounds(config: DictConfig) -> None:
 
 def _check_channel(config: DictConfig) -> None:
     """RecipeError where the spoken text would not be cut as the recordings are."""
-    if "channel" in config.matching and (
-        uses_representations(config) or "adjacent_pooling" in config.segmentation
+    if (
+        matches(config)
+        and "channel" in config.matching
+        and (uses_representations(config) or "adjacent_pooling" in config.segmentation)
     ):
         raise RecipeError(
             "matching=spoken_channel cuts the spoken text by features.boundary_upstream and "

@@ -99,7 +99,7 @@ def test_every_matching_of_the_segmenters_segments_reads_the_channel_and_no_othe
     looped = inputs("matching=spoken_channel", "realign=hmm", "realign.num_iterations=2")
     assert "spoken_segments" in looped["matching"]
     assert "spoken_segments" not in looped["matching_2"]  # of the HMM's boundaries
-    assert "spoken_segments" not in inputs()
+    assert "spoken_segments" not in inputs("matching=skip_bigrams")
 
 
 def test_segments_that_the_spoken_text_would_not_have_are_refused() -> None:
