@@ -2,13 +2,15 @@
 
     unsup-asr run synthetic language=cmn matching=spoken_channel --until matching
     python -m benchmarks.matching_channels exp/synthetic_cmn/latest ... [--channels plain spoken]
+        [--set place_weight=0 search_place_weight=0]
 
 One line of a table for each run of a synthetic corpus: PER on the development voices of the
 majority map of its clusters, which no table can be far below, and of matching against each text:
 
 plain   as `matching=skip_bigrams` has it
 spoken  as `matching=spoken_channel` has it
-own     through the channel of the recordings themselves, from the times of their phones
+own     through the channel of the recordings themselves, from the times of their phones; matched as
+        `spoken` is
 
 The references of training speech are read for the majority map and for `own`, those of development
 speech to score.
@@ -17,14 +19,16 @@ speech to score.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from rapidfuzz.distance import Levenshtein
 
-from gan.matching import SkipBigramMatching
 from gan.segmentation_channel import SegmentationChannel
+from unsup_asr.engine.config import instantiate
+from unsup_asr.engine.recipe import load_recipe
 from unsup_asr.formats.hypotheses import read_transcripts
 from unsup_asr.formats.phone_text import (
     flat_phones,
@@ -33,6 +37,7 @@ from unsup_asr.formats.phone_text import (
     read_phone_sentences,
 )
 from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.protocols import Matcher
 from unsup_asr.speech.runs import merge_repeats, run_starts
 from unsup_asr.speech.timing import read_timing
 from unsup_asr.steps.matching import duplicate_phones
@@ -97,8 +102,14 @@ class Units:
             total += len(reference.phones)
         return 100 * errors / total
 
-    def matched(self, channel: str, seed: int) -> tuple[Float32Array, float]:
-        """Table and loss of matching against one of the texts."""
+    def matched(
+        self, channel: str, seed: int, changed: Sequence[str]
+    ) -> tuple[Float32Array, float]:
+        """Table and loss of matching against one of the texts, options of the matcher changed."""
+        group = "skip_bigrams" if channel == "plain" else "spoken_channel"
+        options = [f"matching.matcher.{option}" for option in changed]
+        recipe = load_recipe("demo", [f"matching={group}", f"seed={seed}", *options])
+        matcher: Matcher = instantiate(recipe.matching.matcher)
         if channel == "plain":
             cut = [merge_repeats(c) for c in self.clusters]
             rate = np.mean([len(c) for c in cut]) / np.mean([len(x) for x in self.text])
@@ -114,9 +125,7 @@ class Units:
                 ]
                 spoken, numbers = ([np.array(x[i]) for i in x] for x in opened)
             text = SegmentationChannel(seed=seed).cut(self.text, spoken, numbers)
-        found = SkipBigramMatching(seed=seed).match(
-            cut, self.centroids_KD, text, num_phones=len(self.inventory)
-        )
+        found = matcher.match(cut, self.centroids_KD, text, num_phones=len(self.inventory))
         return found.table_KV, min(found.losses_R)
 
 
@@ -126,6 +135,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--channels", nargs="+", choices=CHANNELS, default=["plain", "spoken"])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", nargs="+", default=[], metavar="OPTION=VALUE")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print("| run | majority map |" + "".join(f" {c} (loss) |" for c in arguments.channels))
@@ -134,7 +144,7 @@ def main() -> None:
         units = Units(run)
         line = f"| {run.parent.name} | {units.per(units.counts_KV):.1f} |"
         for channel in arguments.channels:
-            table_KV, loss = units.matched(channel, arguments.seed)
+            table_KV, loss = units.matched(channel, arguments.seed, arguments.set)
             line += f" {units.per(table_KV):.1f} ({loss:.2f}) |"
         print(line, flush=True)
 
