@@ -17,6 +17,7 @@ from unsup_asr.report.nulls import (
     verdict,
     works_cell,
 )
+from unsup_asr.report.regret import regret_line, regrets
 from unsup_asr.report.results import FINAL_ROW, SUPERB_ROW, SUPERVISED_ROW, Results, Row
 from unsup_asr.report.tables import iteration_cells
 from unsup_asr.scoring.signs import Signs
@@ -39,6 +40,7 @@ def report_json(results: Results) -> dict[str, object]:
         "per_interval": {name: [r.interval_low, r.interval_high] for name, r in rows.items()},
         "criterion": {name: _finite_or_none(row.criterion) for name, row in rows.items()},
         "chosen": [name for name, row in rows.items() if row.chosen],
+        "regret": regrets(rows),
         "unsupervised_per": rows[final].per if final else None,
         "works": rows[final].works if final else None,
         "nulls": {name: asdict(row.nulls) for name, row in rows.items() if row.nulls},
@@ -79,6 +81,7 @@ def terminal_table(results: Results) -> str:
             f"* chosen without labels: by the unsupervised criterion{name}, lower is better; "
             "rounds of self-training by the bigrams of what they write for speakers not trained on"
         )
+        parts += [line for line in [regret_line(results.rows)] if line]
     if any(row.nulls for row in results.rows.values()):
         parts.append(NULLS_NOTE)
     if SUPERB_ROW in results.rows:
