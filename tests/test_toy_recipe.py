@@ -115,7 +115,9 @@ def test_the_report_holds_what_is_asked_for(exp, capsys):
     causes = [line.split(" hears")[0] for line in report["diagnosis"]]  # so small a run fails
     assert {"what matching", "what realign_2", "in the game, what gan"} <= set(causes)
     assert main(["report", "toy", "--exp", str(exp)]) == 0
-    assert (exp / "toy" / "report.html").read_text("utf-8").count("data:image/png") >= 4
+    page = (exp / "toy" / "report.html").read_text("utf-8")
+    assert page.count("<figure>") >= 4
+    assert page.count("<audio") >= 4
 
 
 def test_every_system_is_held_against_its_nulls_and_its_clusters_ceilings(exp, capsys):

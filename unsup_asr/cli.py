@@ -188,11 +188,24 @@ def _parser() -> argparse.ArgumentParser:
         default="all",
         help="corpus of the published results below (%(default)s)",
     )
-    report = verb("report", "scoring:report", "Show a recipe's results; write report.html", exp)
+    report = verb("report", "report:report", "Show a recipe's results; write report.html", exp)
     report.add_argument(
-        "recipes", metavar="RECIPE", nargs="+", help="the recipe's name; several for --results"
+        "recipes",
+        metavar="RECIPE",
+        nargs="+",
+        help="the recipe's name, or the folder of a run; several for --html or --results",
     )
     report.add_argument("--json", action="store_true", help="print one JSON object, write no HTML")
+    report.add_argument(
+        "--html",
+        metavar="FILE",
+        nargs="?",
+        const="",
+        help="the page; of several recipes side by side (EXP/compared.html)",
+    )
+    report.add_argument(
+        "--samples", type=int, default=10, metavar="N", help="utterances to hear (%(default)s)"
+    )
     report.add_argument(
         "--results", metavar="FILE", help="write this RESULTS.md instead: one line a recipe named"
     )

@@ -221,7 +221,7 @@ def build_graph(config: DictConfig) -> list[Stage]:
                 *("model", "diagnosis", *systems, *(stage.name for stage in with_lm), *words),
             ),
             ("text", "recipe"),
-            version=4,
+            version=5,
             reads_references=True,
         )
     )

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import base64
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import OpenPage
 from tests.unsup_asr.commands.served import served
 from tests.unsup_asr.small_model import babble, save_small_model
 from unsup_asr import load_model
-
-# What the page plays, and every error.
-SPY = """
-  window.played = [];
-  const start = AudioBufferSourceNode.prototype.start;
-  AudioBufferSourceNode.prototype.start = function (when, offset, duration) {
-    window.played.push([offset, duration, this.buffer.sampleRate]);
-    return start.call(this, when, offset, duration);
-  };
-"""
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -42,33 +32,9 @@ def address(folder: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    assert found is not None, f"none of {NAMES}: apt install chromium, or leave out --browser"
-    options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-    options += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=options)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """The page, which may ask nobody else, and makes no error."""
-    context = browser.new_context(permissions=["microphone"])
-    page = context.new_page()
-    faults: list[str] = []
-    asked: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.add_init_script(SPY)
-    page.goto(address)
-    yield page
-    context.close()
-    assert faults == []
-    assert {url for url in asked if not url.startswith((f"{address}/", "blob:"))} == set()
+def page(open_page: OpenPage, address: str) -> Page:
+    return open_page(address)
 
 
 def test_a_file_is_shown_and_each_phone_can_be_heard(page: Page, folder: Path) -> None:
@@ -147,3 +113,24 @@ def test_what_is_no_audio_is_said(page: Page, folder: Path) -> None:
     expect(page.locator("#status")).to_contain_text("letter.wav: ")
     expect(page.locator("#status")).to_have_class("fault")
     expect(page.locator("#view")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_and_can_be_used_by_all(
+    open_page: OpenPage, address: str, folder: Path, scheme: str
+) -> None:
+    page = open_page(address, color_scheme=scheme, viewport={"width": 390, "height": 800})
+    page.set_input_files("#file", folder / "new.flac")
+    expect(page.locator("#phones button")).not_to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_rows_are_walked_by_arrows(page: Page, folder: Path) -> None:
+    page.set_input_files("#file", folder / "new.flac")
+    phones = page.locator("#phones button")
+    expect(phones).not_to_have_count(0)
+    phones.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(phones.nth(1)).to_be_focused()

@@ -79,7 +79,7 @@ from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.formats.sharded import ShardedArray, write_index
 from unsup_asr.formats.weights import load_weights, read_tensors
 from unsup_asr.recognise.description import read_description
-from unsup_asr.report.assets import Assets, CurveSet, SpectrogramExample
+from unsup_asr.report.curves import training_curves
 from unsup_asr.report.results import Results, row_from_counts
 from unsup_asr.scoring.folds import read_fold_table
 from unsup_asr.speech.audio import check_audio, read_audio
@@ -276,9 +276,11 @@ def _results(folder: Path) -> None:
     Results.read(folder / "results.json")
 
 
-def _assets(folder: Path) -> None:
-    spectrogram = SpectrogramExample("u", np.ones((4, 3), np.float32), 0.01, (0.0,), (0.0,), ())
-    Assets((CurveSet("game", {"loss": [1.0, 0.5]}),), spectrogram).write(folder)
+def _game(folder: Path) -> None:
+    member = {"history": [{"weighted_lm_perplexity": 9.5}], "weighted_lm_perplexity": 9.5}
+    game = {"members": [member, member], "validate_every": 10, "chosen": 1}
+    (folder / "gan.json").write_text(json.dumps(game), "utf-8")
+    (folder / "curve.json").write_text("[3.0, 2.5, 2.0]", "utf-8")
 
 
 def _extraction(folder: Path) -> None:
@@ -467,8 +469,8 @@ KINDS: dict[str, Kind] = {
         "run.json",
     ),
     "results": Kind(_results, lambda f: Results.read(f / "results.json"), "results.json"),
-    "assets": Kind(_assets, Assets.read, "assets.json"),
-    "spectrogram": Kind(_assets, Assets.read, "spectrogram.npy"),
+    "game": Kind(_game, lambda f: training_curves({"gan": f}), "gan.json"),
+    "curve": Kind(_game, lambda f: training_curves({"realign_1": f}), "curve.json"),
     "extraction": Kind(_extraction, lambda f: Extraction.read(f / "job.json"), "job.json"),
     "beginning of a stage": Kind(_begun, _beginning, f"final.partial/{BEGUN}"),
     "known digests": Kind(_cache, _digests, "file.json"),

@@ -11,7 +11,7 @@ import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -23,17 +23,11 @@ from unsup_asr.engine.runs import LATEST, RUNS, read_run
 from unsup_asr.formats.finished import LOG, read_record
 from unsup_asr.formats.hypotheses import read_hypotheses
 from unsup_asr.formats.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.report.diagnosed import Diagnosed
 from unsup_asr.report.signs import DIAGNOSIS_FILE, Finding, read_findings
 from unsup_asr.scoring.signs import TEXT, signs_of, signs_of_text
 
 EXIT_CODES = {"good": 0, "suspect": 1, "unfinished": 3, "running": 3, "broken": 4}
-_SAYS = {
-    "good": "no sign that it failed; that is no proof: some failures leave none (docs/results.md)",
-    "suspect": "it ended, and there are signs that it failed",
-    "unfinished": "it has not come to its end",
-    "running": "it is running",
-    "broken": "a stage broke",
-}
 _PARTIAL = ".partial"
 _MOST_SENTENCES = 5000  # of text and of output, that signs of a broken run are taken of
 _JOINED = (
@@ -42,20 +36,6 @@ _JOINED = (
     "matching.channel.num_contexts=2",
     "realign.num_rounds=3",
 )
-
-
-@dataclass(frozen=True)
-class Diagnosed:
-    """What is known of an experiment. `stage` and `error` where one broke or runs; `commands` to
-    give next, the first of them first.
-    """
-
-    experiment: str
-    state: str
-    stage: str | None
-    error: str | None
-    findings: tuple[Finding, ...]
-    commands: tuple[str, ...]
 
 
 def diagnose(arguments: argparse.Namespace) -> int:
@@ -67,7 +47,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(asdict(found), ensure_ascii=False, indent=1))
     else:
-        print("\n".join(_lines(found)))
+        print("\n".join(found.lines()))
     return EXIT_CODES[found.state]
 
 
@@ -95,15 +75,6 @@ def examine(folder: Path) -> Diagnosed:
         f"unsup-asr transcribe {shlex.quote(str(root / LATEST / 'model'))} NEW.wav",
     )
     return Diagnosed(root.name, "good", None, None, (), commands)
-
-
-def _lines(found: Diagnosed) -> list[str]:
-    where = f", stage {found.stage}" if found.stage else ""
-    lines = [f"{found.experiment}: {_SAYS[found.state]}{where}"]
-    if found.error:
-        lines.append(f"  ! {found.error}")
-    lines += [f"  ! {finding.message}" for finding in found.findings]
-    return [*lines, "next:", *(f"  {command}" for command in found.commands)]
 
 
 def _begun_since(root: Path, run: Path) -> Path | None:

@@ -19,6 +19,7 @@ from unsup_asr.commands.devices import compute_on
 from unsup_asr.formats.names import shown_in_lines
 from unsup_asr.formats.transcripts import records
 from unsup_asr.recognise.stretches import joined
+from unsup_asr.report.page.document import sound_script, style
 from unsup_asr.speech.audio import AUDIO_SUFFIXES, read_audio
 from unsup_asr.transcribe import Model, WordModel, load_model, load_word_model
 
@@ -79,7 +80,7 @@ def web_app(model: Model | WordModel) -> Starlette:
     from starlette.responses import HTMLResponse, JSONResponse
     from starlette.routing import Route
 
-    page = Path(__file__).with_suffix(".html").read_text("utf-8")
+    page = _page()
     one_at_a_time = threading.Lock()
 
     def refused(error: str, status: int) -> Response:
@@ -117,6 +118,13 @@ def web_app(model: Model | WordModel) -> Starlette:
         routes=[Route("/", show), Route("/transcribe", transcribe, methods=["POST"])],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[_HOST, "localhost"])],
     )
+
+
+def _page() -> str:
+    """The page, with the style and the script that it shares with reports."""
+    page = Path(__file__).with_suffix(".html").read_text("utf-8")
+    page = page.replace("/* style.css */", style(), 1)
+    return page.replace("/* sound.js */", sound_script(), 1)
 
 
 def _answer(model: Model | WordModel, content: bytes, name: str) -> dict[str, object]:

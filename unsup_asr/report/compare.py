@@ -46,12 +46,14 @@ class ScoringConditions:
 
 
 @dataclass(frozen=True)
-class _Run:
+class ScoredRun:
+    """One run's results, from where they were read."""
+
     path: Path
     results: Results
     conditions: ScoringConditions
 
-    def differences(self, other: _Run) -> list[str]:
+    def differences(self, other: ScoredRun) -> list[str]:
         """Why this run's rates do not compare with the other's: conditions, or a row's decoding."""
         differing = self.conditions.differences(other.conditions)
         for name, row in self.results.rows.items():
@@ -84,15 +86,33 @@ def compare(paths: Sequence[Path], *, published: str = "all") -> str:
 
 def compare_apart(paths: Sequence[Path], *, published: str = "all") -> str:
     """One table for each set of scoring conditions, none of them to be compared with another."""
-    groups: list[list[_Run]] = []
-    for run in _load(paths):
+    tables = map(_table, alike(_load(paths)))
+    return "\n\n".join([*tables, _published_table(published)])
+
+
+def scored_run(path: Path, results: Results) -> ScoredRun:
+    """A run with its conditions; ValueError when its own rows were scored on different sets."""
+    return ScoredRun(path, results, scoring_conditions(results))
+
+
+def alike(runs: Sequence[ScoredRun]) -> list[list[ScoredRun]]:
+    """Groups of runs that all compare with one another, in the order of their first."""
+    groups: list[list[ScoredRun]] = []
+    for run in runs:
         for group in groups:
             if not any(member.differences(run) for member in group):
                 group.append(run)
                 break
         else:
             groups.append([run])
-    return "\n\n".join([*map(_table, groups), _published_table(published)])
+    return groups
+
+
+def table_text(runs: Sequence[ScoredRun], names: Sequence[str]) -> str:
+    """Runs that compare, by their names, as a table for a terminal."""
+    corpora = ", ".join(dict.fromkeys(run.results.corpus for run in runs))
+    lines = aligned(*table_cells(runs, names), left={0, 1, 2})
+    return "\n".join([f"{corpora}, scored on {runs[0].conditions}", *lines])
 
 
 def scoring_conditions(results: Results) -> ScoringConditions:
@@ -113,14 +133,11 @@ def scoring_conditions(results: Results) -> ScoringConditions:
     )
 
 
-def _load(paths: Sequence[Path]) -> list[_Run]:
+def _load(paths: Sequence[Path]) -> list[ScoredRun]:
     if not paths:
         raise ValueError("nothing to compare; name at least one experiment folder or results.json")
     loaded = [_read(path) if path.is_file() else load_results(path) for path in paths]
-    return [
-        _Run(path, results, scoring_conditions(results))
-        for path, results in zip(paths, loaded, strict=True)
-    ]
+    return [scored_run(path, results) for path, results in zip(paths, loaded, strict=True)]
 
 
 def _read(path: Path) -> Results:
@@ -128,12 +145,20 @@ def _read(path: Path) -> Results:
     return Results.read(path)
 
 
-def _table(runs: Sequence[_Run]) -> str:
-    """One line a system, one column a run: a run without that system has an empty cell."""
+def _table(runs: Sequence[ScoredRun]) -> str:
+    return table_text(runs, [f"{r.results.recipe}, seed {r.results.seed}" for r in runs])
+
+
+def table_cells(
+    runs: Sequence[ScoredRun], names: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Column names, and one line a system, one column a run, by its name: a run without that system
+    has an empty cell.
+    """
     results = [run.results for run in runs]
-    names = list(dict.fromkeys(name for found in results for name in found.rows))
-    supervised = [name for name in SUPERVISED_ROWS if name in names]
-    header = ["PER %", "labels", "decoding", *(f"{r.recipe}, seed {r.seed}" for r in results)]
+    systems = list(dict.fromkeys(name for found in results for name in found.rows))
+    supervised = [name for name in SUPERVISED_ROWS if name in systems]
+    header = ["PER %", "labels", "decoding", *names]
     cells = [
         [
             name,
@@ -141,7 +166,7 @@ def _table(runs: Sequence[_Run]) -> str:
             _decoding(results, name),
             *(_cell(found, name) for found in results),
         ]
-        for name in [*(n for n in names if n not in SUPERVISED_ROWS), *supervised]
+        for name in [*(n for n in systems if n not in SUPERVISED_ROWS), *supervised]
     ]
     cells += [
         [f"behind {name}", "", "", *(_behind(found, name) for found in results)]
@@ -150,10 +175,7 @@ def _table(runs: Sequence[_Run]) -> str:
     cells.append(["under the nulls", "", "", *(_under_nulls(found) for found in results)])
     cells.append(["boundary F1", "", "", *(_boundary_cell(found) for found in results)])
     cells.append(["wall s", "", "", *(f"{found.wall_s:.0f}" for found in results)])
-    corpora = ", ".join(dict.fromkeys(found.corpus for found in results))
-    return "\n".join(
-        [f"{corpora}, scored on {runs[0].conditions}", *aligned(header, cells, left={0, 1, 2})]
-    )
+    return header, cells
 
 
 def _decoding(results: Sequence[Results], name: str) -> str:

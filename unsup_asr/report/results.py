@@ -18,13 +18,15 @@ from unsup_asr.scoring.boundaries import BoundaryScores
 from unsup_asr.scoring.maps import MapScores
 from unsup_asr.scoring.metrics import Confusions
 from unsup_asr.scoring.nulls import Nulls, works
+from unsup_asr.scoring.reliability import Reliability
 from unsup_asr.scoring.signs import Signs
-from unsup_asr.types import ErrorCounts
+from unsup_asr.types import ErrorCounts, Seconds
 
 FINAL_ROW = "self_training"
 SUPERVISED_ROW = "supervised"  # the network of self-training, on references
 SUPERB_ROW = "supervised (SUPERB recipe)"  # a linear head on frozen layers, on references
 SUPERVISED_ROWS = (SUPERVISED_ROW, SUPERB_ROW)
+_TIMES = ("starts_s", "ends_s", "boundaries_s")
 WORDS_ROW = f"{FINAL_ROW}+words"  # the phones of the words that the final system was decoded into
 
 LETTERS_ROW = "letters"  # an upstream fine-tuned on the letters of the final system's words
@@ -83,16 +85,28 @@ def row_from_counts(
 
 @dataclass(frozen=True)
 class SampleTranscript:
-    """Reference and recognised phones of one utterance."""
+    """Reference and recognised phones of one utterance; times of the reference's phones where the
+    corpus is aligned, and the boundaries of the segments that the run was made on, where it was.
+    """
 
     utterance_id: str
     reference: tuple[str, ...]
     hypothesis: tuple[str, ...]
+    starts_s: tuple[Seconds, ...] = ()
+    ends_s: tuple[Seconds, ...] = ()
+    boundaries_s: tuple[Seconds, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.starts_s and not len(self.starts_s) == len(self.ends_s) == len(self.reference):
+            raise ValueError(
+                f"sample {self.utterance_id!r}: {len(self.reference)} phones, "
+                f"{len(self.starts_s)} starts and {len(self.ends_s)} ends; expected one of each"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Everything a report shows of one run, pictures aside.
+    """Everything a report shows of one run that needs references, and what else came with it.
 
     `rows` keeps its order: 'matching', 'matching+lm', 'gan', 'gan+lm', 'self_training_1', ...,
     'self_training' (the final unsupervised system), 'self_training+words', 'supervised',
@@ -116,6 +130,7 @@ class Results:
     js_divergence: dict[int, float]
     samples: tuple[SampleTranscript, ...] = ()
     confusion: Confusions | None = None
+    reliability: Reliability | None = None  # where the final system gives confidences
     diagnosis: tuple[str, ...] = ()
     population: PopulationResult | None = None  # where the game had more than one member
     layer_weights: LayerWeights | None = None  # where a weighted sum of layers was learned
@@ -201,7 +216,7 @@ class Results:
 def _required() -> set[str]:
     """Fields that every version has written."""
     optional = {"iterations", "layer_weights", "words", "audio_digest", "fold", "silence"}
-    optional |= {"unknown_reference_phones", "maps", "signs", "ran_on_by_stage"}
+    optional |= {"unknown_reference_phones", "maps", "signs", "ran_on_by_stage", "reliability"}
     return {each.name for each in fields(Results)} - optional
 
 
@@ -209,12 +224,16 @@ def _nested(data: Mapping) -> dict[str, object]:
     """The fields of Results that are not plain JSON values, rebuilt."""
     boundaries, confusion = data["boundaries"], data["confusion"]
     population, weights = data["population"], data.get("layer_weights")
+    bins = data.get("reliability")
     return {
         "rows": {name: _row_from_json(row) for name, row in data["rows"].items()},
         "boundaries": BoundaryScores(**boundaries) if boundaries else None,
         "js_divergence": {int(n): bits for n, bits in data["js_divergence"].items()},
         "samples": tuple(
-            SampleTranscript(s["utterance_id"], tuple(s["reference"]), tuple(s["hypothesis"]))
+            SampleTranscript(
+                *(s["utterance_id"], tuple(s["reference"]), tuple(s["hypothesis"])),
+                *(tuple(map(float, s.get(name, ()))) for name in _TIMES),
+            )
             for s in data["samples"]
         ),
         "confusion": Confusions(
@@ -222,6 +241,7 @@ def _nested(data: Mapping) -> dict[str, object]:
         )
         if confusion
         else None,
+        "reliability": Reliability(**{k: tuple(v) for k, v in bins.items()}) if bins else None,
         "diagnosis": tuple(data["diagnosis"]),
         "population": PopulationResult.from_json(population) if population else None,
         "layer_weights": LayerWeights.from_json(weights) if weights else None,

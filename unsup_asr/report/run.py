@@ -1,4 +1,4 @@
-"""What one run left for reports: its results, the cost of its stages, what pictures need."""
+"""What one run left for reports: its stages, their cost, its results."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from pathlib import Path
 
 from unsup_asr.formats.checked import read_json
 from unsup_asr.formats.finished import check_written
-from unsup_asr.report.assets import Assets
 from unsup_asr.report.results import Results
-from unsup_asr.report.signs import DIAGNOSIS_FILE, SIGNS_FILE, read_findings, read_signs
-from unsup_asr.scoring.signs import Signs
 
 
 def run_folder(folder: Path) -> Path:
@@ -43,22 +40,25 @@ def load_results(folder: str | Path) -> Results:
     )
 
 
-def load_assets(folder: Path) -> Assets:
-    """What the pictures of a run's report are drawn from; `folder` as for `load_results`."""
-    return Assets.read(_made_by_evaluate(run_folder(folder), "assets.json").parent)
+def finished_stages(folder: Path) -> dict[str, Path]:
+    """Folders of the finished stages of a run by name, as they ended; `folder` as above.
 
-
-def load_unscored(folder: Path) -> tuple[dict[str, Signs], tuple[str, ...]] | None:
-    """Signs by system and the diagnosis of a run without references; None of any other."""
+    Of an experiment none of whose runs has ended: the newest of each stage.
+    """
     run = run_folder(folder)
-    stage = run / "diagnosis"
-    if (run / "evaluate").exists() or (run / "references").exists():
-        return None
-    if not (stage / SIGNS_FILE).is_file():
-        return None
-    check_written(stage)
-    messages = tuple(found.message for found in read_findings(stage / DIAGNOSIS_FILE))
-    return read_signs(stage / SIGNS_FILE), messages
+    if run != folder or folder.parent.name == "runs":
+        named = {path: path.name for path in run.glob("*") if path.is_dir()}
+    else:
+        finished = [path.parent for path in run.glob("*/*/stage.json")]
+        named = {path: path.parent.name for path in finished if path.suffix != ".partial"}
+    newest = {named[path]: path for path in sorted(named, key=_ended)}
+    return dict(sorted(newest.items(), key=lambda item: _ended(item[1])))
+
+
+def wall_times(stages: Mapping[str, Path]) -> dict[str, float]:
+    """Seconds that each stage took, of those that say it; ValueError for a damaged record."""
+    records = {name: folder / "stage.json" for name, folder in stages.items()}
+    return {name: _read_stage(path).wall_s for name, path in records.items() if path.is_file()}
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,11 @@ def _made_by_evaluate(run: Path, name: str) -> Path:
             f"Run `unsup-asr run {_recipe(run)}` to its end first."
         )
     return path
+
+
+def _ended(stage: Path) -> tuple[int, str]:
+    record = stage / "stage.json"
+    return (record if record.is_file() else stage).stat().st_mtime_ns, stage.name
 
 
 def _recipe(run: Path) -> str:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-import torch
-
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.checked import read_json_value
 from unsup_asr.formats.hypotheses import read_hypotheses
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.phone_text import read_inventory
-from unsup_asr.report.assets import Assets, SpectrogramExample, spectrogram_example
 from unsup_asr.report.results import (
     FINAL_ROW,
     SUPERB_ROW,
@@ -23,6 +20,7 @@ from unsup_asr.report.results import (
     SampleTranscript,
     row_from_counts,
 )
+from unsup_asr.report.samples import MOST_SAMPLES, in_order_of_choice
 from unsup_asr.report.signs import DIAGNOSIS_FILE, SIGNS_FILE, read_findings, read_signs
 from unsup_asr.report.tables import LayerWeights, MemberResult, PopulationResult
 from unsup_asr.scoring.metrics import (
@@ -33,7 +31,6 @@ from unsup_asr.scoring.metrics import (
 from unsup_asr.scoring.nulls import nulls_of, phone_frequencies
 from unsup_asr.scoring.reliability import reliability
 from unsup_asr.scoring.signs import divergences
-from unsup_asr.speech.audio import read_utterance
 from unsup_asr.steps.boundary_scoring import boundaries_of, found_edges_of, iterations_of
 from unsup_asr.steps.conditions import (
     audio_digest,
@@ -42,25 +39,20 @@ from unsup_asr.steps.conditions import (
     silence_policy,
 )
 from unsup_asr.steps.criterion import measured_text, read_criterion
-from unsup_asr.steps.curves import training_curves
 from unsup_asr.steps.map_scoring import Table, score_maps
 from unsup_asr.steps.references import read_references, unknown_share
 from unsup_asr.steps.word_scoring import score_words
 from unsup_asr.types import ErrorCounts, Hypothesis, Seconds, Transcript
-from unsup_asr.upstreams.kaldi_features import KaldiFbank
 
 log = logging.getLogger(__name__)
 
-_SHOWN_TRANSCRIPTS = 8
 _SUPERVISED = {"supervised": SUPERVISED_ROW, "superb": SUPERB_ROW}  # rows by stage
 
 
 def run_evaluate(
     context: StageContext, *, systems: Sequence[str], tables: Sequence[Table] = ()
 ) -> None:
-    """Score every system on test against the references, beside its nulls; write results.json and
-    the pictures.
-    """
+    """Score every system on test against the references, beside its nulls; write results.json."""
     references = read_references(context, "test")
     inventory = read_inventory(context.input("text").file("inventory.json"))
     chosen = {
@@ -114,11 +106,9 @@ def run_evaluate(
         criterion_name="weighted perplexity",
         boundaries=boundaries_of(found_edges, references),
         js_divergence=divergences(flat, [h.phones for h in recognised], orders=(1, 2, 3, 4)),
-        samples=tuple(
-            SampleTranscript(r.utterance_id, r.phones, by_id[r.utterance_id])
-            for r in references[:_SHOWN_TRANSCRIPTS]
-        ),
+        samples=_samples(references, by_id, found_edges),
         confusion=confusions(references, hypotheses[final]),
+        reliability=reliability(references, hypotheses[final]),
         diagnosis=tuple(finding.message for finding in findings),
         population=_population(context, references),
         layer_weights=_layer_weights(context),
@@ -133,11 +123,6 @@ def run_evaluate(
         signs=read_signs(context.input("diagnosis").file(SIGNS_FILE)),
     )
     results.write(context.out / "results.json")
-    Assets(
-        training_curves(context, systems),
-        _spectrogram(context, references, found_edges),
-        reliability(references, hypotheses[final]),
-    ).write(context.out)
 
 
 def add_unheard(hypotheses: Mapping[str, list[Hypothesis]], utterance_ids: Sequence[str]) -> None:
@@ -151,25 +136,20 @@ def add_unheard(hypotheses: Mapping[str, list[Hypothesis]], utterance_ids: Seque
         found.extend(Hypothesis(i, ()) for i in unheard if i not in known)
 
 
-def _spectrogram(
-    context: StageContext,
+def _samples(
     references: Sequence[Transcript],
-    found: Mapping[str, Sequence[Seconds]],
-) -> SpectrogramExample | None:
-    aligned = [r for r in references if r.starts_s]
-    if not aligned:
-        return None
-    corpus = context.input("corpus")
-    audio = {u.id: u for u in read_manifest(corpus.file("test.jsonl"))}
-    reference = aligned[0]
-    wave = torch.from_numpy(read_utterance(audio[reference.utterance_id], sample_rate=16000))[None]
-    fbank = KaldiFbank(num_mel_bins=80)
-    log_mel = fbank.encode(wave, torch.tensor([wave.shape[1]])).layers_BTD[0][0].numpy()
-    return spectrogram_example(
-        reference,
-        log_mel_TF=log_mel,
-        shift_s=fbank.frame_shift_s,
-        found_boundaries_s=found.get(reference.utterance_id, []),
+    found: Mapping[str, tuple[str, ...]],
+    found_edges: Mapping[str, tuple[Seconds, ...]],
+) -> tuple[SampleTranscript, ...]:
+    """Those that a report may show, chosen by their ids alone."""
+    by_id = {r.utterance_id: r for r in references}
+    chosen = [by_id[i] for i in in_order_of_choice(by_id)[:MOST_SAMPLES]]
+    return tuple(
+        SampleTranscript(
+            *(r.utterance_id, r.phones, found[r.utterance_id], r.starts_s, r.ends_s),
+            found_edges.get(r.utterance_id, ()),
+        )
+        for r in chosen
     )
 
 

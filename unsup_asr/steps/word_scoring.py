@@ -11,6 +11,7 @@ from unsup_asr.formats.hypotheses import read_word_hypotheses, read_words
 from unsup_asr.formats.lines import read_lines
 from unsup_asr.recognise.words import WORDS_FOLDER
 from unsup_asr.report.results import FINAL_ROW, LETTERS_ROW, SUPERVISED_ROW
+from unsup_asr.report.samples import in_order_of_choice
 from unsup_asr.report.words import TunedWeights, WordResults, WordRow, word_results, word_row
 from unsup_asr.scoring.metrics import count_errors
 from unsup_asr.steps.words import TUNING
@@ -57,7 +58,7 @@ def score_words(context: StageContext) -> WordResults | None:
     tuning, num_tuned = _tuning(context, said["dev"])
     return word_results(
         rows,
-        said["test"],
+        {i: said["test"][i] for i in in_order_of_choice(said["test"])},
         found["test"],
         known,
         num_samples=_SHOWN_SENTENCES,

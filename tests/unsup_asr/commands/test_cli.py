@@ -24,7 +24,6 @@ from unsup_asr.corpora.sentences import frequent_words
 from unsup_asr.engine.runs import keep_run, read_run
 from unsup_asr.engine.stages import Stage, StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses, write_transcripts
-from unsup_asr.report.assets import Assets
 from unsup_asr.report.results import Results, row_from_counts
 from unsup_asr.scoring.boundaries import BoundaryScores
 from unsup_asr.types import ErrorCounts, Hypothesis, RunRecord, Transcript
@@ -569,7 +568,6 @@ def write_results(recipe: str, *, seed: int = 0) -> None:
     folder = Path("exp") / recipe / "latest" / "evaluate"
     folder.mkdir(parents=True)
     results.write(folder / "results.json")
-    Assets().write(folder)
 
 
 def test_report_prints_the_table_and_writes_one_file(capsys: Printed) -> None:
@@ -621,11 +619,6 @@ def test_report_writes_results_md_with_the_command_of_each_run(capsys: Printed) 
     assert "| other | not run |" in text
     assert "- mine: `unsup-asr run mine`" in text
     assert not Path("exp/mine/report.html").exists()
-
-
-def test_report_of_several_recipes_needs_a_file(capsys: Printed) -> None:
-    assert cli.main(["report", "mine", "other"]) == 2
-    assert "several with --results" in capsys.readouterr().err
 
 
 def test_a_run_keeps_its_command_until_another_run_makes_new_results() -> None:
