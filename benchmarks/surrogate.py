@@ -140,6 +140,7 @@ class Surrogate:
         self.phones: dict[str, list[Int32Array]] = {}  # of each frame
         self.said: dict[str, list[Int32Array]] = {}
         self.edges: dict[str, list[Int32Array]] = {}  # true ones, in frames
+        self.spoken: dict[str, list[tuple[Transcript, str]]] = {}  # and by whom
         for split in ("train", "dev"):
             speakers = {u.id: u.speaker for u in read_manifest(run / "corpus" / f"{split}.jsonl")}
             read = read_transcripts(run / "corpus" / "references" / f"{split}.tsv")
@@ -148,7 +149,8 @@ class Surrogate:
                 read = read[:num_utterances]
             if silences:
                 read = [_between_silences(t) for t in read]
-            made = [features.frames(t, speaker=speakers[t.utterance_id] or "") for t in read]
+            self.spoken[split] = [(t, speakers[t.utterance_id] or "") for t in read]
+            made = [features.frames(t, speaker=speaker) for t, speaker in self.spoken[split]]
             said = [np.array([ids[p] for p in t.phones], dtype=np.int32) for t in read]
             self.frames[split] = [frames for frames, _ in made]
             self.said[split] = [merge_repeats(s) for s in said]

@@ -20,7 +20,8 @@ class Setting:
 
     device: str
     is_tiny: bool
-    fairseq: Path | None
+    fairseq: Path | None = None
+    surrogate: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ import numpy as np
 import torch
 
 from benchmarks.fairseq_model import FairseqGame, PaddedBatch
+from benchmarks.gpu.finetuning import FINETUNING_PARTS
 from benchmarks.gpu.measure import Part, Row, Setting, memory, milliseconds, stopwatch, wait
 from benchmarks.gpu.speech import SPEECH_PARTS
+from benchmarks.gpu.surrogate import SURROGATE_PARTS, W2VU_2
 from benchmarks.lexicon_search import (
     FRAMES_A_SECOND,
     NUM_PHONES,
@@ -28,7 +30,7 @@ from gan.infer import transcribe_all
 from gan.matching import SkipBigramMatching
 from gan.options import AdversarialOptions, game_rules, new_member
 from gan.replay import CudaRecorder, Replays
-from gan.resident import ResidentData
+from gan.resident import Choice, ResidentData
 from gan.steps import Member, Rules, train_discriminators, train_generators
 from gan.trainer import AdversarialTrainer, play
 from lm.lexicon_viterbi import LexiconViterbi
@@ -38,20 +40,6 @@ from unsup_asr.formats.ragged import RaggedArray
 PHONES = 48
 
 W2VU = AdversarialOptions()
-W2VU_2 = AdversarialOptions(
-    generator_kernel=9,
-    generator_stride=3,
-    generator_batch_norm=30.0,
-    generator_residual=True,
-    discriminator_kernel=8,
-    generator_learning_rate=5e-5,
-    discriminator_learning_rate=3e-4,
-    gradient_penalty=1.0,
-    diversity=3.0,
-    smoothness=1.5,
-    auxiliary=0.5,
-    num_auxiliary_classes=64,
-)
 
 
 @dataclass(frozen=True)
@@ -138,17 +126,26 @@ def w2vu_2(setting: Setting) -> Iterator[Row]:
 
 
 def sixteen(setting: Setting) -> Iterator[Row]:
-    """16 members in one set of tensors against one."""
+    """16 members in one set of tensors against one, played and, on a GPU, replayed."""
     sizes = POOLED.shrunk() if setting.is_tiny else POOLED
     compute.use(setting.device, "auto")
     resident = _resident(made_up(sizes))
-    times = {}
+    times: dict[str, dict[int, float]] = {"played": {}, "replayed": {}}
     for count in (1, 16):
-        playing = members(W2VU, count, sizes.dim)
-        batch = resident.draw(0, seeds=list(range(count)), batch_size=sizes.batch)
-        times[count] = sum(_times(playing, batch, _rules(W2VU), repeats=5))
-        yield {"members": count, "pair_ms": milliseconds(times[count])}
-    yield {"16_to_1": round(times[16] / times[1], 2)}
+        playing, seeds = members(W2VU, count, sizes.dim), list(range(count))
+        batch = resident.draw(0, seeds=seeds, batch_size=sizes.batch)
+        times["played"][count] = sum(_times(playing, batch, _rules(W2VU), repeats=5))
+        if compute.device().type == "cuda":
+            replays = Replays(playing, _rules(W2VU), resident, CudaRecorder())
+            choice = resident.choose(0, seeds=seeds, batch_size=sizes.batch)
+            times["replayed"][count] = _replayed_pair(replays, choice)
+        for how, of_count in times.items():
+            if count in of_count:
+                pair = milliseconds(of_count[count])
+                yield {"members": count, "how": how, "pair_ms": pair, **memory()}
+    for how, of_count in times.items():
+        if of_count:
+            yield {"how": how, "16_to_1": round(of_count[16] / of_count[1], 2)}
 
 
 def replayed(setting: Setting) -> Iterator[Row]:
@@ -178,16 +175,10 @@ def replayed(setting: Setting) -> Iterator[Row]:
         yield {"what": name, "largest_relative_difference": f"{worst:.1e}"}
         choice = resident.choose(0, seeds=[0], batch_size=sizes.batch)
         batch = resident.draw(0, seeds=[0], batch_size=sizes.batch)
-        for step in steps * 4:
-            replays.play(step, choice)
         played = sum(_times(playing, batch, rules, repeats=10))
-        seconds = [
-            stopwatch(lambda: replays.play(steps[1], choice))  # noqa: B023
-            + stopwatch(lambda: replays.play(steps[0], choice))  # noqa: B023
-            for _ in range(20)
-        ]
         yield {"what": name, "played_pair_ms": milliseconds(played)}
-        yield {"what": name, "replayed_pair_ms": milliseconds(median(seconds)), **memory()}
+        seconds = _replayed_pair(replays, choice)
+        yield {"what": name, "replayed_pair_ms": milliseconds(seconds), **memory()}
 
 
 def whole_game(setting: Setting) -> Iterator[Row]:
@@ -272,6 +263,10 @@ PARTS: dict[str, Part] = {
 }
 
 
+# On demand, as another call: whole games, and what needs packages that may be missing.
+MORE_PARTS: dict[str, Part] = {**FINETUNING_PARTS, **SURROGATE_PARTS}
+
+
 def made_up(sizes: Sizes, *, classes: int = 0) -> UnpairedData:
     """Random rows, phones and auxiliary classes of these sizes."""
     rng = np.random.default_rng(0)
@@ -321,6 +316,17 @@ def _times(
     ]
     generator, discriminator = (median(column[-repeats:]) for column in zip(*seconds, strict=True))
     return generator, discriminator
+
+
+def _replayed_pair(replays: Replays, choice: Choice) -> float:
+    """Median seconds of a replayed update of each kind, together, once they are recorded."""
+    steps = (train_discriminators, train_generators)
+    for step in steps * 4:
+        replays.play(step, choice)
+    return median(
+        sum(stopwatch(lambda: replays.play(step, choice)) for step in steps)  # noqa: B023
+        for _ in range(20)
+    )
 
 
 def _pairs(setting: Setting, options: AdversarialOptions, sizes: Sizes) -> Iterator[Row]:

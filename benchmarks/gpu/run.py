@@ -8,6 +8,7 @@ come, and written to `--out` as one JSON object a line.
 
     python -m benchmarks.gpu.run --out results.jsonl       # at most 8 minutes
     ... --fairseq ~/fairseq-0.12.2   # also fairseq's own model file, on the same batch
+    ... --more --surrogate surrogate.npz    # 7 minutes: fine-tuning, games on a surrogate
     ... --tiny --device cpu          # a rehearsal: seconds, and no figure worth keeping
 """
 
@@ -22,7 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.gpu.measure import Setting
-from benchmarks.gpu.parts import PARTS
+from benchmarks.gpu.parts import MORE_PARTS, PARTS
+
+ALL_PARTS = PARTS | MORE_PARTS
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,18 @@ def main() -> int:
     parser.add_argument("--tiny", action="store_true", help="small sizes, to try the script")
     parser.add_argument("--fairseq", type=Path, help="checkout or unpacked source distribution")
     parser.add_argument("--out", type=Path, default=Path("gpu_results.jsonl"))
-    parser.add_argument("--only", nargs="*", choices=list(PARTS), help="these parts alone")
-    parser.add_argument("--part", choices=list(PARTS), help=argparse.SUPPRESS)
+    parser.add_argument("--surrogate", type=Path, help="what benchmarks.gpu.surrogate has written")
+    parser.add_argument("--more", action="store_true", help=f"these: {', '.join(MORE_PARTS)}")
+    parser.add_argument("--only", nargs="*", choices=list(ALL_PARTS), help="these parts alone")
+    parser.add_argument("--part", choices=list(ALL_PARTS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.part is not None:
-        setting = Setting(arguments.device, arguments.tiny, arguments.fairseq)
-        for row in PARTS[arguments.part].run(setting):
+        setting = Setting(arguments.device, arguments.tiny, arguments.fairseq, arguments.surrogate)
+        for row in ALL_PARTS[arguments.part].run(setting):
             print(json.dumps(row), flush=True)
         return 0
-    outcomes = [_in_own_process(name, arguments) for name in arguments.only or PARTS]
+    usual = MORE_PARTS if arguments.more else PARTS
+    outcomes = [_in_own_process(name, arguments) for name in arguments.only or usual]
     for outcome in outcomes:
         print(f"{outcome.part:<14}{outcome.seconds:>7.1f} s  {outcome.error or 'ok'}")
     return int(any(outcome.error for outcome in outcomes))
@@ -60,7 +66,8 @@ def _in_own_process(name: str, arguments: argparse.Namespace) -> Outcome:
     command = [sys.executable, "-m", "benchmarks.gpu.run", "--part", name]
     command += ["--device", arguments.device, *(["--tiny"] if arguments.tiny else [])]
     command += ["--fairseq", str(arguments.fairseq)] if arguments.fairseq else []
-    limit_s = PARTS[name].limit_s
+    command += ["--surrogate", str(arguments.surrogate)] if arguments.surrogate else []
+    limit_s = ALL_PARTS[name].limit_s
     print(f"== {name}, at most {limit_s} s", flush=True)
     started = time.monotonic()
     error = None

@@ -137,6 +137,7 @@ def _resident(options: AdversarialOptions, sizes: Sizes) -> ResidentData:
     few = ResidentData.of(
         made_up(sizes.shrunk(), classes=options.num_auxiliary_classes), torch.device("cpu")
     )
+    assert few.segments is not None
     rows = 500 * sum(sizes.rows)
     return replace(
         few,
