@@ -1,6 +1,7 @@
-"""Own memory and time an hour of audio of PCA, k-means and the HMM, on made-up features.
+"""Own memory and time an hour of audio of PCA, k-means, the HMM and the evidence of segments, on
+made-up features.
 
-    python -m benchmarks.scale_parts --hours 0.1 1
+    python -m benchmarks.scale_parts --hours 0.1 1 [--only "HMM on MFCC"]
 
 Each part runs in a process of its own. Memory is the peak of anonymous pages (RssAnon, sampled
 every 10 ms) above that of the process before the part began; pages of memory-mapped files are not
@@ -18,11 +19,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from segmentation.kmeans import KMeans
 from segmentation.pca import PCA
 from unsup_asr.acoustic.hmm import HMMTraining
+from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, save_network
+from unsup_asr.engine.artifacts import Artifact
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
+from unsup_asr.steps.computed import Computed
+from unsup_asr.steps.evidence import segment_evidence
 
 _FRAMES_AN_UTTERANCE = 500
 _PHONES = 40
@@ -33,9 +39,12 @@ def main() -> None:
     """Measure each part at two sizes; name those whose memory grows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, nargs=2, default=(1.0, 10.0))
-    small, large = parser.parse_args().hours
+    parser.add_argument("--only", nargs="*", choices=list(_PARTS), default=list(_PARTS))
+    arguments = parser.parse_args()
+    small, large = arguments.hours
     spawn = multiprocessing.get_context("spawn")
-    for name, (dim, rate, _) in _PARTS.items():
+    for name in arguments.only:
+        dim, rate, _ = _PARTS[name]
         found = []
         for hours in (small, large):
             with tempfile.TemporaryDirectory() as folder:
@@ -71,6 +80,11 @@ def measured(name: str, folder: str) -> tuple[float, float]:
     """Peak own memory in MB and seconds of a part."""
     features = RaggedArray.open(Path(folder) / "features")
     labels = RaggedArray.open(Path(folder) / "labels")
+    return peak_of(lambda: _PARTS[name][2](features, labels))
+
+
+def peak_of(call: Callable[[], None]) -> tuple[float, float]:
+    """Peak own memory in MB above what there was, and seconds, of a call."""
     before, peak, is_over = _anonymous_mb(), [0.0], threading.Event()
 
     def watch() -> None:
@@ -80,7 +94,7 @@ def measured(name: str, folder: str) -> tuple[float, float]:
     watcher = threading.Thread(target=watch)
     watcher.start()
     start = time.perf_counter()
-    _PARTS[name][2](features, labels)
+    call()
     seconds = time.perf_counter() - start
     is_over.set()
     watcher.join()
@@ -107,10 +121,22 @@ def _hmm(features: RaggedArray, labels: RaggedArray) -> None:
     HMMTraining().train(features, {i: np.array(labels[i]) for i in labels}, phones=phones)
 
 
+def _evidence(features: RaggedArray, labels: RaggedArray) -> None:
+    """What a small network hears in segments of 80 ms."""
+    shape = NetworkShape(input_dim=features.values_array.shape[1], num_outputs=_PHONES + 1)
+    network = AcousticNetwork(shape, torch.Generator().manual_seed(0))
+    edges = Computed(features.ids, lambda i: np.arange(0, len(labels[i]) + 4, 8, dtype=np.int32))
+    with tempfile.TemporaryDirectory() as folder:
+        save_network(network.eval(), Path(folder))
+        made = Artifact("made up", Path(folder), reads_references=False)
+        segment_evidence(made, features, edges, num_phones=_PHONES, out=Path(folder) / "evidence")
+
+
 _PARTS: dict[str, tuple[int, float, Callable[[RaggedArray, RaggedArray], None]]] = {
     "PCA 1024 to 512": (1024, 50.0, _pca),
     "k-means of MFCC": (39, 100.0, _kmeans),
     "HMM on MFCC": (39, 100.0, _hmm),
+    "evidence of segments": (39, 100.0, _evidence),
 }
 
 if __name__ == "__main__":

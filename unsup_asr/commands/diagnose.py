@@ -22,7 +22,7 @@ from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.runs import LATEST, RUNS, read_run
 from unsup_asr.formats.finished import LOG, read_record
 from unsup_asr.formats.hypotheses import read_hypotheses
-from unsup_asr.formats.phone_text import phone_ids, read_inventory, read_phone_sentences
+from unsup_asr.formats.phone_text import iter_phone_sentences, phone_ids, read_inventory
 from unsup_asr.report.diagnosed import Diagnosed
 from unsup_asr.report.signs import DIAGNOSIS_FILE, Finding, read_findings
 from unsup_asr.scoring.signs import TEXT, signs_of, signs_of_text
@@ -147,7 +147,7 @@ def _signs_so_far(root: Path) -> tuple[Finding, ...]:
     sentences = [
         [phone for word in sentence for phone in word]
         for sentence, _ in zip(
-            read_phone_sentences(text / "phones.txt"), range(_MOST_SENTENCES), strict=False
+            iter_phone_sentences(text / "phones.txt"), range(_MOST_SENTENCES), strict=False
         )
     ]
     output = [h.phones for h in read_hypotheses(newest)][:_MOST_SENTENCES]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +28,8 @@ def phone_sentence_line(sentence: Sequence[Phones]) -> str:
     return f" {_WORD_EDGE} ".join(" ".join(word) for word in sentence)
 
 
-def read_phone_sentences(path: Path) -> list[list[Phones]]:
-    """Sentences of words of phones; ValueError for an empty file.
+def iter_phone_sentences(path: Path) -> Iterator[list[Phones]]:
+    """Sentences of words of phones, one after the other; ValueError at the end of an empty file.
 
     A word that occurs often is in memory once.
     """
@@ -40,14 +40,18 @@ def read_phone_sentences(path: Path) -> list[list[Phones]]:
             words[text] = tuple(map(sys.intern, text.split()))
         return words[text]
 
-    sentences = [
-        [word_of(word) for word in line.split(_WORD_EDGE) if word.strip()]
-        for line in read_lines(path)
-        if line.strip()
-    ]
-    if not sentences:
+    is_empty = True
+    for line in read_lines(path):
+        if line.strip():
+            is_empty = False
+            yield [word_of(word) for word in line.split(_WORD_EDGE) if word.strip()]
+    if is_empty:
         raise ValueError(f"{path}: no phonemized sentence; expected one a line")
-    return sentences
+
+
+def read_phone_sentences(path: Path) -> list[list[Phones]]:
+    """The same, all in memory."""
+    return list(iter_phone_sentences(path))
 
 
 def write_inventory(path: Path, phones: Sequence[str], merged: Mapping[str, Sequence[str]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from unsup_asr.engine.artifacts import Artifact
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.checked import read_json_value
-from unsup_asr.formats.phone_text import flat_phones, read_inventory, read_phone_sentences
+from unsup_asr.formats.phone_text import flat_phones, iter_phone_sentences, read_inventory
 from unsup_asr.protocols import LanguageModelScorer
 from unsup_asr.scoring.criterion import weighted_perplexity, with_what_is_missing
 from unsup_asr.scoring.signs import divergences
@@ -79,8 +80,8 @@ def read_held_out_divergence(artifact: Artifact) -> float | None:
 
 def measured_text(context: StageContext) -> list[list[str]]:
     """Phones of the text's first sentences, enough to compare an output with."""
-    text = read_phone_sentences(context.input("text").file("phones.txt"))[:_MEASURED_SENTENCES]
-    return [flat_phones(sentence) for sentence in text]
+    text = iter_phone_sentences(context.input("text").file("phones.txt"))
+    return [flat_phones(sentence) for sentence in islice(text, _MEASURED_SENTENCES)]
 
 
 def text_perplexity(context: StageContext) -> float:

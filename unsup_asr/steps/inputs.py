@@ -9,9 +9,9 @@ import numpy as np
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.phone_text import (
     flat_phones,
+    iter_phone_sentences,
     phone_ids,
     read_inventory,
-    read_phone_sentences,
 )
 from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.speech.timing import read_timing
@@ -41,7 +41,7 @@ def open_segments(context: StageContext, split: str) -> RaggedArray:
 def text_ids(context: StageContext) -> tuple[list[Int32Array], list[str]]:
     """Sentences of stage `text` as phone ids without word edges, and the inventory."""
     inventory = read_inventory(context.input("text").file("inventory.json"))
-    sentences = read_phone_sentences(context.input("text").file("phones.txt"))
+    sentences = iter_phone_sentences(context.input("text").file("phones.txt"))
     return [phone_ids(flat_phones(s), inventory) for s in sentences], inventory
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.lines import read_lines
-from unsup_asr.formats.phone_text import read_phone_sentences
+from unsup_asr.formats.phone_text import flat_phones, iter_phone_sentences
 
 
 def run_text(context: StageContext) -> None:
@@ -16,10 +20,22 @@ def run_text(context: StageContext) -> None:
 
 def run_language_model(context: StageContext) -> None:
     """Estimate the n-gram model of the text's phones."""
-    sentences = read_phone_sentences(context.input("text").file("phones.txt"))
-    flat = ([phone for word in sentence for phone in word] for sentence in sentences)
     estimator = instantiate(context.config.language_model.estimator)
-    estimator.estimate_to(context.out / "phones.arpa", flat)
+    phones = context.input("text").file("phones.txt")
+    estimate_phones(estimator, phones, context.out / "phones.arpa")
+
+
+class Estimator(Protocol):
+    """Makes an n-gram model of sentences, such as lm.ngram.NgramEstimator."""
+
+    def estimate_to(self, path: Path, sentences: Iterable[Sequence[str]]) -> None:
+        """Write an ARPA file."""
+        ...
+
+
+def estimate_phones(estimator: Estimator, phones: Path, out: Path) -> None:
+    """Of the sentences of a file of phones, without its word edges."""
+    estimator.estimate_to(out, map(flat_phones, iter_phone_sentences(phones)))
 
 
 def run_word_model(context: StageContext) -> None:

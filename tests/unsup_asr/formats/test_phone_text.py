@@ -1,6 +1,11 @@
 import pytest
 
-from unsup_asr.formats.phone_text import phone_ids, read_phone_sentences, write_phone_sentences
+from unsup_asr.formats.phone_text import (
+    iter_phone_sentences,
+    phone_ids,
+    read_phone_sentences,
+    write_phone_sentences,
+)
 from unsup_asr.scoring.criterion import weighted_perplexity
 
 
@@ -9,6 +14,15 @@ def test_sentences_of_words_of_phones_survive_a_file(tmp_path) -> None:
     write_phone_sentences(tmp_path / "phones.txt", sentences)
     assert (tmp_path / "phones.txt").read_text("utf-8") == "k æ t | s\nə\n"
     assert read_phone_sentences(tmp_path / "phones.txt") == sentences
+
+
+def test_a_sentence_is_read_when_it_is_asked_for(tmp_path) -> None:
+    """A text of millions of lines is never in memory at once."""
+    (tmp_path / "phones.txt").write_bytes(b"k | s\n" * 100_000 + b"\xff\n")
+    sentences = iter_phone_sentences(tmp_path / "phones.txt")
+    assert next(sentences) == [("k",), ("s",)]
+    with pytest.raises(ValueError, match=r"phones\.txt"):
+        list(sentences)
 
 
 def test_an_empty_file_is_refused(tmp_path) -> None:
