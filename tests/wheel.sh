@@ -25,6 +25,8 @@ grep '^  toy ' listed
 "$unsup_asr" run toy --until matching \
     corpus.num_train_utterances=20 corpus.num_dev_utterances=4 corpus.num_test_utterances=4 \
     corpus.num_text_sentences=300
+"$unsup_asr" report toy
+grep -c '<audio' exp/toy/report.html
 "$work/venv/bin/python" -c 'from importlib.resources import files
 assert "</html>" in files("unsup_asr.commands").joinpath("serve.html").read_text("utf-8")'
 for verb in transcribe serve export export-data import; do "$unsup_asr" "$verb" --help > /dev/null; done

@@ -95,7 +95,8 @@ def _one(folder: Path, path: Path, *, num_samples: int, as_json: bool) -> int:
     elif is_unscored:
         print(unscored_report(left.name, left.signs, messages))
     else:
-        print("\n".join([*diagnosed.lines(), NOT_SCORED]))
+        unscored = [NOT_SCORED] if left.has_references else []
+        print("\n".join([*diagnosed.lines(), *unscored]))
     if notice:
         print(f"\n{notice}")
     _write_page(path, left, diagnosed, notice, num_samples=num_samples)

@@ -87,6 +87,7 @@ def test_a_run_that_was_broken_off_has_a_page_of_what_it_left(
     assert main(["report", "mine", "--exp", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "mine: a stage broke, stage self_training_1" in said
+    assert "scored" not in said, "whether there are references is not known yet"
     words = words_of(page(tmp_path / "mine"))
     assert "A stage broke: self_training_1" in words
     assert "ValueError: no <labels>" in words
