@@ -74,14 +74,20 @@ def count_ngrams(stream: TokenStream, order: int) -> list[OrderCounts]:
     num_words = len(stream.vocabulary)
     tokens = stream.tokens
     counts = [_unigrams(tokens, num_words)]
-    ends = np.arange(len(tokens), dtype=np.int64)  # where each n-gram of the order below ends
+    small = np.int32 if len(tokens) < 2**31 else np.int64  # a text has tens of millions of tokens
+    ends = np.arange(len(tokens), dtype=small)  # where each n-gram of the order below ends
     ids: NDArray[np.integer] = tokens  # which type it is
     for _ in range(2, order + 1):
         goes_on = tokens[ends] != END_ID
-        ends = ends[goes_on] + 1
-        keys = ids[goes_on].astype(np.int64) * num_words + tokens[ends]
+        ends = ends[goes_on]
+        ends += 1
+        keys = ids[goes_on].astype(np.int64)
+        del goes_on
+        keys *= num_words
+        keys += tokens[ends]
         below = counts[-1]
         types, ids, count = _unique(keys, len(below.count) * num_words)
+        del keys
         prefix, word = np.divmod(types, num_words)
         suffix = _suffixes(counts, prefix, word, num_words)
         counts.append(
@@ -101,7 +107,7 @@ def _unigrams(tokens: Int32Array, num_words: int) -> OrderCounts:
     )
 
 
-def _unique(keys: Int64Array, num_keys: int) -> tuple[Int64Array, Int64Array, Int64Array]:
+def _unique(keys: Int64Array, num_keys: int) -> tuple[Int64Array, NDArray[np.integer], Int64Array]:
     """Sorted unique keys, the index of each key among them, and their counts."""
     if num_keys > DENSE_KEYS:
         types, ids, count = np.unique(keys, return_inverse=True, return_counts=True)
@@ -109,8 +115,10 @@ def _unique(keys: Int64Array, num_keys: int) -> tuple[Int64Array, Int64Array, In
     table = np.bincount(keys, minlength=num_keys)
     types = np.flatnonzero(table)
     count = table[types]
-    table[types] = np.arange(len(types))
-    return types, table[keys], count
+    del table
+    index = np.zeros(num_keys, dtype=np.int32)
+    index[types] = np.arange(len(types))
+    return types, index[keys], count
 
 
 def _suffixes(
