@@ -10,8 +10,8 @@ import pytest
 from unsup_asr import doctor
 from unsup_asr.doctor import Check, compiler, examine, examine_one, in_own_process
 
-LIBRARIES = ("torch", "torchaudio", "faiss", "kenlm", "espeak-ng", "soundfile")
-LIBRARIES += ("transformers", "s3prl")
+LIBRARIES = ("torch", "faiss", "kenlm", "espeak-ng", "soundfile")
+LIBRARIES += ("torchaudio", "transformers", "s3prl")
 
 
 @pytest.mark.parametrize("name", LIBRARIES)

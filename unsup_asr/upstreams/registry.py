@@ -60,7 +60,7 @@ def describe_upstream(name: str) -> str:
     if name == FAIRSEQ:
         return _read_by("transformers", "a .pt file of fairseq: wav2vec 2.0, XLSR, HuBERT")
     if name in BUNDLES:
-        return f"torchaudio.pipelines.{BUNDLES[name]}"
+        return _read_by("torchaudio", f"torchaudio.pipelines.{BUNDLES[name]}")
     if name == "pase_plus" and find_spec("pase") is None:
         return "s3prl.upstream.pase; needs the package pase (docs/add-an-upstream.md)"
     if name in EXPERTS:

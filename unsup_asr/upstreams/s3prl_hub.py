@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from unsup_asr.upstreams.checkpoint import first_line, optional_package
 from unsup_asr.upstreams.frozen import FrozenUpstream
 from unsup_asr.upstreams.s3prl_pase import pase_options
+from unsup_asr.upstreams.torchaudio_package import torchaudio_part
 from unsup_asr.upstreams.wave_batch import Framing
 
 _KALDI = Framing(400, 160, 200)  # windows of 25 ms every 10 ms, whole ones only
@@ -236,6 +236,7 @@ class S3prlUpstream(FrozenUpstream):
 
 def _expert_module(name: str) -> Any:
     """`s3prl.upstream.<name>.expert`, beside a torchaudio without choice of audio backends."""
+    torchaudio = torchaudio_part()
     if not hasattr(torchaudio, "set_audio_backend"):
         # s3prl's APC, NPC and DeCoAR call it where audio is "decoded"; nothing is: they get waves.
         torchaudio.set_audio_backend = lambda backend: None  # pyright: ignore

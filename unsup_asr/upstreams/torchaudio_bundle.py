@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchaudio
 from torch import Tensor, nn
-from torchaudio import pipelines
-from torchaudio.models import wav2vec2_model, wavlm_model
 
 from unsup_asr.upstreams.checkpoint import first_line
 from unsup_asr.upstreams.frozen import WaveTransformer
 from unsup_asr.upstreams.torchaudio_network import states_of, without_blocks_above
+from unsup_asr.upstreams.torchaudio_package import torchaudio_part, torchaudio_version
 from unsup_asr.upstreams.wave_batch import Framing, normalise_waves
 
 BUNDLES: Mapping[str, str] = {
@@ -64,7 +62,7 @@ class TorchaudioUpstream(WaveTransformer):
                 f"model is {self.model!r}; expected a bundle of torchaudio.pipelines: "
                 f"{', '.join(BUNDLES.values())}"
             )
-        self._bundle = getattr(pipelines, name)
+        self._bundle = getattr(torchaudio_part("pipelines"), name)
         parameters = self._bundle._params
         convolutions = parameters["extractor_conv_layer_config"]
         self._convolutions = Framing.of_convolutions(
@@ -94,10 +92,11 @@ class TorchaudioUpstream(WaveTransformer):
 
     def _code(self) -> dict[str, str]:
         # The parameters are the architecture, which the weights alone do not tell.
-        return {"torchaudio": torchaudio.__version__, "bundle": repr(self._bundle._params)}
+        return {"torchaudio": torchaudio_version(), "bundle": repr(self._bundle._params)}
 
     def _load(self) -> nn.Module:
-        make = wavlm_model if self._is_wavlm() else wav2vec2_model
+        models = torchaudio_part("models")
+        make = models.wavlm_model if self._is_wavlm() else models.wav2vec2_model
         network = make(**self._bundle._params)
         (path,) = self.weight_files()
         try:

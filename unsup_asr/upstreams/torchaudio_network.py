@@ -12,21 +12,21 @@ import logging
 from typing import Any
 
 from torch import Tensor, nn
-from torchaudio.models.wav2vec2.utils import import_huggingface_model
 
 from unsup_asr.upstreams.frozen import BEFORE_RESIDUAL, added_by_blocks
+from unsup_asr.upstreams.torchaudio_package import torchaudio_part
 from unsup_asr.upstreams.wave_batch import each_at_its_length, padding_mask
-
-_IMPORT = logging.getLogger(import_huggingface_model.__module__)
 
 
 def from_transformers(network: nn.Module) -> nn.Module:
     """torchaudio's network with the weights of a WavLM of transformers."""
-    was_disabled, _IMPORT.disabled = _IMPORT.disabled, True  # it warns that there is no CTC head
+    convert = torchaudio_part("models.wav2vec2.utils").import_huggingface_model
+    log = logging.getLogger(convert.__module__)
+    was_disabled, log.disabled = log.disabled, True  # it warns that there is no CTC head
     try:
-        return import_huggingface_model(network)
+        return convert(network)
     finally:
-        _IMPORT.disabled = was_disabled
+        log.disabled = was_disabled
 
 
 def without_blocks_above(network: Any, highest: int | None) -> nn.Module:

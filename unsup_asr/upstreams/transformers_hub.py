@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 
 from unsup_asr.formats.checked import read_json
@@ -30,6 +29,7 @@ from unsup_asr.upstreams.torchaudio_network import (
     states_of,
     without_blocks_above,
 )
+from unsup_asr.upstreams.torchaudio_package import torchaudio_version
 from unsup_asr.upstreams.transformers_files import (
     CONFIG,
     PREPROCESSOR,
@@ -135,7 +135,7 @@ class TransformersNetwork(WaveTransformer):
     def _code(self) -> dict[str, str]:
         version = optional_package("transformers", extra="transformers").__version__
         return {"transformers": version} | (
-            {"torchaudio": torchaudio.__version__} if self._is_wavlm() else {}
+            {"torchaudio": torchaudio_version()} if self._is_wavlm() else {}
         )
 
     def _prepared(self, network: nn.Module) -> nn.Module:

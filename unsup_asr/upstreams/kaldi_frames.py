@@ -1,0 +1,93 @@
+"""Log mel filter banks and MFCC of one waveform, by Kaldi's definitions and defaults.
+
+Whole windows only, each without its mean, pre-emphasised by 0.97 and weighted by Kaldi's "povey"
+window; powers of the spectrum, mel triangles of even width on Kaldi's scale, 1127 ln(1 + f / 700),
+no dither; cepstra with the zeroth first, liftered by 22. Sums are in the order of torchaudio's
+`compliance.kaldi`, whose numbers these are, bit for bit where both can be run.
+"""
+
+# Axes: N samples, T frames, W samples of a window, F bins of the spectrum, M mel bins, C cepstra.
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_PRE_EMPHASIS = 0.97
+_WINDOW_POWER = 0.85  # of a Hann window: "povey"
+_LIFTER = 22.0
+_EPSILON = torch.finfo(torch.float32).eps  # below which a power is taken for it
+
+
+def log_mel(
+    wave_N: Tensor,
+    *,
+    sample_rate: int,
+    window: int,
+    shift: int,
+    num_bins: int,
+    low_hz: float,
+    high_hz: float,
+) -> Tensor:
+    """Logarithms of mel energies (T, M); `window` and `shift` in samples, at least one window.
+
+    `high_hz` of 0 or less counts from half of the sample rate.
+    """
+    windows_TW = wave_N.unfold(0, window, shift)
+    windows_TW = windows_TW - windows_TW.mean(dim=1, keepdim=True)
+    before_TW = F.pad(windows_TW[None], (1, 0), mode="replicate")[0][:, :-1]
+    windows_TW = (windows_TW - _PRE_EMPHASIS * before_TW) * _povey(window).to(wave_N)
+    width = 1 << (window - 1).bit_length()
+    powers_TF = torch.fft.rfft(F.pad(windows_TW, (0, width - window))).abs().pow(2.0)
+    if high_hz <= 0.0:
+        high_hz += sample_rate / 2
+    mel_FM = _mel_triangles(num_bins, width, sample_rate, low_hz, high_hz).to(wave_N)
+    return torch.mm(powers_TF, mel_FM).clamp_min(_EPSILON).log()
+
+
+def mfcc(log_mel_TM: Tensor, *, num_ceps: int) -> Tensor:
+    """Mel-frequency cepstral coefficients (T, C), the zeroth first."""
+    cosines_MC = _cosines(log_mel_TM.shape[1], num_ceps).to(log_mel_TM)
+    i_C = torch.arange(num_ceps, dtype=torch.float32)
+    lifter_C = 1.0 + 0.5 * _LIFTER * torch.sin(torch.pi * i_C / _LIFTER)
+    return log_mel_TM.matmul(cosines_MC) * lifter_C.to(log_mel_TM)[None]
+
+
+@lru_cache
+def _povey(window: int) -> Tensor:
+    return torch.hann_window(window, periodic=False).pow(_WINDOW_POWER)
+
+
+@lru_cache
+def _mel_triangles(
+    num_bins: int, width: int, sample_rate: int, low_hz: float, high_hz: float
+) -> Tensor:
+    """Weights of each bin of the spectrum in each mel bin (F, M); half of the rate has none."""
+    low, high = _mel(low_hz), _mel(high_hz)
+    step = (high - low) / (num_bins + 1)
+    edges_E1 = low + torch.arange(num_bins + 2, dtype=torch.float32)[:, None] * step
+    first_M1, centre_M1, last_M1 = edges_E1[:-2], edges_E1[1:-1], edges_E1[2:]
+    hz_F = sample_rate / width * torch.arange(width / 2)
+    mel_1F = (1127.0 * (1.0 + hz_F / 700.0).log())[None]
+    rising_MF = (mel_1F - first_M1) / (centre_M1 - first_M1)
+    falling_MF = (last_M1 - mel_1F) / (last_M1 - centre_M1)
+    weights_MF = torch.minimum(rising_MF, falling_MF).clamp_min(0.0)
+    return F.pad(weights_MF, (0, 1)).T
+
+
+def _mel(hz: float) -> float:
+    return 1127.0 * math.log(1.0 + hz / 700.0)
+
+
+@lru_cache
+def _cosines(num_bins: int, num_ceps: int) -> Tensor:
+    """The orthonormal cosine transform (M, C); its first column is the mean's, as in Kaldi."""
+    place_1M = torch.arange(num_bins, dtype=torch.float32)[None] + 0.5
+    order_C1 = torch.arange(num_ceps, dtype=torch.float32)[:, None]
+    cosines_CM = torch.cos(math.pi / num_bins * place_1M * order_C1) * math.sqrt(2.0 / num_bins)
+    cosines_CM[0] = math.sqrt(1.0 / num_bins)
+    return cosines_CM.T
