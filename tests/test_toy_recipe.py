@@ -16,6 +16,7 @@ from unsup_asr.cli import main
 from unsup_asr.corpora.synthetic import SyntheticCorpus
 from unsup_asr.formats.hypotheses import read_hypotheses, read_word_hypotheses
 from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.report.samples import in_order_of_choice
 from unsup_asr.upstreams.kaldi_features import KaldiMFCC
 
 SMALL = [
@@ -118,6 +119,13 @@ def test_the_report_holds_what_is_asked_for(exp, capsys):
     page = (exp / "toy" / "report.html").read_text("utf-8")
     assert page.count("<figure>") >= 4
     assert page.count("<audio") >= 4
+    results = exp / "toy" / "latest" / "evaluate" / "results.json"
+    samples = json.loads(results.read_text("utf-8"))["samples"]
+    ids = [sample["utterance_id"] for sample in samples]
+    assert ids == in_order_of_choice(ids)
+    for sample in samples:
+        assert len(sample["starts_s"]) == len(sample["ends_s"]) == len(sample["reference"])
+        assert len(sample["boundaries_s"]) > 2
 
 
 def test_every_system_is_held_against_its_nulls_and_its_clusters_ceilings(exp, capsys):
