@@ -107,6 +107,12 @@ class PublishedGenerator:
         """Frames to one row."""
         return self._generator.shape.stride
 
+    @property
+    def input_dim(self) -> int:
+        """Dimensions of the frames that it reads."""
+        components = self._tensors.get("pca.weight")
+        return self._generator.shape.input_dim if components is None else components.shape[1]
+
     def to(self, device: torch.device, /) -> PublishedGenerator:
         """Where it computes."""
         self._generator.to(device)
@@ -181,12 +187,13 @@ def _means(frames_TP: Tensor, segment_T: Tensor) -> Tensor:
 
 def _reborn(folder: Path) -> tuple[dict[str, Tensor], GeneratorShape, list[str]]:
     path = folder / "config.json"
-    config = read_json(path, "phones", "generator_kernel", "generator_stride")
+    config = read_json(path)
     if config.get("model_type") != "reborn_uasr":
         raise ValueError(
             f"{path}: model_type is {config.get('model_type')!r}; expected a card of REBORN, "
             "reborn_uasr"
         )
+    config = read_json(path, "phones", "generator_kernel", "generator_stride")
     if (folder / "model.safetensors").is_file():
         found = read_tensors(folder / "model.safetensors")
     elif (folder / "pytorch_model.bin").is_file():

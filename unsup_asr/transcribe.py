@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -55,8 +55,6 @@ from unsup_asr.upstreams.normalise import (
 )
 
 log = logging.getLogger(__name__)
-
-_FILES = ("model.json", "inventory.json")
 
 
 class _Hears(ABC):
@@ -277,22 +275,19 @@ def load_model(folder: str | Path, *, trust: bool = False) -> Model:
     or damaged, or names something else.
     """
     folder = Path(folder)
-    files = [*_FILES, *model_files(folder)]
-    missing = [name for name in files if not (folder / name).is_file()]
-    if missing:
-        raise ValueError(
-            f"{folder}: no {missing[0]}; expected a folder with {', '.join(files)}, such as "
-            "exp/<recipe>/latest/model after a run"
-        )
     path = folder / "model.json"
+    _check_there(folder, ["model.json", "inventory.json"])
     try:
         check_written(path)
     except DamagedArtifactError as error:  # it may be edited, to name weights of another machine
         log.warning("%s. If you have not edited it, trust no transcript of it", error)
+    options = read_description(path, "decoder", trust=trust)
+    digests = digests_of(options, path)
+    _check_there(folder, list(digests) or model_files(folder))
     is_finetuned = (folder / FINETUNED).is_dir()
-    needed = () if is_finetuned else ("features", "upstream")
-    options = read_description(path, *needed, "decoder", trust=trust)
-    check_digests(folder, digests_of(options, path))
+    if not is_finetuned:
+        read_description(path, "features", "upstream", trust=trust)
+    check_digests(folder, digests)
     inventory = read_inventory(folder / "inventory.json")
     decoder = made(options, "decoder", PhoneDecoder, path, files_in=folder)
     if is_finetuned:
@@ -321,6 +316,19 @@ def load_model(folder: str | Path, *, trust: bool = False) -> Model:
         decoder=decoder,
         inventory=inventory,
     )
+
+
+def _check_there(folder: Path, files: Sequence[str]) -> None:
+    if all((folder / name).is_file() for name in files):
+        return
+    missing = next(name for name in files if not (folder / name).is_file())
+    message = f"{folder}: no {missing}; expected a folder with {', '.join(files)}"
+    if (folder / "config.json").is_file():
+        raise ValueError(
+            f"{message}. It is a model of transformers, whose pipeline runs it; here give the "
+            "folder that it was exported from, or `unsup-asr import` a published one"
+        )
+    raise ValueError(f"{message}, such as exp/<recipe>/latest/model after a run")
 
 
 def _finetuned(folder: Path, decoder: PhoneDecoder, inventory: list[str]) -> Model:

@@ -284,6 +284,14 @@ def test_one_transcribes_with_an_imported_generator(
     assert main([*command, "--layer", "4"]) == 1
     assert "--layer is 4; expected 0 to 3" in capsys.readouterr().err
     assert main([*command, "--layer", "2"]) == 0
+    narrow = write_reborn(
+        tmp_path / "narrow", {**reborn_weights(), "pca.weight": drawn(6, DIM + 1)}
+    )
+    other = [narrow if part == str(card) else part for part in command]
+    assert main([*map(str, other[:-1]), str(tmp_path / "other"), "--layer", "2"]) == 1
+    wide = f"the generator reads frames of {DIM + 1} dims, those of"
+    assert wide in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
     shutil.rmtree(card)
     found = [load_model(out).transcribe(u.audio) for u in words.utterances]
     assert any(hypothesis.phones for hypothesis in found)

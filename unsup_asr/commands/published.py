@@ -43,6 +43,15 @@ def import_published(arguments: argparse.Namespace) -> int:
     scratch.mkdir(parents=True)
     try:
         phones = reader.write(scratch / PUBLISHED)
+        network = {"_target_": "gan.published.PublishedGenerator", "weights_path": PUBLISHED}
+        whole = {**network, "weights_path": str(scratch / PUBLISHED)}
+        reads = instantiate(OmegaConf.create(whole)).input_dim
+        if reads != upstream.dim:
+            raise ValueError(
+                f"{arguments.source}: the generator reads frames of {reads} dims, those of "
+                f"{arguments.upstream} have {upstream.dim}; name the upstream that it was trained "
+                "on (--upstream)"
+            )
         (scratch / "inventory.json").write_text(json.dumps({"phones": phones}), "utf-8")
         write_statistics(scratch / STATISTICS, neutral_statistics(upstream.dim))
         names = (PUBLISHED, "inventory.json", STATISTICS)
@@ -50,7 +59,7 @@ def import_published(arguments: argparse.Namespace) -> int:
         options = {
             "features": {**features, "cut_from": "audio"},
             "upstream": upstream.fingerprint(),
-            "network": {"_target_": "gan.published.PublishedGenerator", "weights_path": PUBLISHED},
+            "network": network,
             "decoder": {"_target_": "lm.greedy.GreedyDecoder"},
             DIGESTS: {name: digest_file(scratch / name) for name in names},
         }

@@ -58,8 +58,6 @@ def transcribe(arguments: argparse.Namespace) -> int:
         made_by = {name: getattr(arguments, name) for name in ("words", "channel", "precision")}
         made_by["model"] = digest_of_model(Path(arguments.model))
         to_do = not_done(recordings, out, form=arguments.format, made_by=made_by)
-    elif first := header(arguments.format, in_words=arguments.words):
-        print(first)
     num_failed = _transcribe_all(arguments, to_do, out)
     if out is not None:
         before = len(recordings) - len(to_do)
@@ -91,6 +89,8 @@ def _transcribe_all(
         progress_bar(round(sum(seconds.values())), "transcribe", unit="s") as step,
         _transcribers(arguments, out, min(arguments.jobs, len(recordings))) as transcribed,
     ):
+        if out is None and (first := header(arguments.format, in_words=arguments.words)):
+            print(first)  # now that the model is there
         began = time.monotonic()
         for recording, done in transcribed(recordings, step):
             if done.fault is not None:

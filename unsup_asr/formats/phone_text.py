@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -65,6 +66,8 @@ def read_inventory(path: Path) -> list[str]:
     phones = read_json(path, "phones")["phones"]
     if not isinstance(phones, list) or not all(isinstance(phone, str) for phone in phones):
         raise ValueError(f"{path}: phones are {phones!r}; expected a list of names")
+    if again := [phone for phone, count in Counter(phones).items() if count > 1]:
+        raise ValueError(f"{path}: phone {again[0]!r} more than once; expected each once")
     return phones
 
 

@@ -55,6 +55,9 @@ def write_word_beam(folder: Path, out: Path, letters: Sequence[str]) -> None:
     Weights are those of the model's decoder of words, or where it has none pyctcdecode's own.
     """
     words = folder / WORDS_FOLDER
+    for name in (DECODER, SPELLINGS, WORD_MODEL):
+        if not (words / name).is_file():
+            raise ValueError(f"{words}: no {name}, which a model of letters has; copy it again")
     lines = read_lines(words / SPELLINGS)
     decoder = read_json(words / DECODER)
     _write(

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from unsup_asr.acoustic.network import AcousticNetwork, load_network
 from unsup_asr.formats.checked import read_json
 from unsup_asr.formats.phone_text import read_inventory
-from unsup_asr.recognise.acoustic_models import FINETUNED
+from unsup_asr.recognise.acoustic_models import FINETUNED, PUBLISHED
 from unsup_asr.recognise.beam_folder import write_phone_beam, write_word_beam
 from unsup_asr.recognise.card import CARD, Card, card_text
 from unsup_asr.recognise.letters import UNITS
@@ -38,6 +38,7 @@ def export_transformers(folder: Path, out: Path, card: Card) -> None:
     `folder` must be whole: `unsup_asr.transcribe.load_model` sees to that. `out` is written whole
     or not at all; ValueError where there is something already.
     """
+    _check_own(folder)
     if not (folder / FINETUNED).is_dir():
         raise ValueError(
             f"{folder}: a network on frozen features, of which transformers has no class; expected "
@@ -59,6 +60,7 @@ def export_onnx(folder: Path, out: Path, card: Card) -> None:
     (1, ceil(T / stack), V), and `onnx.json`, which says what the outputs stand for and how features
     are made. Otherwise as `export_transformers`.
     """
+    _check_own(folder)
     if (folder / FINETUNED).is_dir():
         raise ValueError(
             f"{folder}: a fine-tuned model; ONNX is for the small networks. Export it with "
@@ -80,6 +82,14 @@ def export_onnx(folder: Path, out: Path, card: Card) -> None:
         if (folder / "statistics.npy").is_file():
             shutil.copyfile(folder / "statistics.npy", scratch / "statistics.npy")
         (scratch / CARD).write_text(card_text(folder, card), "utf-8")
+
+
+def _check_own(folder: Path) -> None:
+    if (folder / PUBLISHED).is_file():
+        raise ValueError(
+            f"{folder}: an imported generator, for which there is no format here; expected a model "
+            "of a run. What it was imported from is what others can load"
+        )
 
 
 class _OneUtterance(nn.Module):

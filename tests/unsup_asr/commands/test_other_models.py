@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import soundfile
 
 import unsup_asr.transcribe
-from tests.unsup_asr.other_models import KINDS
+from tests.unsup_asr.other_models import KINDS, PHONES
 from tests.unsup_asr.small_model import babble
 from unsup_asr import cli
 from unsup_asr.commands.serve import _answer
@@ -120,3 +121,51 @@ def test_the_page_is_answered_with_what_it_hears(kind: str, model: Path) -> None
     assert 1.0 < heard.phones.ends_s[-1] <= 1.5
     if heard.words is not None:
         assert answer["words"] == records("word", heard.words.words, heard.words)
+
+
+def harmed(models: dict[str, Path], kind: str, harm: str) -> Path:
+    """A copy of a model with something wrong."""
+    shutil.copytree(models[kind], "harmed")
+    folder = Path("harmed")
+    if harm == "a phone twice":
+        phones = [*PHONES[:3], PHONES[0]]
+        (folder / "inventory.json").write_text(json.dumps({"phones": phones}), "utf-8")
+    elif harm == "no weights":
+        (folder / "published.safetensors").unlink()
+    elif harm == "a folder of transformers":
+        folder = folder / "finetuned"
+    return folder
+
+
+HARMS = [
+    ("finetuned", "a phone twice", "harmed/inventory.json: phone 'a' more than once"),
+    ("imported", "no weights", "harmed: no published.safetensors; expected a folder with publ"),
+    ("finetuned", "a folder of transformers", "It is a model of transformers, whose pipeline"),
+]
+
+
+@pytest.mark.parametrize(("kind", "harm", "message"), HARMS)
+def test_what_is_wrong_with_a_model_is_said_before_anything_is_printed(
+    kind: str, harm: str, message: str, models: dict[str, Path], capsys: Printed
+) -> None:
+    assert cli.main(["transcribe", str(harmed(models, kind, harm)), "audio"]) == 1
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "message"),
+    [
+        ("imported", "transformers", "an imported generator, for which there is no format"),
+        ("imported", "onnx", "an imported generator, for which there is no format"),
+        ("letters", "transformers", "words: no spellings.tsv, which a model of letters has"),
+    ],
+)
+def test_what_has_no_format_is_refused_and_leaves_nothing(
+    kind: str, form: str, message: str, models: dict[str, Path], capsys: Printed
+) -> None:
+    command = ["export", str(models[kind]), "--format", form, "--out", "out"]
+    assert cli.main(command) == 1
+    assert message in capsys.readouterr().err
+    assert not list(Path().glob("out*"))
