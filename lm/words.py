@@ -25,6 +25,7 @@ from lm.word_search import WordPath, WordSearchSpace, search_words
 from unsup_asr.ranges import NonNegative, PositiveInt, Real
 from unsup_asr.speech.runs import run_starts
 from unsup_asr.types import Float32Array
+from unsup_asr.workers import end_with_parent
 
 _UTTERANCES_A_BATCH = 32
 
@@ -146,6 +147,7 @@ _worker: list[_Search] = []  # the search of this worker process
 
 
 def _start_worker(options: WordDecoder, phones: tuple[str, ...]) -> None:
+    end_with_parent()
     torch.set_num_threads(1)
     _worker[:] = [options._search(phones)]
 

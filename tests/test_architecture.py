@@ -70,7 +70,7 @@ def test_a_forbidden_import_is_seen_wherever_it_stands(
 # Floors of `unsup_asr`: a room may import those on lower floors, never one beside or above it.
 FLOORS: tuple[set[str], ...] = (
     {"types", "ranges", "used"},
-    {"protocols", "progress", "compute", "lookahead"},
+    {"protocols", "progress", "compute", "lookahead", "workers"},
     {"formats"},
     {"speech", "scoring"},
     {"upstreams", "acoustic", "corpora", "report"},
@@ -93,6 +93,7 @@ WITHOUT_ENGINE = {
     "progress",
     "compute",
     "lookahead",
+    "workers",
     "formats",
     "speech",
     "scoring",
