@@ -1,13 +1,20 @@
-"""What holds for every test: no network and few threads."""
+"""What holds for every test: no network, few threads, processes that Ctrl-C reaches."""
 
 from __future__ import annotations
 
+import signal
 import socket
 
 import pytest
 import torch
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so in the background of a shell, and
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # whatever tests start would inherit it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
