@@ -1,4 +1,4 @@
-"""What holds for every test: no network, few threads, processes that Ctrl-C reaches."""
+"""What holds for every test: no network, few threads, the usual signals."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import torch
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so in the background of a shell, and
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # whatever tests start would inherit it
+# A shell's background and nohup ignore these, and whatever tests start would inherit it.
+for _number, _usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

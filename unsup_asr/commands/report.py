@@ -23,6 +23,7 @@ from unsup_asr.engine.recipe_files import (
     recipe_folder,
 )
 from unsup_asr.engine.runs import LATEST, RUNS, read_run
+from unsup_asr.formats.finished import BEGUN
 from unsup_asr.formats.whole import write_whole
 from unsup_asr.report.compare import scored_run, table_text
 from unsup_asr.report.diagnosed import SAYS, Diagnosed
@@ -173,6 +174,11 @@ def _experiment(recipe: str, exp: Path) -> Path:
     """
     path = Path(recipe)
     if path.name != recipe and path.is_dir() and not (path / CONFIG_NAME).is_file():
+        if not any(any(path.glob(pattern)) for pattern in (f"*/{BEGUN}", f"*/*/{BEGUN}")):
+            raise UsageError(
+                f"{recipe}: no stage of a run has begun there; expected exp/<recipe>, or one of "
+                f"its runs (exp/<recipe>/{RUNS}/<id>), or the name of a recipe"
+            )
         return path
     if path.name == recipe and (exp / recipe).is_dir():
         return exp / recipe

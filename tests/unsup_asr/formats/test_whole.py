@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from unsup_asr import cli
-from unsup_asr.commands import scoring
+from unsup_asr.commands import report
 from unsup_asr.formats.whole import whole, write_whole
 
 
@@ -38,7 +38,7 @@ def test_results_that_cannot_be_written_leave_those_that_are_there(
 ) -> None:
     path = tmp_path / "RESULTS.md"
     path.write_text("before")
-    monkeypatch.setattr(scoring, "results_markdown", lambda _: "x" * 100)
+    monkeypatch.setattr(report, "results_markdown", lambda _: "x" * 100)
     monkeypatch.setattr(Path, "write_text", lambda *_, **__: _full())
     assert cli.main(["report", "none", "--exp", str(tmp_path), "--results", str(path)]) == 1
     assert "full" in capsys.readouterr().err
