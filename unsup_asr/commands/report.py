@@ -174,7 +174,8 @@ def _experiment(recipe: str, exp: Path) -> Path:
     """
     path = Path(recipe)
     if path.name != recipe and path.is_dir() and not (path / CONFIG_NAME).is_file():
-        if not any(any(path.glob(pattern)) for pattern in (f"*/{BEGUN}", f"*/*/{BEGUN}")):
+        left = (f"*/{BEGUN}", f"*/*/{BEGUN}", "evaluate/results.json", "*/evaluate/results.json")
+        if not any(any(path.glob(pattern)) for pattern in left):
             raise UsageError(
                 f"{recipe}: no stage of a run has begun there; expected exp/<recipe>, or one of "
                 f"its runs (exp/<recipe>/{RUNS}/<id>), or the name of a recipe"
