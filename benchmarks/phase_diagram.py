@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gan.batches import UnpairedData, utterances_at
 from gan.checkpoint import Progress
@@ -121,8 +122,7 @@ def make(run: Path, points: Path, names: Sequence[str]) -> None:
                 ("said", data.said["dev"][:DEV_UTTERANCES]),
                 ("text", data.text),
             ):
-                arrays[what] = np.concatenate(sequences).astype("i2")
-                arrays[f"{what}_lengths"] = np.array([len(s) for s in sequences])
+                arrays |= flat(what, sequences)
         arrays[f"{name}/frames_of"] = np.array(made[key])
         print(name, arrays[f"{made[key]}/figures"], flush=True)
     np.savez(points, allow_pickle=False, **arrays)
@@ -166,7 +166,7 @@ def play(
     held = sorted(set(frames_of))
     train, dev = (_joined(arrays, held, split) for split in ("train", "dev"))
     first = np.cumsum([0, *(len(arrays[f"{name}/train_lengths"]) for name in held)])
-    text, said = _sequences(arrays, "text"), _sequences(arrays, "said")
+    text, said = (in_sequences(arrays[n], arrays[f"{n}_lengths"]) for n in ("text", "said"))
     num_phones = arrays[f"{held[0]}/map"].shape[1]
     checked = UnpairedData.check(train, text, num_phones=num_phones)
     parts = tuple(
@@ -222,13 +222,25 @@ def _game(
 def _joined(arrays: np.lib.npyio.NpzFile, held: Sequence[str], split: str) -> RaggedArray:
     lengths = np.concatenate([arrays[f"{name}/{split}_lengths"] for name in held])
     rows = np.concatenate([arrays[f"{name}/{split}"] for name in held]).astype(np.float32)
+    return ragged(rows, lengths)
+
+
+def flat(name: str, sequences: Sequence[NDArray]) -> dict[str, NDArray]:
+    """Phones of sentences as arrays of a file: all in a row, and how many each has."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    return {name: np.concatenate(sequences).astype(np.int16), f"{name}_lengths": lengths}
+
+
+def in_sequences(values: NDArray, lengths: NDArray) -> list[NDArray]:
+    """What lies in a row as one array each; times in float64, all else as int32."""
+    kind = np.float64 if values.dtype.kind == "f" else np.int32
+    return [part.astype(kind) for part in np.split(values, np.cumsum(lengths)[:-1])]
+
+
+def ragged(values: NDArray, lengths: NDArray) -> RaggedArray:
+    """Rows of utterances that are called by their numbers."""
     ids = [f"{number:06d}" for number in range(len(lengths))]
-    return RaggedArray(rows, ids, np.concatenate([[0], np.cumsum(lengths)]))
-
-
-def _sequences(arrays: np.lib.npyio.NpzFile, name: str) -> list[Int32Array]:
-    stops = np.cumsum(arrays[f"{name}_lengths"])[:-1]
-    return [ids.astype(np.int32) for ids in np.split(arrays[name], stops)]
+    return RaggedArray(values, ids, np.concatenate([[0], np.cumsum(lengths)]))
 
 
 def error_rate(found: Sequence[Int32Array], said: Sequence[Int32Array]) -> float:

@@ -159,9 +159,10 @@ class SkipBigramMatching:
         )
 
     def _statistics(self, sequences: Sequence[Int32Array], num_symbols: int) -> _Statistics:
+        num_places = self.num_places if self.search_place_weight or self.place_weight else 0
         return _Statistics(
             on_device(skip_bigrams(sequences, num_symbols, num_lags=self.num_lags)),
-            on_device(place_unigrams(sequences, num_symbols, num_places=self.num_places)),
+            on_device(place_unigrams(sequences, num_symbols, num_places=num_places)),
         )
 
 
@@ -170,7 +171,7 @@ class _Statistics:
     """What is counted of speech, or of text."""
 
     pairs_LNN: Tensor
-    places_PN: Tensor  # P: num_places from the beginning, then as many from the end
+    places_PN: Tensor  # P: num_places from the beginning, then as many from the end; 0: no weight
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ Axes: S segments of an utterance, K clusters, V phones.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.gpu.measure import Part, Row, Setting, memory, stopwatch
-from benchmarks.phase_diagram import error_rate
+from benchmarks.phase_diagram import error_rate, flat, in_sequences, ragged
 from gan.batches import UnpairedData
 from gan.checkpoint import Progress
 from gan.infer import transcribe_all
@@ -152,7 +152,7 @@ class Given:
         if "inventory" not in arrays:
             raise ValueError(f"{path}: expected what benchmarks.gpu.surrogate has written")
         sequences = [
-            _sequences(arrays[name], arrays[f"{name}_lengths"]) for name in ("text", "dev_said")
+            in_sequences(arrays[name], arrays[f"{name}_lengths"]) for name in ("text", "dev_said")
         ]
         return cls(arrays, sequences[0], sequences[1][:DEV_UTTERANCES])
 
@@ -165,7 +165,7 @@ class Given:
         """Rows of utterances, in float32 or as integers."""
         values, lengths = self.arrays[name], self.arrays[f"{name}_lengths"]
         kind = np.float32 if values.dtype.kind == "f" else np.int32
-        return _ragged(values.astype(kind), lengths)
+        return ragged(values.astype(kind), lengths)
 
     def frames(self, split: str) -> RaggedArray:
         """Frames, made as they were when the file was."""
@@ -173,7 +173,7 @@ class Given:
         inventory = self.arrays["inventory"]
         lengths = self.arrays[f"{split}_phones_lengths"]
         phones, starts, ends = (
-            _sequences(self.arrays[f"{split}_{name}"], lengths)
+            in_sequences(self.arrays[f"{split}_{name}"], lengths)
             for name in ("phones", "starts", "ends")
         )
         made = []
@@ -183,7 +183,7 @@ class Given:
             speaker = str(self.arrays[f"{split}_speakers"][number])
             transcript = Transcript(str(name), said, *times)
             made.append(features.frames(transcript, speaker=speaker)[0].astype(np.float16))
-        return _ragged(np.concatenate(made), np.array([len(x) for x in made]))
+        return ragged(np.concatenate(made), np.array([len(x) for x in made]))
 
 
 def _played(
@@ -239,8 +239,8 @@ def make(run: Path, out: Path, *, utterances: int, sentences: int, dim: int) -> 
         "inventory": np.array(data.inventory),
         "classes": clusters.values_array.astype(np.uint8),
         "num_classes": np.array(64),
-        **_flat("text", data.text),
-        **_flat("dev_said", data.said["dev"]),
+        **flat("text", data.text),
+        **flat("dev_said", data.said["dev"]),
     }
     pooled = data.inputs("w2vu", COMPONENTS)
     kmeans = KMeans(num_clusters=min(CLUSTERS, len(pooled["train"].values_array) // 10), nredo=1)
@@ -252,7 +252,7 @@ def make(run: Path, out: Path, *, utterances: int, sentences: int, dim: int) -> 
         arrays[f"{split}_ids"] = np.array([t.utterance_id for t, _ in spoken])
         arrays[f"{split}_speakers"] = np.array([speaker for _, speaker in spoken])
         phones = [np.array([ids[p] for p in t.phones], dtype=np.int16) for t, _ in spoken]
-        arrays |= _flat(f"{split}_phones", phones)
+        arrays |= flat(f"{split}_phones", phones)
         arrays[f"{split}_starts"] = np.concatenate([t.starts_s for t, _ in spoken])
         arrays[f"{split}_ends"] = np.concatenate([t.ends_s for t, _ in spoken])
         arrays[f"{split}_pooled"] = rows.values_array.astype(np.float16)
@@ -261,21 +261,6 @@ def make(run: Path, out: Path, *, utterances: int, sentences: int, dim: int) -> 
         for what in ("pooled", "clusters"):
             arrays[f"{split}_{what}_lengths"] = rows.lengths
     np.savez_compressed(out, allow_pickle=False, **arrays)
-
-
-def _flat(name: str, sequences: Sequence[NDArray]) -> dict[str, NDArray]:
-    lengths = np.array([len(sequence) for sequence in sequences])
-    return {name: np.concatenate(sequences).astype(np.int16), f"{name}_lengths": lengths}
-
-
-def _sequences(values: NDArray, lengths: NDArray) -> list[NDArray]:
-    kind = np.float64 if values.dtype.kind == "f" else np.int32
-    return [part.astype(kind) for part in np.split(values, np.cumsum(lengths)[:-1])]
-
-
-def _ragged(values: NDArray, lengths: NDArray) -> RaggedArray:
-    ids = [f"{number:06d}" for number in range(len(lengths))]
-    return RaggedArray(values, ids, np.concatenate([[0], np.cumsum(lengths)]))
 
 
 def main() -> None:

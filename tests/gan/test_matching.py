@@ -73,6 +73,16 @@ def test_places_tell_apart_what_pairs_cannot(seed):
     np.testing.assert_array_equal(found.table_KV.argmax(axis=1), cipher)
 
 
+def test_places_are_counted_only_where_they_weigh_something():
+    """Sequences of four symbols have pairs at two lags, and no sixth place."""
+    text = [np.array([0, 1, 2, 0]), np.array([1, 2, 0, 1]), np.array([2, 0, 1, 2])]
+    points = np.eye(3, dtype=np.float32) * 10
+    few = {"num_lags": 2, "iterations": 1, "final_iterations": 1}
+    SkipBigramMatching(**few).match(text, points, text, num_phones=3)
+    with pytest.raises(ValueError, match="place 5 cannot be matched"):
+        SkipBigramMatching(**few, place_weight=0.1).match(text, points, text, num_phones=3)
+
+
 def test_distance_equals_the_obvious_sum():
     generator = torch.Generator().manual_seed(0)
     tables = torch.rand(2, 5, 3, generator=generator)

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from unsup_asr.commands import UsageError
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.runs import LATEST, RUNS, read_run
-from unsup_asr.formats.finished import LOG, read_record
+from unsup_asr.formats.finished import BEGUN, LOG, RECORD, read_record
 from unsup_asr.formats.hypotheses import read_hypotheses
 from unsup_asr.formats.phone_text import iter_phone_sentences, phone_ids, read_inventory
 from unsup_asr.report.diagnosed import Diagnosed
@@ -29,6 +29,7 @@ from unsup_asr.scoring.signs import TEXT, signs_of, signs_of_text
 
 EXIT_CODES = {"good": 0, "suspect": 1, "unfinished": 3, "running": 3, "broken": 4}
 _PARTIAL = ".partial"
+_OF_STAGES = (BEGUN, RECORD, DIAGNOSIS_FILE, "results.json")  # one of these is in a stage of a run
 _MOST_SENTENCES = 5000  # of text and of output, that signs of a broken run are taken of
 _JOINED = (
     "start=joined",
@@ -59,8 +60,10 @@ def examine(folder: Path) -> Diagnosed:
     broken = None if is_run else _begun_since(root, run)
     if broken is not None:
         return _of_broken(root, broken)
-    if not run.is_dir():
-        raise UsageError(f"{folder}: nothing has run there; expected exp/<recipe> of a run")
+    if not any(any(run.glob(f"*/{name}")) for name in _OF_STAGES):
+        raise UsageError(
+            f"{folder}: nothing has run there; expected exp/<recipe> of a run, or one of its runs"
+        )
     command = _command(root, run)
     if not (run / "diagnosis").is_dir():
         whole = shlex.join(_without_until(command))

@@ -23,7 +23,6 @@ from unsup_asr.engine.recipe_files import (
     recipe_folder,
 )
 from unsup_asr.engine.runs import LATEST, RUNS, read_run
-from unsup_asr.formats.finished import BEGUN
 from unsup_asr.formats.whole import write_whole
 from unsup_asr.report.compare import scored_run, table_text
 from unsup_asr.report.diagnosed import SAYS, Diagnosed
@@ -174,12 +173,6 @@ def _experiment(recipe: str, exp: Path) -> Path:
     """
     path = Path(recipe)
     if path.name != recipe and path.is_dir() and not (path / CONFIG_NAME).is_file():
-        left = (f"*/{BEGUN}", f"*/*/{BEGUN}", "evaluate/results.json", "*/evaluate/results.json")
-        if not any(any(path.glob(pattern)) for pattern in left):
-            raise UsageError(
-                f"{recipe}: no stage of a run has begun there; expected exp/<recipe>, or one of "
-                f"its runs (exp/<recipe>/{RUNS}/<id>), or the name of a recipe"
-            )
         return path
     if path.name == recipe and (exp / recipe).is_dir():
         return exp / recipe

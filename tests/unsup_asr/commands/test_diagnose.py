@@ -161,3 +161,6 @@ def test_an_experiment_that_is_none_is_wrong_usage(
     assert "no such folder; expected exp/<recipe>" in capsys.readouterr().err
     assert main(["diagnose", str(tmp_path)]) == 2
     assert "nothing has run there" in capsys.readouterr().err
+    (tmp_path / "releases" / "latest" / "data").mkdir(parents=True)
+    assert main(["diagnose", str(tmp_path / "releases")]) == 2
+    assert "nothing has run there" in capsys.readouterr().err
