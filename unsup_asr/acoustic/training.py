@@ -25,6 +25,7 @@ from unsup_asr.acoustic.checkpoint import Checkpoint, TrainingState
 from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, num_output_frames
 from unsup_asr.acoustic.objectives import CTC, FrameLabels, Objective
 from unsup_asr.acoustic.processes import RowDraws, check_alike, epoch_loss, num_ranks, rank, shared
+from unsup_asr.formats.warps import Warps
 from unsup_asr.ranges import (
     AtLeastOne,
     NonNegative,
@@ -60,6 +61,7 @@ class NetworkTraining:
     max_masked_frames: NonNegativeInt = 0
     noise: NonNegative = 0.0  # standard deviation of what is added to every feature
     max_stretch: AtLeastOne = 1.0  # of time, either way, piece by piece; CTC only
+    max_warp: AtLeastOne = 1.0  # of frequencies, either way, for each utterance
     seed: Seed = 0
 
     @property
@@ -73,6 +75,7 @@ class NetworkTraining:
         targets: Mapping[str, Int32Array],
         *,
         num_phones: int,
+        warps: Warps | None = None,
         checkpoint: Path | None = None,
         num_processes: int = 1,
         progress: Callable[[], None] = lambda: None,
@@ -80,14 +83,15 @@ class NetworkTraining:
         """A CTC model (output 0 is the blank) and the mean loss per phone of each epoch.
 
         `targets` are phone ids from 0. Utterances with no phone, or with more than CTC can place
-        in their frames, are left out and counted in the log; ValueError when none is left. The
-        state after each epoch is kept in the file `checkpoint`, and training goes on from there.
+        in their frames, are left out and counted in the log; ValueError when none is left. `warps`
+        are of the features, where `max_warp` asks for other voices. The state after each epoch is
+        kept in the file `checkpoint`, and training goes on from there.
         """
         objective = CTC(targets, num_phones)
         lengths = {i: len(features[i]) for i in targets}
         outputs = {i: num_output_frames(length, self.stack) for i, length in lengths.items()}
         fitting = {i: lengths[i] for i in objective.fitting(outputs)}
-        batches = self._batches(features, fitting, objective, max_stretch=self.max_stretch)
+        batches = self._batches(features, fitting, objective, warps, max_stretch=self.max_stretch)
         return shared(num_processes, self._train, batches, checkpoint, progress=progress)
 
     def train_frames(
@@ -96,6 +100,7 @@ class NetworkTraining:
         labels: Mapping[str, Int32Array],
         *,
         num_phones: int,
+        warps: Warps | None = None,
         checkpoint: Path | None = None,
         num_processes: int = 1,
         progress: Callable[[], None] = lambda: None,
@@ -106,7 +111,7 @@ class NetworkTraining:
         """
         objective = FrameLabels(labels, num_phones)
         lengths = {i: len(features[i]) for i in labels}
-        batches = self._batches(features, lengths, objective, max_stretch=1.0)
+        batches = self._batches(features, lengths, objective, warps, max_stretch=1.0)
         return shared(num_processes, self._train, batches, checkpoint, progress=progress)
 
     def _batches(
@@ -114,9 +119,15 @@ class NetworkTraining:
         features: Mapping[str, Float32Array],
         lengths: Mapping[str, int],
         objective: Objective,
+        warps: Warps | None,
         *,
         max_stretch: float,
     ) -> Batches:
+        if self.max_warp > 1 and warps is None:
+            raise ValueError(
+                f"max_warp is {self.max_warp}, but these features are of no upstream that can be "
+                "warped (MFCC and log-mel can): set features.max_warp=1"
+            )
         return Batches(
             features=features,
             lengths=lengths,
@@ -126,6 +137,7 @@ class NetworkTraining:
             pass_frames=self.pass_frames,
             max_masked_frames=self.max_masked_frames,
             max_stretch=max_stretch,
+            maps_WDD=None if warps is None or self.max_warp == 1 else warps.within(self.max_warp),
         )
 
     def _train(

@@ -30,7 +30,7 @@ from unsup_asr.recognise.length_balance import LengthBalance, mean_length
 from unsup_asr.recognise.phones import BLANK, decode_utterances, with_files
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.criterion import run_criterion
-from unsup_asr.steps.hearing import heard, training_inputs
+from unsup_asr.steps.hearing import heard, training_inputs, warps_of_features
 from unsup_asr.steps.inputs import decoder_file, open_split, text_ids
 from unsup_asr.steps.references import training_targets
 from unsup_asr.types import Float32Array, Hypothesis, Int32Array
@@ -138,6 +138,8 @@ def trained_network(
     killed before it is done: the stage removes it.
     """
     targets = {i: np.asarray(targets[i]) for i in targets if i in features}
+    is_frozen = isinstance(training, NetworkTraining)
+    warps = {"warps": warps_of_features(context)} if is_frozen else {}
     with progress_bar(training.num_ticks, f"{context.stage} CTC") as tick:
         network, curve = training.train_ctc(
             features,
@@ -146,6 +148,7 @@ def trained_network(
             checkpoint=context.out / CHECKPOINT,
             num_processes=context.num_processes,
             progress=tick,
+            **warps,
         )
     (context.out / "curve.json").write_text(json.dumps(curve), "utf-8")
     return network

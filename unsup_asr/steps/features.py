@@ -26,13 +26,17 @@ from unsup_asr.upstreams.normalise import (
     speaker_statistics,
     weigh_deltas,
 )
+from unsup_asr.upstreams.warping import FrameMoments, Warpable, normalised_warps
+
+WARPS = "warps"  # a folder
 
 log = logging.getLogger(__name__)
 
 
 def run_features(context: StageContext) -> None:
     """Write, by split, `acoustic` (with deltas) and `boundary` features, `cluster` (both, weighted)
-    and `kept` (original frame indices); all are normalised by speaker.
+    and `kept` (original frame indices); all are normalised by speaker. And `warps`, the maps of
+    acoustic features to those of other voices, where the upstream knows them.
 
     In two passes, so that memory is flat in the hours of audio: features as they are into a scratch
     folder, then their statistics, then the normalised ones.
@@ -64,6 +68,7 @@ def run_features(context: StageContext) -> None:
         speakers = {u.id: u.speaker for u in utterances}
         raw = [RaggedArray.open(scratch / name) for name in ("acoustic", "boundary")]
         statistics = [speaker_statistics(x, speakers) for x in raw]
+        moments = FrameMoments()
         with (
             RaggedWriter(context.out / "acoustic" / split) as acoustic_writer,
             RaggedWriter(context.out / "boundary" / split) as boundary_writer,
@@ -74,12 +79,17 @@ def run_features(context: StageContext) -> None:
                     normalise_speaker(x[i], of_speaker[speakers[i]])
                     for x, of_speaker in zip(raw, statistics, strict=True)
                 )
+                moments.add(acoustic_TD)
                 acoustic_writer.append(i, acoustic_TD)
                 boundary_writer.append(i, boundary_TD)
                 weighted_TD = weigh_deltas(acoustic_TD, tuple(options.delta_weights))
                 blocks = [weighted_TD, options.boundary_weight * boundary_TD]
                 cluster_writer.append(i, np.concatenate(blocks, axis=1))
         shutil.rmtree(scratch)
+        if split == "train" and isinstance(acoustic, Warpable):
+            variance_E = np.mean([np.square(x.std_D) for x in statistics[0].values()], axis=0)
+            warps = normalised_warps(acoustic, np.sqrt(variance_E), moments.mean())
+            warps.write(context.out / WARPS)
     write_timing(context.out / "timing.json", timing_of(acoustic))
 
 

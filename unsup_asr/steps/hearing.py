@@ -10,8 +10,10 @@ from unsup_asr.acoustic.network import AcousticNetwork
 from unsup_asr.acoustic.training import NetworkTraining
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.manifest import read_manifest
+from unsup_asr.formats.warps import Warps
 from unsup_asr.recognise.acoustic_models import EveryFrame, audible
 from unsup_asr.speech.waveforms import Waveforms
+from unsup_asr.steps.features import WARPS
 from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.types import Float32Array, FrameTiming, Int32Array, Utterance
 from unsup_asr.upstreams.ctc_network import CTCNetwork
@@ -46,6 +48,16 @@ def training_inputs(
         rate = training.upstream.sample_rate
         return Waveforms(_utterances(context, split), sample_rate=rate)
     return open_split(context, "features", "acoustic", split)
+
+
+def warps_of_features(context: StageContext) -> Warps | None:
+    """Maps of stage `features`' frames to those of other voices, where its upstream has them."""
+    features = context.input("features")
+    if not features.has(f"{WARPS}/maps.npy"):
+        return None
+    folder = features.file(f"{WARPS}/maps.npy").parent
+    features.file(f"{WARPS}/factors.npy")
+    return Warps.read(folder)
 
 
 def _utterances(context: StageContext, split: str) -> list[Utterance]:

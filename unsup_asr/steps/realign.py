@@ -33,6 +33,7 @@ from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.computed import Computed
 from unsup_asr.steps.criterion import run_criterion
 from unsup_asr.steps.ctc import CHECKPOINT
+from unsup_asr.steps.hearing import warps_of_features
 from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.steps.lexicon_search import lexicon_tree
 from unsup_asr.steps.parts import PARTS, kept_blocks
@@ -61,6 +62,7 @@ def run_realign(context: StageContext, *, labels_from: str) -> None:
             features,
             targets,
             num_phones=len(inventory),
+            warps=warps_of_features(context),
             checkpoint=checkpoint,
             num_processes=context.num_processes,
             progress=tick,

@@ -17,8 +17,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from unsup_asr.protocols import UpstreamOutput
 from unsup_asr.ranges import NonNegative, Positive, PositiveInt, Real, SampleRate
-from unsup_asr.types import Seconds
-from unsup_asr.upstreams.kaldi_frames import log_mel, mfcc
+from unsup_asr.types import Float64Array, Seconds
+from unsup_asr.upstreams.kaldi_frames import cepstral_warp, log_mel, mel_warp, mfcc
 
 _ARITHMETIC = 1  # to be raised when the same options give other numbers
 _INT16_SCALE = 32768.0
@@ -108,6 +108,15 @@ class _KaldiFeatures:
             high_hz=self.high_hz,
         )
 
+    def _mel_warp(self, factor: float) -> Tensor:
+        return mel_warp(
+            self.num_mel_bins,
+            factor,
+            sample_rate=self.sample_rate,
+            low_hz=self.low_hz,
+            high_hz=self.high_hz,
+        )
+
     def _num_dims(self) -> int:
         raise NotImplementedError
 
@@ -130,6 +139,10 @@ class KaldiMFCC(_KaldiFeatures):
             )
         return self.num_ceps
 
+    def warp(self, factor: float) -> Float64Array:
+        """Cepstra of the sound with its frequencies times `factor`, from its own (D, D)."""
+        return cepstral_warp(self._mel_warp(factor), num_ceps=self.num_ceps).numpy()
+
     def _features(self, wave_N: Tensor) -> Tensor:
         return mfcc(self._log_mel(wave_N), num_ceps=self.num_ceps)
 
@@ -142,6 +155,10 @@ class KaldiFbank(_KaldiFeatures):
 
     def _num_dims(self) -> int:
         return self.num_mel_bins
+
+    def warp(self, factor: float) -> Float64Array:
+        """Energies of the sound with its frequencies times `factor`, from its own (D, D)."""
+        return self._mel_warp(factor).numpy()
 
     def _features(self, wave_N: Tensor) -> Tensor:
         return self._log_mel(wave_N)

@@ -52,9 +52,39 @@ def log_mel(
 def mfcc(log_mel_TM: Tensor, *, num_ceps: int) -> Tensor:
     """Mel-frequency cepstral coefficients (T, C), the zeroth first."""
     cosines_MC = _cosines(log_mel_TM.shape[1], num_ceps).to(log_mel_TM)
+    return log_mel_TM.matmul(cosines_MC) * _lifter(num_ceps).to(log_mel_TM)[None]
+
+
+def _lifter(num_ceps: int) -> Tensor:
     i_C = torch.arange(num_ceps, dtype=torch.float32)
-    lifter_C = 1.0 + 0.5 * _LIFTER * torch.sin(torch.pi * i_C / _LIFTER)
-    return log_mel_TM.matmul(cosines_MC) * lifter_C.to(log_mel_TM)[None]
+    return 1.0 + 0.5 * _LIFTER * torch.sin(torch.pi * i_C / _LIFTER)
+
+
+def mel_warp(
+    num_bins: int, factor: float, *, sample_rate: int, low_hz: float, high_hz: float
+) -> Tensor:
+    """Log mel energies of the sound with all its frequencies times `factor`, from those of the
+    sound (M, M), in double precision: between two bins by a straight line, beyond the outermost
+    ones theirs.
+    """
+    if high_hz <= 0.0:
+        high_hz += sample_rate / 2
+    low, high = _mel(low_hz), _mel(high_hz)
+    step = (high - low) / (num_bins + 1)
+    centres_M = low + (1.0 + torch.arange(num_bins, dtype=torch.float64)) * step
+    heard_M = 700.0 * (torch.exp(centres_M / 1127.0) - 1.0) / factor
+    from_M = (1127.0 * (1.0 + heard_M / 700.0).log() - low) / step - 1.0  # among the bins
+    from_M = from_M.clamp(0.0, num_bins - 1.0)
+    bins_M = torch.arange(num_bins, dtype=torch.float64)
+    return (1.0 - (from_M[:, None] - bins_M).abs()).clamp_min(0.0)
+
+
+def cepstral_warp(log_mel_warp_MM: Tensor, *, num_ceps: int) -> Tensor:
+    """The same of the cepstra of those energies (C, C): cepstra that are left out count as 0."""
+    to_MC = _cosines(len(log_mel_warp_MM), num_ceps).double()
+    lifter_C = _lifter(num_ceps).double()
+    plain_CC = to_MC.T @ log_mel_warp_MM @ to_MC  # the cosines are orthonormal
+    return lifter_C[:, None] * plain_CC / lifter_C
 
 
 @lru_cache
