@@ -90,6 +90,7 @@ Real: TypeAlias = Annotated[float, Range()]
 Positive: TypeAlias = Annotated[float, Range(0, is_low_open=True)]
 NonNegative: TypeAlias = Annotated[float, Range(0)]
 AtLeastOne: TypeAlias = Annotated[float, Range(1)]
+Warp: TypeAlias = Annotated[float, Range(1.0, 1.3)]  # as far as `upstreams.warping.FACTORS` go
 Fraction: TypeAlias = Annotated[float, Range(0, 1)]
 PositiveFraction: TypeAlias = Annotated[float, Range(0, 1, is_low_open=True)]
 OpenFraction: TypeAlias = Annotated[float, Range(0, 1, is_low_open=True, is_high_open=True)]
@@ -121,6 +122,7 @@ PLAIN: dict[str, Any] = {
     "features.delta_weights": NonNegatives,
     "features.layer": NonNegativeInt,
     "features.layers": _Layers,
+    "features.max_warp": Warp,
     "features.runtime.batch_seconds": Positive,
     "features.runtime.shard_minutes": Positive,
     "features.runtime.attempts": PositiveInt,

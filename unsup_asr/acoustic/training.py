@@ -35,6 +35,7 @@ from unsup_asr.ranges import (
     PositiveInt,
     Probability,
     Seed,
+    Warp,
 )
 from unsup_asr.types import Float32Array, Int32Array
 
@@ -61,7 +62,7 @@ class NetworkTraining:
     max_masked_frames: NonNegativeInt = 0
     noise: NonNegative = 0.0  # standard deviation of what is added to every feature
     max_stretch: AtLeastOne = 1.0  # of time, either way, piece by piece; CTC only
-    max_warp: AtLeastOne = 1.0  # of frequencies, either way, for each utterance
+    max_warp: Warp = 1.0  # of frequencies, either way, for each utterance
     seed: Seed = 0
 
     @property

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from unsup_asr.formats.warps import Warps
 from unsup_asr.types import Float64Array
 
+# As far as the range `Warp` goes, and steps of 2 %.
 FACTORS = np.exp(np.linspace(-np.log(1.3), np.log(1.3), 27))
 
 
@@ -52,9 +53,7 @@ class FrameMoments:
         return self._sum_EE / self._num_frames
 
 
-def normalised_warps(
-    upstream: Warpable, std_E: Float64Array, moments_EE: Float64Array
-) -> Warps:
+def normalised_warps(upstream: Warpable, std_E: Float64Array, moments_EE: Float64Array) -> Warps:
     """Maps of normalised frames (statics, and as many blocks of deltas as `std_E` has).
 
     `std_E` are a voice's usual deviations, `moments_EE` of its normalised frames (FrameMoments):

@@ -19,6 +19,7 @@ from unsup_asr.acoustic.network import AcousticNetwork
 from unsup_asr.acoustic.posteriors import log_posteriors
 from unsup_asr.acoustic.processes import LostProcessError, shared
 from unsup_asr.acoustic.training import NetworkTraining
+from unsup_asr.formats.warps import Warps
 from unsup_asr.formats.weights import read_tensors
 from unsup_asr.types import Float32Array, Int32Array
 
@@ -29,7 +30,13 @@ VARIED = NetworkTraining(
     max_masked_frames=6,
     noise=0.3,
     max_stretch=1.3,
+    max_warp=1.2,
     learning_rate=1e-3,
+)
+# Of five dims: those of a lower voice are the next dim's in part, of a higher one the one before.
+WARPS = Warps(
+    np.float32([0.85, 1.0, 1.15]),
+    np.stack([0.8 * np.eye(5) + 0.2 * np.eye(5, k=k) for k in (-1, 0, 1)]).astype(np.float32),
 )
 Speech = tuple[dict[str, Float32Array], dict[str, Int32Array], dict[str, Int32Array]]
 
@@ -75,13 +82,25 @@ def test_a_training_that_is_killed_after_an_epoch_goes_on_to_the_same_bits(
     features, phones, labels = speech
     train = VARIED.train_ctc if kind == "ctc" else VARIED.train_frames
     targets = phones if kind == "ctc" else labels
-    whole, whole_curve = train(features, targets, num_phones=5)
+    whole, whole_curve = train(features, targets, num_phones=5, warps=WARPS)
     path = tmp_path / "training.safetensors"
     with pytest.raises(Killed):
-        train(features, targets, num_phones=5, checkpoint=path, progress=dies_after(epochs))
+        train(
+            features,
+            targets,
+            num_phones=5,
+            warps=WARPS,
+            checkpoint=path,
+            progress=dies_after(epochs),
+        )
     ticks: list[int] = []
     network, curve = train(
-        features, targets, num_phones=5, checkpoint=path, progress=lambda: ticks.append(1)
+        features,
+        targets,
+        num_phones=5,
+        warps=WARPS,
+        checkpoint=path,
+        progress=lambda: ticks.append(1),
     )
     assert curve == whole_curve
     assert equal(network, whole)
@@ -94,16 +113,16 @@ def test_a_checkpoint_of_other_options_or_data_is_refused_and_a_damaged_one_name
 ) -> None:
     features, phones, _ = speech
     path = tmp_path / "training.safetensors"
-    VARIED.train_ctc(features, phones, num_phones=5, checkpoint=path)
+    VARIED.train_ctc(features, phones, num_phones=5, warps=WARPS, checkpoint=path)
     other = replace(VARIED, noise=0.1)
     with pytest.raises(ValueError, match=r"training\.safetensors is of a training with other opt"):
-        other.train_ctc(features, phones, num_phones=5, checkpoint=path)
+        other.train_ctc(features, phones, num_phones=5, warps=WARPS, checkpoint=path)
     fewer = {i: phones[i] for i in list(phones)[1:]}
     with pytest.raises(ValueError, match=r"training\.safetensors is of a training with other opt"):
-        VARIED.train_ctc(features, fewer, num_phones=5, checkpoint=path)
+        VARIED.train_ctc(features, fewer, num_phones=5, warps=WARPS, checkpoint=path)
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ValueError, match=r"training\.safetensors: not a whole safetensors file"):
-        VARIED.train_ctc(features, phones, num_phones=5, checkpoint=path)
+        VARIED.train_ctc(features, phones, num_phones=5, warps=WARPS, checkpoint=path)
 
 
 def first_moments(path: Path) -> dict[str, Tensor]:
@@ -122,7 +141,12 @@ def test_two_processes_have_the_gradients_of_one(speech: Speech, tmp_path: Path)
     for num_processes in (1, 2):
         path = tmp_path / f"{num_processes}.safetensors"
         _, curve = training.train_ctc(
-            features, phones, num_phones=5, checkpoint=path, num_processes=num_processes
+            features,
+            phones,
+            num_phones=5,
+            warps=WARPS,
+            checkpoint=path,
+            num_processes=num_processes,
         )
         curves.append(curve)
         moments.append(first_moments(path))
@@ -158,7 +182,9 @@ def test_passes_add_up_to_the_gradients_of_the_batch(speech: Speech, tmp_path: P
     for num_passes, at_once in ((1, 7), (3, 3), (7, 1)):
         path = tmp_path / f"{num_passes}.safetensors"
         options = replace(training, pass_frames=at_once * num_frames)
-        curves.append(options.train_ctc(alike, phones, num_phones=5, checkpoint=path)[1])
+        curves.append(
+            options.train_ctc(alike, phones, num_phones=5, warps=WARPS, checkpoint=path)[1]
+        )
         moments.append(first_moments(path))
     for curve, found in zip(curves[1:], moments[1:], strict=True):
         assert curve == pytest.approx(curves[0], rel=1e-5)
@@ -177,19 +203,41 @@ def test_bfloat16_learns_what_float32_learns_with_weights_that_are_not_rounded(
 ) -> None:
     features, phones, _ = speech
     training = replace(VARIED, epochs=4)
-    _, exact = training.train_ctc(features, phones, num_phones=5)
+    _, exact = training.train_ctc(features, phones, num_phones=5, warps=WARPS)
     with compute.using("cpu", "bfloat16"):
-        network, rounded = training.train_ctc(features, phones, num_phones=5)
+        network, rounded = training.train_ctc(features, phones, num_phones=5, warps=WARPS)
     assert all(p.dtype == torch.float32 for p in network.parameters())
     assert rounded != exact
     assert rounded == pytest.approx(exact, rel=0.05)
+
+
+def test_every_utterance_is_heard_through_one_of_the_maps_within_reach(speech: Speech) -> None:
+    features, phones, _ = speech
+    plain = replace(VARIED, max_stretch=1.0, epochs=1)
+    _, unwarped = replace(plain, max_warp=1.0).train_ctc(features, phones, num_phones=5)
+    twice = Warps(np.float32([0.9, 1.1]), np.stack([2 * np.eye(5, dtype=np.float32)] * 2))
+    _, doubled = plain.train_ctc(features, phones, num_phones=5, warps=twice)
+    same = Warps(np.float32([0.9, 1.1, 9]), np.stack([np.eye(5, dtype=np.float32)] * 3))
+    same.maps_WEE[2] = np.nan  # out of reach
+    _, equal_curve = plain.train_ctc(features, phones, num_phones=5, warps=same)
+    by_hand = {i: 2 * x_TD for i, x_TD in features.items()}
+    _, doubled_by_hand = plain.train_ctc(by_hand, phones, num_phones=5, warps=same)
+    assert doubled == doubled_by_hand
+    assert doubled != equal_curve
+    assert np.isfinite(unwarped).all()
+
+
+def test_other_voices_are_refused_of_features_that_cannot_be_warped(speech: Speech) -> None:
+    features, phones, _ = speech
+    with pytest.raises(ValueError, match=r"max_warp is 1\.2.*set features\.max_warp=1"):
+        VARIED.train_ctc(features, phones, num_phones=5)
 
 
 def test_a_loss_that_is_no_number_ends_the_training(speech: Speech) -> None:
     features, phones, _ = speech
     broken = {**features, "u3": np.full_like(features["u3"], 1e38)}
     with pytest.raises(ValueError, match="the loss of epoch 1 is nan; expected a number"):
-        replace(VARIED, max_stretch=1.0).train_ctc(broken, phones, num_phones=5)
+        replace(VARIED, max_stretch=1.0).train_ctc(broken, phones, num_phones=5, warps=WARPS)
 
 
 @pytest.mark.parametrize("kind", ["ctc", "frames"])
@@ -202,9 +250,9 @@ def test_on_a_gpu_nothing_is_read_before_the_end_of_an_epoch(
     training = replace(VARIED, epochs=2, pass_frames=pass_frames)
     train = training.train_ctc if kind == "ctc" else training.train_frames
     targets = phones if kind == "ctc" else labels
-    _, expected = train(features, targets, num_phones=5)
+    _, expected = train(features, targets, num_phones=5, warps=WARPS)
     with pretend_device() as pretend, compute.using(pretend.device):
-        network, curve = train(features, targets, num_phones=5)
+        network, curve = train(features, targets, num_phones=5, warps=WARPS)
         assert pretend.host_reads.total() == 2
         pretend.clear()
         found = log_posteriors(network, features)
