@@ -55,7 +55,12 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
     ],
     ("demo", "gan.trainer.updates=100"): ["gan", *CHOSEN, "gan_lm", "matching_2_lm", *SCORED],
     ("demo", "gan.diagnosis.min_usage=0.5"): ["diagnosis", *SCORED],
-    ("demo", "features.max_warp=1.1"): [*ROUNDS, "supervised", "supervised_words", *SCORED],
+    ("demo", "self_training.training.max_warp=1.1"): [
+        *ROUNDS,
+        "supervised",
+        "supervised_words",
+        *SCORED,
+    ],
     ("demo", "language_model.estimator.order=3"): [
         *("language_model", "matching", "gan", *CHOSEN, *LM_ROWS),
         *("supervised", "supervised_words", *SCORED),
@@ -104,9 +109,6 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
     ],
     ("recordings", "features.delta_weights=[1.0, 0.5, 0.5]"): [
         *("features", "spoken_model", *ROUNDS, "supervised", "supervised_words", *SCORED)
-    ],
-    ("recordings", "features.max_warp=1.1"): [
-        *("spoken_model", *ROUNDS, "supervised", "supervised_words", *SCORED)
     ],
     ("unscored recordings", "gan.diagnosis.min_usage=0.5"): ["diagnosis"],
     ("unscored recordings", "corpus.allow_unreferenced=true"): [],

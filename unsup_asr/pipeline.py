@@ -43,7 +43,6 @@ SPOKEN_MODEL = "spoken_model"
 SCORER = "language_model.scorer"  # of the unsupervised criterion
 _TRAINING = ("self_training.training", "self_training.decoder", SCORER)
 _BALANCE = "self_training.balance"
-_MAX_WARP = "features.max_warp"  # of trainings, and of nothing that makes features
 _TUNED = "self_training.training.upstream"  # where the model of self-training is fine-tuned
 _UPSTREAM_FEATURES = tuple(
     f"features.{name}"
@@ -136,7 +135,6 @@ def build_graph(config: DictConfig) -> list[Stage]:
             partial(run_model, candidates=tuple(rounds)),
             (*rounds, *learned_from),
             ("features", "self_training.decoder", *training),
-            hidden=(_MAX_WARP,),
             version=5,
         )
     )
@@ -322,17 +320,8 @@ def _features(config: DictConfig) -> list[Stage]:
     """MFCC, or one of the layers that an upstream gives in one pass over the audio."""
     read = ("features.upstream", "features.boundary_upstream")
     if not uses_representations(config):
-        return [
-            Stage(
-                "features",
-                run_features,
-                ("corpus",),
-                ("features",),
-                hidden=(_MAX_WARP,),
-                upstreams=read,
-                version=2,
-            )
-        ]
+        keys = ("features",)
+        return [Stage("features", run_features, ("corpus",), keys, version=2, upstreams=read)]
     cut = ("features.silence", "features.cut_from") if config.features.cut_from == "audio" else ()
     return [
         Stage(

@@ -122,7 +122,6 @@ PLAIN: dict[str, Any] = {
     "features.delta_weights": NonNegatives,
     "features.layer": NonNegativeInt,
     "features.layers": _Layers,
-    "features.max_warp": Warp,
     "features.runtime.batch_seconds": Positive,
     "features.runtime.shard_minutes": Positive,
     "features.runtime.attempts": PositiveInt,

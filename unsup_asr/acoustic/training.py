@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ from unsup_asr.types import Float32Array, Int32Array
 
 _MAX_GRADIENT_NORM = 5.0
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkTraining:
@@ -62,7 +65,7 @@ class NetworkTraining:
     max_masked_frames: NonNegativeInt = 0
     noise: NonNegative = 0.0  # standard deviation of what is added to every feature
     max_stretch: AtLeastOne = 1.0  # of time, either way, piece by piece; CTC only
-    max_warp: Warp = 1.0  # of frequencies, either way, for each utterance
+    max_warp: Warp = 1.0  # of frequencies, either way, by utterance, of features that can be warped
     seed: Seed = 0
 
     @property
@@ -85,7 +88,7 @@ class NetworkTraining:
 
         `targets` are phone ids from 0. Utterances with no phone, or with more than CTC can place
         in their frames, are left out and counted in the log; ValueError when none is left. `warps`
-        are of the features, where `max_warp` asks for other voices. The state after each epoch is
+        are the features' own, None of those that cannot be warped. The state after each epoch is
         kept in the file `checkpoint`, and training goes on from there.
         """
         objective = CTC(targets, num_phones)
@@ -125,10 +128,7 @@ class NetworkTraining:
         max_stretch: float,
     ) -> Batches:
         if self.max_warp > 1 and warps is None:
-            raise ValueError(
-                f"max_warp is {self.max_warp}, but these features are of no upstream that can be "
-                "warped (MFCC and log-mel can): set features.max_warp=1"
-            )
+            log.info("no other voices are heard: these features are of no upstream with a warp")
         return Batches(
             features=features,
             lengths=lengths,
