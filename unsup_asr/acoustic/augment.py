@@ -31,8 +31,3 @@ def resampled(features_TD: Float32Array, times_T: Float64Array) -> Float32Array:
     after = np.minimum(before + 1, len(features_TD) - 1)
     share = (times_T - before)[:, None].astype(np.float32)
     return (features_TD[before] * (1 - share) + features_TD[after] * share).astype(np.float32)
-
-
-def warped(features_TD: Float32Array, map_DD: Float32Array) -> Float32Array:
-    """Features of another voice (`unsup_asr.formats.warps`)."""
-    return features_TD @ map_DD.T

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from unsup_asr import compute
-from unsup_asr.acoustic.augment import bent_times, resampled, warped
+from unsup_asr.acoustic.augment import bent_times, resampled
 from unsup_asr.acoustic.network import num_output_frames
 from unsup_asr.acoustic.objectives import Objective, Targets
 from unsup_asr.acoustic.processes import num_ranks, rank
+from unsup_asr.formats.warps import Warps
 from unsup_asr.lookahead import map_ahead
 from unsup_asr.types import Float32Array, Float64Array
 
@@ -65,7 +66,7 @@ class Batches:
     pass_frames: int
     max_masked_frames: int
     max_stretch: float
-    maps_WDD: Float32Array | None = None  # one of which each utterance is heard through
+    warps: Warps | None = None  # one of which each utterance is heard through
 
     def of_epoch(self, rng: np.random.Generator) -> Iterator[Batch[Pass]]:
         """Each utterance once; one thread makes batches while others are learned from."""
@@ -76,11 +77,11 @@ class Batches:
         times = {i: self._times(i, rng) for i in ids}
         lengths = {i: self.lengths[i] if (t := times[i]) is None else len(t) for i in ids}
         masked = {i: self._masked(lengths[i], rng) for i in ids}
-        maps = {i: self._map(rng) for i in ids}
+        warps = {i: self._warp(rng) for i in ids}
         is_small = len(ids) * max(lengths.values()) <= self.pass_frames
         groups = [ids] if is_small else bounded_batches(lengths, self.pass_frames)
         return Batch(
-            [self._pass(group, times, lengths, masked, maps) for group in groups],
+            [self._pass(group, times, lengths, masked, warps) for group in groups],
             sum(map(self.objective.weight, ids)),
         )
 
@@ -92,8 +93,8 @@ class Batches:
         fits = self.objective.fits(utterance_id, num_output_frames(len(times_T), self.stack))
         return times_T if fits else None
 
-    def _map(self, rng: np.random.Generator) -> Float32Array | None:
-        return None if self.maps_WDD is None else self.maps_WDD[rng.integers(len(self.maps_WDD))]
+    def _warp(self, rng: np.random.Generator) -> int:
+        return 0 if self.warps is None else int(rng.integers(len(self.warps.factors_W)))
 
     def _masked(self, length: int, rng: np.random.Generator) -> tuple[int, int]:
         if not self.max_masked_frames:
@@ -108,7 +109,7 @@ class Batches:
         times: Mapping[str, Float64Array | None],
         lengths: Mapping[str, int],
         masked: Mapping[str, tuple[int, int]],
-        maps: Mapping[str, Float32Array | None],
+        warps: Mapping[str, int],
     ) -> Pass:
         own = ids[rank() :: num_ranks()]
         longest = max(lengths[i] for i in ids)
@@ -117,8 +118,8 @@ class Batches:
             x_TD = np.asarray(self.features[utterance_id])
             if (times_T := times[utterance_id]) is not None:
                 x_TD = resampled(x_TD, times_T)
-            if (map_DD := maps[utterance_id]) is not None:
-                x_TD = warped(x_TD, map_DD)
+            if self.warps is not None:
+                x_TD = self.warps.of(x_TD, warps[utterance_id])
             rows.append(x_TD)
         x_BTD = padded(rows, (longest, self.features[ids[0]].shape[1]))
         targets = self.objective.targets(

@@ -138,7 +138,7 @@ class NetworkTraining:
             pass_frames=self.pass_frames,
             max_masked_frames=self.max_masked_frames,
             max_stretch=max_stretch,
-            maps_WDD=None if warps is None or self.max_warp == 1 else warps.within(self.max_warp),
+            warps=None if warps is None or self.max_warp == 1 else warps.within(self.max_warp),
         )
 
     def _train(

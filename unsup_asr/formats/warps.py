@@ -26,10 +26,20 @@ class Warps:
     factors_W: Float32Array
     maps_WEE: Float32Array
 
-    def within(self, max_factor: float) -> Float32Array:
-        """The maps of factors from 1/max_factor to max_factor, at least one (W, E, E)."""
+    @property
+    def unchanged(self) -> int:
+        """The index of the factor that is nearest to 1."""
+        return int(np.abs(np.log(self.factors_W)).argmin())
+
+    def within(self, max_factor: float) -> Warps:
+        """Those of factors from 1/max_factor to max_factor, and at least the unchanged one."""
         near_W = np.abs(np.log(self.factors_W)) <= np.log(max_factor) + _NO_CHANGE
-        return self.maps_WEE[near_W]
+        near_W[self.unchanged] = True
+        return Warps(self.factors_W[near_W], self.maps_WEE[near_W])
+
+    def of(self, frames_TE: Float32Array, warp: int) -> Float32Array:
+        """The frames under the warp of that index."""
+        return frames_TE @ self.maps_WEE[warp].T
 
     def write(self, folder: Path) -> None:
         """Write `factors.npy` and `maps.npy`."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +16,7 @@ from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
+from unsup_asr.formats.warps import Warps
 from unsup_asr.lookahead import map_ahead
 from unsup_asr.progress import progress
 from unsup_asr.protocols import Silence, Upstream
@@ -26,17 +30,22 @@ from unsup_asr.upstreams.normalise import (
     speaker_statistics,
     weigh_deltas,
 )
+from unsup_asr.upstreams.vocal_tract import (
+    VocalTractNormalisation,
+    VocalTracts,
+    speaker_samples,
+)
 from unsup_asr.upstreams.warping import FrameMoments, Warpable, normalised_warps
 
-WARPS = "warps"  # a folder
+ACOUSTIC, BOUNDARY, WARPS = "acoustic", "boundary", "warps"  # folders
 
 log = logging.getLogger(__name__)
 
 
 def run_features(context: StageContext) -> None:
-    """Write, by split, `acoustic` (with deltas) and `boundary` features, `cluster` (both, weighted)
-    and `kept` (original frame indices); all are normalised by speaker. And `warps`, the maps of
-    acoustic features to those of other voices, where the upstream knows them.
+    """Write, by split, `acoustic` (with deltas) and `boundary` features, `cluster` (both, weighted,
+    of speakers made alike) and `kept` (original frame indices); all are normalised by speaker. And
+    `warps`, the maps of acoustic features to those of other voices, where the upstream knows them.
 
     In two passes, so that memory is flat in the hours of audio: features as they are into a scratch
     folder, then their statistics, then the normalised ones.
@@ -47,11 +56,14 @@ def run_features(context: StageContext) -> None:
     check_same_frames(boundary, acoustic, option="features.boundary_upstream")
     silence: Silence = instantiate(options.silence)
     scratch = context.out / "scratch"
+    corpus = context.input("corpus")
+    speakers: dict[str, str] = {}
     for split in SPLITS:
-        utterances = read_manifest(context.input("corpus").file(f"{split}.jsonl"))
+        utterances = read_manifest(corpus.file(f"{split}.jsonl"))
+        speakers |= {u.id: u.speaker for u in utterances}
         with (
-            RaggedWriter(scratch / "acoustic") as with_deltas,
-            RaggedWriter(scratch / "boundary") as edges,
+            RaggedWriter(scratch / ACOUSTIC / split) as with_deltas,
+            RaggedWriter(scratch / BOUNDARY / split) as edges,
             RaggedWriter(context.out / "kept" / split, dtype="int32") as kept,
         ):
             for utterance_id, static_TD, edges_TD, kept_T in _extracted(
@@ -65,32 +77,92 @@ def run_features(context: StageContext) -> None:
                 edges.append(utterance_id, edges_TD)
                 kept.append(utterance_id, kept_T)
         report_short(split, num_kept=len(with_deltas), num_utterances=len(utterances))
-        speakers = {u.id: u.speaker for u in utterances}
-        raw = [RaggedArray.open(scratch / name) for name in ("acoustic", "boundary")]
-        statistics = [speaker_statistics(x, speakers) for x in raw]
-        moments = FrameMoments()
-        with (
-            RaggedWriter(context.out / "acoustic" / split) as acoustic_writer,
-            RaggedWriter(context.out / "boundary" / split) as boundary_writer,
-            RaggedWriter(context.out / "cluster" / split) as cluster_writer,
-        ):
-            for i in raw[0]:
-                acoustic_TD, boundary_TD = (
-                    normalise_speaker(x[i], of_speaker[speakers[i]])
-                    for x, of_speaker in zip(raw, statistics, strict=True)
-                )
-                moments.add(acoustic_TD)
-                acoustic_writer.append(i, acoustic_TD)
-                boundary_writer.append(i, boundary_TD)
-                weighted_TD = weigh_deltas(acoustic_TD, tuple(options.delta_weights))
-                blocks = [weighted_TD, options.boundary_weight * boundary_TD]
-                cluster_writer.append(i, np.concatenate(blocks, axis=1))
-        shutil.rmtree(scratch)
-        if split == "train" and isinstance(acoustic, Warpable):
-            variance_E = np.mean([np.square(x.std_D) for x in statistics[0].values()], axis=0)
-            warps = normalised_warps(acoustic, np.sqrt(variance_E), moments.mean())
-            warps.write(context.out / WARPS)
+    warps = [
+        _normalised(context, scratch, name, upstream, speakers)
+        for name, upstream in ((ACOUSTIC, acoustic), (BOUNDARY, boundary))
+    ]
+    shutil.rmtree(scratch)
+    if warps[0] is not None:
+        warps[0].write(context.out / WARPS)
+    _write_clusters(context, warps, speakers)
     write_timing(context.out / "timing.json", timing_of(acoustic))
+
+
+def _normalised(
+    context: StageContext, scratch: Path, name: str, upstream: Upstream, speakers: Mapping[str, str]
+) -> Warps | None:
+    """Write the frames normalised by speaker; the maps to other voices, if the upstream has them."""
+    warps: Warps | None = None
+    for split in SPLITS:
+        raw = RaggedArray.open(scratch / name / split)
+        statistics = speaker_statistics(raw, speakers)
+        moments = FrameMoments()
+        with RaggedWriter(context.out / name / split) as writer:
+            for i, x_TE in raw.items():
+                normal_TE = normalise_speaker(x_TE, statistics[speakers[i]])
+                moments.add(normal_TE)
+                writer.append(i, normal_TE)
+        if split == "train" and isinstance(upstream, Warpable):
+            variance_E = np.mean([np.square(x.std_D) for x in statistics.values()], axis=0)
+            warps = normalised_warps(upstream, np.sqrt(variance_E), moments.mean())
+    return warps
+
+
+def _vocal_tracts(
+    context: StageContext,
+    normalisation: VocalTractNormalisation,
+    warps: Warps,
+    speakers: Mapping[str, str],
+) -> dict[str, int]:
+    """Which warp each speaker gets; those of dev and test by what training speech is like."""
+    chosen: dict[str, int] = {}
+    tracts: VocalTracts | None = None
+    for split in SPLITS:
+        frames = RaggedArray.open(context.out / ACOUSTIC / split)
+        samples = speaker_samples(frames, speakers, normalisation.frames_a_speaker)
+        if tracts is None:
+            tracts = normalisation.fit(samples, warps)
+            chosen |= tracts.chosen
+        new = samples.keys() - chosen.keys()
+        chosen |= {who: tracts.likeliest(samples[who]) for who in sorted(new)}
+    factors = {who: round(float(warps.factors_W[w]), 3) for who, w in chosen.items()}
+    log.info("frequencies of speakers, times: %s", factors)
+    (context.out / "vocal_tracts.json").write_text(json.dumps(factors), "utf-8")
+    return chosen
+
+
+def _write_clusters(
+    context: StageContext, warps: Sequence[Warps | None], speakers: Mapping[str, str]
+) -> None:
+    """What segments are clustered on: all frames, weighted, of speakers of one vocal tract."""
+    options = context.config.features
+    changes: list[Callable[[str, Float32Array], Float32Array]] = [lambda _, x: x] * len(warps)
+    known = [x for x in warps if x is not None]
+    if options.vocal_tract is not None and len(known) == len(warps):
+        normalisation: VocalTractNormalisation = instantiate(options.vocal_tract)
+        near = [x.within(normalisation.max_factor) for x in known]
+        chosen = _vocal_tracts(context, normalisation, near[0], speakers)
+        changes = [partial(_of_speaker, x, chosen, speakers) for x in near]
+    for split in SPLITS:
+        frames = [RaggedArray.open(context.out / name / split) for name in (ACOUSTIC, BOUNDARY)]
+        with RaggedWriter(context.out / "cluster" / split) as writer:
+            for i in frames[0]:
+                acoustic_TE, boundary_TD = (
+                    change(i, np.array(x[i])) for change, x in zip(changes, frames, strict=True)
+                )
+                weighted_TE = weigh_deltas(acoustic_TE, tuple(options.delta_weights))
+                blocks = [weighted_TE, options.boundary_weight * boundary_TD]
+                writer.append(i, np.concatenate(blocks, axis=1))
+
+
+def _of_speaker(
+    warps: Warps,
+    chosen: Mapping[str, int],
+    speakers: Mapping[str, str],
+    utterance_id: str,
+    frames_TD: Float32Array,
+) -> Float32Array:
+    return warps.of(frames_TD, chosen[speakers[utterance_id]])
 
 
 def _extracted(

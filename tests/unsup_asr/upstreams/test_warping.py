@@ -75,9 +75,12 @@ def test_deltas_are_warped_as_statics_and_all_has_variance_one_again(
 
 def test_maps_within_a_factor_reach_it_both_ways_and_always_have_one() -> None:
     warps = Warps(np.float32([0.8, 0.9, 1.0, 1.1, 1.25]), np.zeros((5, 2, 2), np.float32))
-    assert len(warps.within(1.25)) == 5
-    assert len(warps.within(1.12)) == 3
-    assert len(warps.within(1.0)) == 1
+    assert warps.within(1.25).factors_W.tolist() == warps.factors_W.tolist()
+    assert warps.within(1.12).factors_W.tolist() == pytest.approx([0.9, 1.0, 1.1])
+    assert warps.within(1.0).factors_W.tolist() == [1.0]
+    assert warps.unchanged == 2
+    one_off = Warps(np.float32([0.9, 1.02]), np.zeros((2, 2, 2), np.float32))
+    assert one_off.within(1.0).factors_W.tolist() == pytest.approx([1.02])
 
 
 def test_warps_are_read_as_they_were_written_and_damaged_ones_are_told(tmp_path: Path) -> None:
