@@ -91,7 +91,7 @@ def run_features(context: StageContext) -> None:
 def _normalised(
     context: StageContext, scratch: Path, name: str, upstream: Upstream, speakers: Mapping[str, str]
 ) -> Warps | None:
-    """Write the frames normalised by speaker; the maps to other voices, if the upstream has them."""
+    """Write frames normalised by speaker; the maps to other voices, if the upstream has them."""
     warps: Warps | None = None
     for split in SPLITS:
         raw = RaggedArray.open(scratch / name / split)
@@ -102,7 +102,10 @@ def _normalised(
                 normal_TE = normalise_speaker(x_TE, statistics[speakers[i]])
                 moments.add(normal_TE)
                 writer.append(i, normal_TE)
-        if split == "train" and isinstance(upstream, Warpable):
+        if split == "train" and not isinstance(upstream, Warpable):
+            name_of = type(upstream).__name__
+            log.info("%s has no warp: speakers are clustered as they are", name_of)
+        elif split == "train":
             variance_E = np.mean([np.square(x.std_D) for x in statistics.values()], axis=0)
             warps = normalised_warps(upstream, np.sqrt(variance_E), moments.mean())
     return warps

@@ -25,7 +25,7 @@ from unsup_asr.types import Float32Array
 
 @dataclass(frozen=True)
 class VocalTracts:
-    """What `VocalTractNormalisation.fit` has found: `chosen` is, by speaker, an index of `warps`."""
+    """What `VocalTractNormalisation.fit` has found; `chosen` are indices of `warps` by speaker."""
 
     mixture: GaussianMixture
     warps: Warps
@@ -39,11 +39,14 @@ class VocalTracts:
 @dataclass(frozen=True, kw_only=True)
 class VocalTractNormalisation:
     """Options. Of each speaker about `frames_a_speaker` are looked at, and the mixture is fitted to
-    about `num_frames` of all of them. `floor` is added to variances of dims that have variance 1.
+    about `num_frames` of all of them. It has fewer components where these are few, for one that
+    knows each speaker by heart changes none. `floor` is added to variances of dims that have
+    variance 1.
     """
 
     max_factor: Warp = 1.2
     num_components: PositiveInt = 64
+    frames_a_component: PositiveInt = 200  # at least
     num_rounds: PositiveInt = 4
     num_iterations: PositiveInt = 20  # of expectation and maximisation in a round
     frames_a_speaker: PositiveInt = 1500
@@ -52,10 +55,7 @@ class VocalTractNormalisation:
     seed: Seed = 0
 
     def fit(self, frames: Mapping[str, Float32Array], warps: Warps) -> VocalTracts:
-        """Factors of speakers, 1 on average; `frames` (T, E) are normalised, by speaker.
-
-        ValueError where there are fewer frames than components.
-        """
+        """Factors of speakers, 1 on average; `frames` (T, E) are normalised, by speaker."""
         warps = warps.within(self.max_factor)
         chosen = dict.fromkeys(frames, warps.unchanged)
         for _ in range(self.num_rounds):
@@ -70,13 +70,9 @@ class VocalTractNormalisation:
     def _mixture(self, frames: list[Float32Array]) -> GaussianMixture:
         rows_TE = np.concatenate(frames)
         rows_TE = rows_TE[:: -(-len(rows_TE) // self.num_frames)]
-        if len(rows_TE) < self.num_components:
-            raise ValueError(
-                f"{len(rows_TE)} frames of all speakers for {self.num_components} components of "
-                "features.vocal_tract; give more speech, or features.vocal_tract=null"
-            )
+        most = max(1, len(rows_TE) // self.frames_a_component)
         mixture = GaussianMixture(
-            self.num_components,
+            min(self.num_components, most),
             covariance_type="diag",
             max_iter=self.num_iterations,
             reg_covar=self.floor,
