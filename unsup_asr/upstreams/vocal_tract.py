@@ -39,13 +39,12 @@ class VocalTracts:
 @dataclass(frozen=True, kw_only=True)
 class VocalTractNormalisation:
     """Options. Of each speaker about `frames_a_speaker` are looked at, and the mixture is fitted to
-    about `num_frames` of all of them. It has fewer components where these are few, for one that
-    knows each speaker by heart changes none. `floor` is added to variances of dims that have
-    variance 1.
+    about `num_frames` of all of them. Few components: a mixture that knows each speaker by heart
+    changes none. `floor` is added to variances of dims that have variance 1.
     """
 
     max_factor: Warp = 1.2
-    num_components: PositiveInt = 64
+    num_components: PositiveInt = 16
     frames_a_component: PositiveInt = 200  # at least
     num_rounds: PositiveInt = 4
     num_iterations: PositiveInt = 20  # of expectation and maximisation in a round
