@@ -90,8 +90,8 @@ def train_and_decode(
     *,
     balance: LengthBalance | None = None,
 ) -> None:
-    """Write the network, its curve, hypotheses of `splits` and the criterion of the first, with
-    what is written for the second's speakers, whom it has not heard.
+    """Write the network, its curve, hypotheses of `splits` and the criterion of the first; where
+    that is of the training speech, with what is written for dev's speakers, whom it has not heard.
 
     `balance`: sets a score of the decoder by the first split, and writes it to `decoder.json`.
     """
@@ -120,7 +120,8 @@ def train_and_decode(
 
     for split in splits:
         write_hypotheses(context.out / "hypotheses" / f"{split}.tsv", decoded(split))
-    run_criterion(context, greedy[splits[0]], held_out=greedy[splits[1]])
+    held_out = greedy["dev"] if splits[0] == "train" else ()
+    run_criterion(context, greedy[splits[0]], held_out=held_out)
     (context.out / CHECKPOINT).unlink()
 
 

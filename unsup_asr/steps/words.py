@@ -17,7 +17,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from unsup_asr.acoustic.network import AcousticNetwork
-from unsup_asr.acoustic.posteriors import log_posteriors, posterior_blocks
+from unsup_asr.acoustic.posteriors import log_posteriors
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.checked import read_json, read_json_value
@@ -177,9 +177,7 @@ def _tune(context: StageContext, network: AcousticNetwork | CTCNetwork, out: Pat
         frames = heard(context, network, "dev").inputs
         shuffled = np.random.default_rng(context.seed).permutation(sorted(frames)).tolist()
         ids = sorted(shuffled[: tuning.num_utterances])
-        found = {
-            i: p_TV for b in posterior_blocks(network, frames) for i, p_TV in b.items() if i in ids
-        }
+        found = log_posteriors(network, {i: frames[i] for i in ids})
         text = read_phone_sentences(context.input("text").file("phones.txt"))
         num_phones = sum(len(word) for sentence in text for word in sentence)
         candidates = tuning.candidates(
