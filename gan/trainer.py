@@ -30,6 +30,7 @@ from gan.options import (
 )
 from gan.turns import Turns
 from unsup_asr.formats.ragged import RaggedArray
+from unsup_asr.progress import note
 from unsup_asr.ranges import AtLeastOne, PositiveInt
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.types import Float32Array, Int32Array
@@ -180,6 +181,8 @@ def _validate(
         losses = {name: float(value) for name, value in game.latest.items()}
         row = {"update": float(update), **numbers, **losses}
         game.history.append(row)
+        for name, value in row.items():
+            note(f"{name}/member {number}", update, value)
         if row[shared.criterion] <= min(entry[shared.criterion] for entry in game.history):
             game.best = deepcopy(generator.state_dict())
         log.info(

@@ -1,4 +1,5 @@
-"""How far something long has come, for whoever watches: the line of a running stage, or a bar.
+"""How far something long has come, for whoever watches: the line of a running stage, or a bar; and
+the numbers that a training finds on its way.
 
 A run watches its stages (`watching`) and shows them itself; elsewhere, as in `transcribe`, there is
 a bar on standard error when that is a terminal, and nothing otherwise.
@@ -92,3 +93,23 @@ def progress_bar(
             bar.update(round(count))
 
         yield step
+
+
+_noted: Callable[[str, int, float], None] | None = None
+
+
+@contextmanager
+def noting(write: Callable[[str, int, float], None]) -> Iterator[None]:
+    """Give what is noted inside to `write`: a name, a step and a value."""
+    global _noted
+    before, _noted = _noted, write
+    try:
+        yield
+    finally:
+        _noted = before
+
+
+def note(name: str, step: int, value: float) -> None:
+    """A number of a training, such as a loss after an epoch, for whoever wants to see it."""
+    if _noted is not None:
+        _noted(name, step, value)

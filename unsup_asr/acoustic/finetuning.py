@@ -28,6 +28,7 @@ from unsup_asr.acoustic.checkpoint import Checkpoint, TrainingState
 from unsup_asr.acoustic.objectives import CTC
 from unsup_asr.acoustic.processes import check_alike, epoch_loss, rank, shared, sum_gradients
 from unsup_asr.acoustic.wave_batches import SpanMasks, WaveBatches, WavePass
+from unsup_asr.progress import note
 from unsup_asr.protocols import FineTunable
 from unsup_asr.ranges import (
     Fraction,
@@ -169,6 +170,7 @@ class Finetuning:
             progress()
         while state.num_updates < self.updates:
             state.curve.append(self._epoch(batches, state, progress))
+            note("loss", len(state.curve), state.curve[-1])
             if kept is not None and rank() == 0:
                 kept.write(state)
         return network.eval(), state.curve

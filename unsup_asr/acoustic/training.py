@@ -27,6 +27,7 @@ from unsup_asr.acoustic.network import AcousticNetwork, NetworkShape, num_output
 from unsup_asr.acoustic.objectives import CTC, FrameLabels, Objective
 from unsup_asr.acoustic.processes import RowDraws, check_alike, epoch_loss, num_ranks, rank, shared
 from unsup_asr.formats.warps import Warps
+from unsup_asr.progress import note
 from unsup_asr.ranges import (
     AtLeastOne,
     NonNegative,
@@ -175,6 +176,7 @@ class NetworkTraining:
         for epoch in range(len(state.curve), self.epochs):
             state.optimizer.param_groups[0]["lr"] = self.learning_rate * self.decay**epoch
             state.curve.append(self._epoch(model, batches, state))
+            note("loss", len(state.curve), state.curve[-1])
             if kept is not None and rank() == 0:
                 kept.write(state)
             progress()

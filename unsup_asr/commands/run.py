@@ -30,7 +30,8 @@ from unsup_asr.engine.stages import Stage, UnknownStageError, run_stages
 from unsup_asr.engine.status import status as stage_status
 from unsup_asr.formats.names import shown
 from unsup_asr.pipeline import build_graph
-from unsup_asr.report.scalars import write_tensorboard
+from unsup_asr.progress import noting
+from unsup_asr.report.scalars import LiveScalars, write_tensorboard
 
 _FOLLOWED_EVERY_S = 60.0
 
@@ -86,10 +87,20 @@ def run(arguments: argparse.Namespace) -> int:
 def _observed(
     live: Live, root: Path, final: Path, position: int, num_stages: int, *, tensorboard: bool
 ) -> Iterator[None]:
-    """Show a stage while it runs; afterwards write its curves, where they are wanted."""
-    with live.stage(final, position, num_stages):
-        yield
-    if tensorboard:
+    """Show a stage while it runs, and write its curves, where they are wanted: as it learns, or
+    afterwards what it has not noted on its way.
+    """
+    if not tensorboard:
+        with live.stage(final, position, num_stages):
+            yield
+        return
+    scalars = LiveScalars(final, root / "tensorboard")
+    try:
+        with live.stage(final, position, num_stages), noting(scalars.write):
+            yield
+    finally:
+        scalars.close()
+    if not scalars.has_any:
         write_tensorboard(final, root / "tensorboard")
 
 

@@ -102,12 +102,14 @@ def _normalised(
                 normal_TE = normalise_speaker(x_TE, statistics[speakers[i]])
                 moments.add(normal_TE)
                 writer.append(i, normal_TE)
-        if split == "train" and not isinstance(upstream, Warpable):
-            name_of = type(upstream).__name__
-            log.info("%s has no warp: speakers are clustered as they are", name_of)
-        elif split == "train":
+        if split != "train":
+            continue
+        if isinstance(upstream, Warpable):
             variance_E = np.mean([np.square(x.std_D) for x in statistics.values()], axis=0)
             warps = normalised_warps(upstream, np.sqrt(variance_E), moments.mean())
+        else:
+            name_of = type(upstream).__name__
+            log.info("%s has no warp: speakers are clustered as they are", name_of)
     return warps
 
 

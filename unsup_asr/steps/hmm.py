@@ -21,7 +21,7 @@ from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import write_hypotheses
 from unsup_asr.formats.phone_text import read_inventory
 from unsup_asr.formats.ragged import RaggedWriter
-from unsup_asr.progress import progress_bar
+from unsup_asr.progress import note, progress_bar
 from unsup_asr.protocols import Aligner, FrameAlignment
 from unsup_asr.recognise.timing import timed
 from unsup_asr.speech.runs import merge_repeats
@@ -46,7 +46,9 @@ def run_hmm(context: StageContext) -> None:
 
     def one_round(labels: Mapping[str, Int32Array]) -> tuple[PhoneHMM, _Heard]:
         model, likelihoods = training.train(train, labels, phones=inventory)
-        curve.extend(likelihoods)
+        for likelihood in likelihoods:
+            curve.append(likelihood)
+            note("loss", len(curve), likelihood)
         log.info("log likelihood of a frame: %.3f", likelihoods[-1])
         return model, recogniser.hear(model, train, "train")
 

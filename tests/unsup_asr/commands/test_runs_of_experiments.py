@@ -7,14 +7,17 @@ import logging
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from unsup_asr.acoustic.training import NetworkTraining
 from unsup_asr.cli import main
 from unsup_asr.engine.live import Live
 from unsup_asr.engine.stages import Stage, StageContext, run_stages
-from unsup_asr.report.scalars import write_tensorboard
+from unsup_asr.progress import noting
+from unsup_asr.report.scalars import LiveScalars, write_tensorboard
 from unsup_asr.report.signs import Finding, write_findings
 from unsup_asr.types import RunRecord
 
@@ -122,6 +125,30 @@ def test_a_warning_is_shown_once_a_command(
     monkeypatch.setattr("unsup_asr.commands.doctor.doctor", warns)
     assert main(["doctor"]) == 0
     assert capsys.readouterr().err.splitlines() == ["WARNING lm.word_model: left out 3"]
+
+
+def test_what_a_training_finds_can_be_seen_before_its_stage_ends(tmp_path: Path) -> None:
+    stage, out = tmp_path / "self_training_1" / "key", tmp_path / "tensorboard"
+    features = {"u": np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)}
+    phones = {"u": np.array([0, 1], np.int32)}
+    seen: list[list[int]] = []
+
+    def look() -> None:
+        scalars._writer.flush()
+        events = EventAccumulator(str(out / "self_training_1" / "key")).Reload()
+        seen.append([event.step for event in events.Scalars("loss")])
+
+    scalars = LiveScalars(stage, out)
+    training = NetworkTraining(hidden=4, epochs=2)
+    with noting(scalars.write):
+        _, curve = training.train_ctc(features, phones, num_phones=2, progress=look)
+    scalars.close()
+    assert seen == [[1], [1, 2]]
+    events = EventAccumulator(str(out / "self_training_1" / "key")).Reload()
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx(curve)
+    assert not LiveScalars(tmp_path / "text" / "key", out).has_any
+    training.train_ctc(features, phones, num_phones=2)  # nobody listens any more
+    assert [event.step for event in events.Reload().Scalars("loss")] == [1, 2]
 
 
 def test_curves_of_stages_that_learn_can_be_read_by_tensorboard(tmp_path: Path) -> None:
