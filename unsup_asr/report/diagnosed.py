@@ -8,7 +8,7 @@ from unsup_asr.report.signs import Finding
 
 SAYS = {
     "good": "no sign that it failed; that is no proof: some failures leave none (docs/results.md)",
-    "suspect": "it ended, and there are signs that it failed",
+    "suspect": "there are signs that it failed",
     "unfinished": "it has not come to its end",
     "running": "it is running",
     "broken": "a stage broke",
