@@ -14,7 +14,10 @@ import logging
 import os
 import re
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -107,9 +110,10 @@ class Espeak:
         self._chunks.clear()
         self._marks.clear()
         encoded = text.encode() + b"\0"
-        code = self._library.espeak_Synth(
-            encoded, len(encoded), 0, _POSITION_CHARACTER, 0, _CHARACTERS_UTF8, None, None
-        )
+        with _raised_afterwards():
+            code = self._library.espeak_Synth(
+                encoded, len(encoded), 0, _POSITION_CHARACTER, 0, _CHARACTERS_UTF8, None, None
+            )
         if code != 0:
             raise RuntimeError(f"espeak-ng failed on {text!r} with voice {voice!r}: code {code}")
         spoken: NDArray[np.int16] = np.frombuffer(b"".join(self._chunks), dtype=np.int16)
@@ -166,6 +170,26 @@ class Espeak:
                 ipa = event.id.text.decode("utf-8", errors="ignore")
                 self._marks.append((event.sample, ipa))
         raise AssertionError("unreachable")
+
+
+@contextmanager
+def _raised_afterwards() -> Iterator[None]:
+    """Raise what a callback of C raised, Ctrl-C among it, which ctypes only prints."""
+    usual, raised = sys.unraisablehook, list[BaseException]()
+
+    def keep(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_value is None:
+            usual(unraisable)
+        else:
+            raised.append(unraisable.exc_value)
+
+    sys.unraisablehook = keep
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual
+    if raised:
+        raise raised[0]
 
 
 @cache

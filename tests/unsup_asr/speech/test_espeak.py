@@ -49,3 +49,15 @@ def test_where_no_short_path_can_be_made_the_paths_are_named(
     monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
     with pytest.raises(RuntimeError, match=r"at most 140 bytes.* set TMPDIR to one"):
         espeak.espeak_data.__wrapped__()
+
+
+def test_an_interrupt_while_it_speaks_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    speaker = espeak.Espeak()
+    with monkeypatch.context() as patch:
+        patch.setattr(espeak.ctypes, "string_at", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            speaker.speak("hello", voice="en-us")
+    assert speaker.speak("hello", voice="en-us").phones
