@@ -16,6 +16,7 @@ import scipy.signal
 import soundfile
 
 from unsup_asr.formats.names import shown
+from unsup_asr.speech.callbacks import raised_afterwards
 from unsup_asr.speech.containers import fault_of
 from unsup_asr.types import Float32Array, Seconds, Utterance
 
@@ -117,7 +118,8 @@ def announced_s(path: Path) -> Seconds:
 def write_flac(path: Path, samples: Float32Array, *, sample_rate: int) -> None:
     """Write mono samples (N,) as 16-bit flac; values beyond [-1, 1] are clipped."""
     encoded = io.BytesIO()  # soundfile syncs each file to disk; thousands of them take a while
-    soundfile.write(encoded, samples, sample_rate, format="FLAC", subtype="PCM_16")
+    with raised_afterwards():  # soundfile writes through callbacks
+        soundfile.write(encoded, samples, sample_rate, format="FLAC", subtype="PCM_16")
     path.write_bytes(encoded.getvalue())
 
 

@@ -14,10 +14,7 @@ import logging
 import os
 import re
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -27,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unsup_asr.speech.audio import resample
+from unsup_asr.speech.callbacks import raised_afterwards
 from unsup_asr.speech.espeak_languages import languages, no_such_language
 from unsup_asr.speech.phones import fold_espeak, is_modifier
 from unsup_asr.types import Float32Array, Seconds
@@ -110,7 +108,7 @@ class Espeak:
         self._chunks.clear()
         self._marks.clear()
         encoded = text.encode() + b"\0"
-        with _raised_afterwards():
+        with raised_afterwards():
             code = self._library.espeak_Synth(
                 encoded, len(encoded), 0, _POSITION_CHARACTER, 0, _CHARACTERS_UTF8, None, None
             )
@@ -170,26 +168,6 @@ class Espeak:
                 ipa = event.id.text.decode("utf-8", errors="ignore")
                 self._marks.append((event.sample, ipa))
         raise AssertionError("unreachable")
-
-
-@contextmanager
-def _raised_afterwards() -> Iterator[None]:
-    """Raise what a callback of C raised, Ctrl-C among it, which ctypes only prints."""
-    usual, raised = sys.unraisablehook, list[BaseException]()
-
-    def keep(unraisable: sys.UnraisableHookArgs) -> None:
-        if unraisable.exc_value is None:
-            usual(unraisable)
-        else:
-            raised.append(unraisable.exc_value)
-
-    sys.unraisablehook = keep
-    try:
-        yield
-    finally:
-        sys.unraisablehook = usual
-    if raised:
-        raise raised[0]
 
 
 @cache

@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +171,19 @@ def test_blocks_of_what_is_damaged_end_in_an_error(tmp_path: Path):
         list(read_blocks(tmp_path / "nan.wav"))
     with pytest.raises(ValueError, match="no channel 2"):
         list(read_blocks(tmp_path / "nan.wav", channel=2))
+
+
+def test_an_interrupt_while_flac_is_encoded_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(io.BytesIO):
+        def tell(self) -> int:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("unsup_asr.speech.audio.io.BytesIO", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_flac(tmp_path / "a.flac", tone(300), sample_rate=16000)
+    assert not (tmp_path / "a.flac").exists()
+    write_flac(tmp_path / "a.flac", tone(300), sample_rate=16000)
+    assert len(read_audio(tmp_path / "a.flac")) == len(tone(300))
