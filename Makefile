@@ -10,6 +10,7 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv  # also mends one whose making was interrupted
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || docker/kenlm.sh $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
