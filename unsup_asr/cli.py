@@ -21,6 +21,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from unsup_asr import PACKAGES
@@ -104,7 +105,13 @@ def _parser() -> argparse.ArgumentParser:
         "overrides", metavar="key=value", nargs="*", default=[], help="options to change"
     )
     exp = argparse.ArgumentParser(add_help=False)
-    exp.add_argument("--exp", metavar="DIR", default="exp", help="where results go (%(default)s)")
+    exp.add_argument(
+        "--exp",
+        metavar="DIR",
+        default="exp",
+        type=_no_file,
+        help="where results go (%(default)s)",
+    )
 
     parser = argparse.ArgumentParser(
         prog="unsup-asr",
@@ -431,6 +438,13 @@ def _logged_to_stderr(*, verbose: bool, as_json: bool) -> Iterator[None]:
         logging.getLogger().removeHandler(handler)
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
+
+
+def _no_file(folder: str) -> str:
+    """The name of a folder that is there or not yet."""
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise argparse.ArgumentTypeError(f"{folder} is a file; expected a folder of experiments")
+    return folder
 
 
 @contextmanager

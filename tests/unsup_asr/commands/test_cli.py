@@ -683,3 +683,18 @@ def test_doctor_says_what_to_do(
     monkeypatch.setattr(unsup_asr.commands.doctor, "examine", lambda: findings)
     assert cli.main(["doctor"]) == code
     assert ("-> install gcc" in capsys.readouterr().out) == (not is_ok)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["run", "toy"], ["status", "toy"], ["clean", "toy"], ["report", "toy"], ["list", "--runs"]],
+)
+def test_a_file_in_the_place_of_the_experiments_is_wrong_usage(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("not a folder")
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, "--exp", str(file)])
+    assert ended.value.code == 2
+    assert f"{file} is a file; expected a folder of experiments" in capsys.readouterr().err
