@@ -201,10 +201,11 @@ def test_verbose_shows_the_traceback() -> None:
 
 
 def test_an_output_that_cannot_be_written_is_named(capsys: Printed) -> None:
-    Path("file").write_text("")
-    assert cli.main(["run", "mine", "--exp", "file"]) == 1
+    Path("exp").mkdir()
+    Path("exp/mine").write_text("")
+    assert cli.main(["run", "mine"]) == 1
     error = capsys.readouterr().err
-    assert "file" in error
+    assert "exp/mine" in error
     assert "write" in error
     assert "Traceback" not in error
 
