@@ -43,8 +43,6 @@ def log_mel(
     windows_TW = (windows_TW - _PRE_EMPHASIS * before_TW) * _povey(window).to(wave_N)
     width = 1 << (window - 1).bit_length()
     powers_TF = torch.fft.rfft(F.pad(windows_TW, (0, width - window))).abs().pow(2.0)
-    if high_hz <= 0.0:
-        high_hz += sample_rate / 2
     mel_FM = _mel_triangles(num_bins, width, sample_rate, low_hz, high_hz).to(wave_N)
     return torch.mm(powers_TF, mel_FM).clamp_min(_EPSILON).log()
 
@@ -67,10 +65,7 @@ def mel_warp(
     sound (M, M), in double precision: between two bins by a straight line, beyond the outermost
     ones theirs.
     """
-    if high_hz <= 0.0:
-        high_hz += sample_rate / 2
-    low, high = _mel(low_hz), _mel(high_hz)
-    step = (high - low) / (num_bins + 1)
+    low, step = _mel_grid(num_bins, sample_rate, low_hz, high_hz)
     centres_M = low + (1.0 + torch.arange(num_bins, dtype=torch.float64)) * step
     heard_M = 700.0 * (torch.exp(centres_M / 1127.0) - 1.0) / factor
     from_M = (1127.0 * (1.0 + heard_M / 700.0).log() - low) / step - 1.0  # among the bins
@@ -97,8 +92,7 @@ def _mel_triangles(
     num_bins: int, width: int, sample_rate: int, low_hz: float, high_hz: float
 ) -> Tensor:
     """Weights of each bin of the spectrum in each mel bin (F, M); half of the rate has none."""
-    low, high = _mel(low_hz), _mel(high_hz)
-    step = (high - low) / (num_bins + 1)
+    low, step = _mel_grid(num_bins, sample_rate, low_hz, high_hz)
     edges_E1 = low + torch.arange(num_bins + 2, dtype=torch.float32)[:, None] * step
     first_M1, centre_M1, last_M1 = edges_E1[:-2], edges_E1[1:-1], edges_E1[2:]
     hz_F = sample_rate / width * torch.arange(width / 2)
@@ -107,6 +101,16 @@ def _mel_triangles(
     falling_MF = (last_M1 - mel_1F) / (last_M1 - centre_M1)
     weights_MF = torch.minimum(rising_MF, falling_MF).clamp_min(0.0)
     return F.pad(weights_MF, (0, 1)).T
+
+
+def _mel_grid(
+    num_bins: int, sample_rate: int, low_hz: float, high_hz: float
+) -> tuple[float, float]:
+    """Where the first bin begins, and how far its centre is from there, as each from the next."""
+    if high_hz <= 0.0:
+        high_hz += sample_rate / 2
+    low = _mel(low_hz)
+    return low, (_mel(high_hz) - low) / (num_bins + 1)
 
 
 def _mel(hz: float) -> float:
