@@ -92,25 +92,23 @@ def _normalised(
     context: StageContext, scratch: Path, name: str, upstream: Upstream, speakers: Mapping[str, str]
 ) -> Warps | None:
     """Write frames normalised by speaker; the maps to other voices, if the upstream has them."""
-    warps: Warps | None = None
+    variance_E, moments = np.zeros(0), FrameMoments()  # of training speech
     for split in SPLITS:
         raw = RaggedArray.open(scratch / name / split)
         statistics = speaker_statistics(raw, speakers)
-        moments = FrameMoments()
+        if split == "train":
+            variance_E = np.mean([np.square(x.std_D) for x in statistics.values()], axis=0)
         with RaggedWriter(context.out / name / split) as writer:
             for i, x_TE in raw.items():
                 normal_TE = normalise_speaker(x_TE, statistics[speakers[i]])
-                moments.add(normal_TE)
                 writer.append(i, normal_TE)
-        if split != "train":
-            continue
-        if isinstance(upstream, Warpable):
-            variance_E = np.mean([np.square(x.std_D) for x in statistics.values()], axis=0)
-            warps = normalised_warps(upstream, np.sqrt(variance_E), moments.mean())
-        else:
-            name_of = type(upstream).__name__
-            log.info("%s has no warp: speakers are clustered as they are", name_of)
-    return warps
+                if split == "train":
+                    moments.add(normal_TE)
+    if not isinstance(upstream, Warpable):
+        name_of = type(upstream).__name__
+        log.info("%s has no warp: speakers are clustered as they are", name_of)
+        return None
+    return normalised_warps(upstream, np.sqrt(variance_E), moments.mean())
 
 
 def _vocal_tracts(
