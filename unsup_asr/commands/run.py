@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -90,18 +90,16 @@ def _observed(
     """Show a stage while it runs, and write its curves, where they are wanted: as it learns, or
     afterwards what it has not noted on its way.
     """
-    if not tensorboard:
+    out = root / "tensorboard"
+    with ExitStack() as listening:
+        scalars = LiveScalars(final, out)
+        if tensorboard:
+            listening.callback(scalars.close)
+            listening.enter_context(noting(scalars.write))
         with live.stage(final, position, num_stages):
             yield
-        return
-    scalars = LiveScalars(final, root / "tensorboard")
-    try:
-        with live.stage(final, position, num_stages), noting(scalars.write):
-            yield
-    finally:
-        scalars.close()
-    if not scalars.has_any:
-        write_tensorboard(final, root / "tensorboard")
+    if tensorboard and not scalars.has_any:
+        write_tensorboard(final, out)
 
 
 def _announce_json(message: str) -> None:
