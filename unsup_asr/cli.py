@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 
 from unsup_asr import PACKAGES
-from unsup_asr.commands import UsageError
+from unsup_asr.commands import USUAL_EXP, UsageError
 from unsup_asr.formats.names import shown_in_lines
 
 DONE, FOUND_BAD, WRONG_USAGE = 0, 1, 2
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     exp.add_argument(
         "--exp",
         metavar="DIR",
-        default="exp",
+        default=USUAL_EXP,
         type=_no_file,
         help="where results go (%(default)s)",
     )

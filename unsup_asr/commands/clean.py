@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from unsup_asr.commands import experiment_root
 from unsup_asr.commands.run import graph_of, recipe_of
 from unsup_asr.engine.keys import stage_keys
 from unsup_asr.engine.runs import LATEST, MANIFEST, RUNS
@@ -33,7 +34,7 @@ def clean(arguments: argparse.Namespace) -> int:
     --keep-runs those of every run that ended. A stage that is being made is left alone.
     """
     config = recipe_of(arguments, only_own=True)
-    root = Path(arguments.exp) / config.recipe
+    root = experiment_root(arguments.exp, config.recipe)
     described = stage_keys(graph_of(config), config, root, ask_foreign=False)
     kept = {(name, str(material["key"])) for name, material in described.items()}
     runs = root.glob(f"{RUNS}/*") if arguments.keep_runs else [root / LATEST]

@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from unsup_asr.commands import UsageError
+from unsup_asr.commands import UsageError, folder_named
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.runs import LATEST, RUNS, read_run
 from unsup_asr.formats.finished import BEGUN, LOG, RECORD, read_record
@@ -41,9 +41,7 @@ _JOINED = (
 
 def diagnose(arguments: argparse.Namespace) -> int:
     """Print what is wrong and the next command; 0 good, 1 suspect, 3 not ended, 4 broken."""
-    folder = Path(arguments.experiment)
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder; expected exp/<recipe>, or one of its runs")
+    folder = folder_named(arguments.experiment, "exp/<recipe>, or one of its runs")
     found = examine(folder)
     if arguments.json:
         print(json.dumps(asdict(found), ensure_ascii=False, indent=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from unsup_asr.commands import UsageError
+from unsup_asr.commands import UsageError, folder_named
 from unsup_asr.engine.runs import read_run
 from unsup_asr.recognise.card import Card
 from unsup_asr.recognise.export import export_onnx, export_transformers
@@ -15,9 +15,7 @@ from unsup_asr.transcribe import load_model
 
 def export(arguments: argparse.Namespace) -> int:
     """Write the folder; the results of the run that made the model go into its card."""
-    folder = Path(arguments.model)
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder; expected one that holds a model")
+    folder = folder_named(arguments.model, "one that holds a model")
     load_model(folder, trust=arguments.trust)  # or it says what is damaged
     found = folder.parent / "evaluate" / "results.json"
     if arguments.results is not None:

@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from unsup_asr.commands import UsageError
+from unsup_asr.commands import UsageError, folder_named
 from unsup_asr.commands.runs import runs_table
 from unsup_asr.engine.recipe import load_recipe
 from unsup_asr.engine.recipe_files import (
@@ -152,8 +152,7 @@ def _check(arguments: argparse.Namespace, folder: Path) -> None:
         raise UsageError(str(error)) from error
     if os.path.lexists(folder):
         raise UsageError(f"{folder} exists; choose another name, or remove it")
-    if not Path(arguments.audio).is_dir():
-        raise UsageError(f"--audio {arguments.audio}: no such folder")
+    folder_named(arguments.audio, "recordings, for --audio")
     data = {"text": arguments.text, "references": arguments.references}
     data |= {name: getattr(arguments, name) for name in _FILES}
     for option, value in data.items():

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from unsup_asr.commands import UsageError
+from unsup_asr.commands import UsageError, experiment_root
 from unsup_asr.commands.diagnose import examine
 from unsup_asr.engine.recipe_files import (
     CONFIG_NAME,
@@ -174,10 +174,10 @@ def _experiment(recipe: str, exp: Path) -> Path:
     path = Path(recipe)
     if path.name != recipe and path.is_dir() and not (path / CONFIG_NAME).is_file():
         return path
-    if path.name == recipe and (exp / recipe).is_dir():
-        return exp / recipe
+    if path.name == recipe and (exp / recipe).exists():
+        return experiment_root(exp, recipe)
     try:
-        return exp / _name_in(recipe_folder(recipe) / CONFIG_NAME)
+        return experiment_root(exp, _name_in(recipe_folder(recipe) / CONFIG_NAME))
     except RecipeError as error:
         raise UsageError(str(error)) from error
 

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from torch import distributed
 
 from unsup_asr import compute
-from unsup_asr.commands import UsageError
+from unsup_asr.commands import UsageError, experiment_root
 from unsup_asr.commands.devices import compute_on
 from unsup_asr.engine.config import build_all, foreign
 from unsup_asr.engine.live import Live, newest
@@ -134,15 +134,15 @@ def status(arguments: argparse.Namespace) -> int:
     """
     trust = arguments.trust
     config = recipe_of(arguments, only_own=not trust)
+    root = experiment_root(arguments.exp, config.recipe)
     if arguments.follow:
-        return _follow(Path(arguments.exp) / config.recipe)
+        return _follow(root)
     others = [] if trust else foreign(config)
     if not trust and foreign(config.corpus):
         raise UsageError(
             f"the corpus is read by {others[0]}, which is no class of this project: to ask it for "
             "its files is to run its code. Allow it (--trust) for a recipe that you trust"
         )
-    root = Path(arguments.exp) / config.recipe
     rows = stage_status(graph_of(config), config, root, ask_foreign=trust)
     width = max(len(row.stage) for row in rows)
     for row in rows:

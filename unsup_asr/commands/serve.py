@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from unsup_asr.commands import UsageError
+from unsup_asr.commands import UsageError, folder_named
 from unsup_asr.commands.devices import compute_on
 from unsup_asr.formats.names import shown_in_lines
 from unsup_asr.formats.transcripts import records
@@ -47,8 +47,7 @@ def serve(arguments: argparse.Namespace) -> int:
         raise UsageError(
             f"serve needs {error.name}, which is not installed: pip install 'unsup-asr[serve]'"
         ) from error
-    if not Path(arguments.model).is_dir():
-        raise UsageError(f"{arguments.model}: no such folder; expected one that holds a model")
+    folder_named(arguments.model, "one that holds a model")
     if not 0 <= arguments.port < 2**16:
         raise UsageError(f"--port is {arguments.port}; expected 0 (any that is free) to 65535")
     with _listening(arguments.port) as listener:

@@ -18,7 +18,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from unsup_asr import compute
-from unsup_asr.commands import UsageError
+from unsup_asr.commands import UsageError, folder_named
 from unsup_asr.commands.devices import compute_on
 from unsup_asr.commands.live import transcribe_stdin
 from unsup_asr.commands.recordings import Recording, digest_of_model, find_recordings, not_done
@@ -36,8 +36,7 @@ STDIN = "-"
 
 def transcribe(arguments: argparse.Namespace) -> int:
     """Print what is said in each file, or write one file for each; 1 when some cannot be read."""
-    if not Path(arguments.model).is_dir():
-        raise UsageError(f"{arguments.model}: no such folder; expected one that holds a model")
+    folder_named(arguments.model, "one that holds a model")
     if arguments.jobs < 1:
         raise UsageError(f"--jobs is {arguments.jobs}; expected 1 or more")
     if STDIN in arguments.audio:

@@ -1,9 +1,9 @@
-"""The training curves of a report, from what the stages that learn have written."""
+"""The training curves of stages that learn, from what these have written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unsup_asr.formats.checked import read_json_value, reading
@@ -18,6 +18,19 @@ _LOSSES = (
 
 
 @dataclass(frozen=True)
+class Curve:
+    """Values that a stage noted: the first at step `first`, each of the others `every` later."""
+
+    values: list[float]
+    first: int = 1
+    every: int = 1
+
+    def points(self) -> Iterator[tuple[int, float]]:
+        """Steps and values."""
+        return ((self.first + self.every * i, value) for i, value in enumerate(self.values))
+
+
+@dataclass(frozen=True)
 class CurveSet:
     """One plot of training curves; the values of a series lie `x_step` steps apart."""
 
@@ -28,53 +41,84 @@ class CurveSet:
     x_step: float = 1.0
 
 
+def curves_of(stage: Path) -> dict[str, Curve]:
+    """Curves of a stage's folder by name: `loss/restart N` of matching, `<number>/member N` of the
+    game, `loss` of realignment, HMM and CTC, `PER on dev` of the SUPERB recipe; none of stages that
+    do not learn. ValueError for a file that is damaged.
+    """
+    found: dict[str, Curve] = {}
+    if path := _written(stage / "matching.json"):
+        with reading(path, "the curves of matching"):
+            for number, losses in enumerate(read_json_value(path)["curves"], start=1):
+                found[f"loss/restart {number}"] = Curve(_numbers(losses), first=0, every=20)
+    if path := _written(stage / "gan.json"):
+        with reading(path, "the record of a game"):
+            game = read_json_value(path)
+            every = int(game["validate_every"])
+            for number, member in enumerate(game["members"]):
+                for name, values in _columns(member["history"]).items():
+                    found[f"{name}/member {number}"] = Curve(values, first=every, every=every)
+    if path := _written(stage / "curve.json"):
+        with reading(path, "a curve"):
+            found["loss"] = Curve(_numbers(read_json_value(path)))
+    if path := _written(stage / "superb.json"):
+        with reading(path, "the record of the SUPERB recipe"):
+            superb = read_json_value(path)
+            every = int(superb["evaluate_every"])
+            found["PER on dev"] = Curve(_numbers(superb["dev_per"]), first=every, every=every)
+    return found
+
+
 def training_curves(stages: Mapping[str, Path]) -> tuple[CurveSet, ...]:
     """One set for matching, the game, realignment, CTC and the SUPERB recipe, those that ran.
 
     `stages`: folders of finished stages by name. ValueError for a file that is damaged.
     """
-    curves: list[CurveSet] = []
-    if path := _written(stages, "matching", "matching.json"):
-        with reading(path, "the curves of matching"):
-            found = read_json_value(path)["curves"]
-            series = {f"restart {i + 1}": list(map(float, curve)) for i, curve in enumerate(found)}
+    sets: list[CurveSet] = []
+    if matching := _named(stages, "matching", "loss/"):
         title = "Matching: loss of each restart"
-        curves.append(CurveSet(title, series, x_label="iteration", x_step=20))
-    if path := _written(stages, "gan", "gan.json"):
-        with reading(path, "the record of a game"):
-            game = read_json_value(path)
-            series = {
-                f"member {number}": [
-                    min(float(row["weighted_lm_perplexity"]), _MOST_PERPLEXITY)
-                    for row in member["history"]
-                ]
-                for number, member in enumerate(game["members"])
-            }
-            every = float(game["validate_every"])
-        name = "weighted perplexity"
-        title = f"Game: {name} of each member"
-        curves.append(CurveSet(title, series, x_label="update", y_label=name, x_step=every))
+        sets.append(_set_of(title, matching, x_label="iteration"))
+    if game := _named(stages, "gan", "weighted_lm_perplexity/"):
+        title = "Game: weighted perplexity of each member"
+        drawn = {
+            member: replace(curve, values=[min(value, _MOST_PERPLEXITY) for value in curve.values])
+            for member, curve in game.items()
+        }
+        sets.append(_set_of(title, drawn, x_label="update", y_label="weighted perplexity"))
     for title, prefixes in _LOSSES:
         names = [name for name in stages if name.startswith(prefixes)]
-        paths = {name: _written(stages, name, "curve.json") for name in names}
-        series = {name: _curve(path) for name, path in paths.items() if path}
-        if series:
-            curves.append(CurveSet(title, series, x_label="epoch"))
-    if path := _written(stages, "superb", "superb.json"):
-        with reading(path, "the record of the SUPERB recipe"):
-            superb = read_json_value(path)
-            series = {"superb": list(map(float, superb["dev_per"]))}
-            every = float(superb["evaluate_every"])
+        losses = {name: curve for name in names if (curve := curves_of(stages[name]).get("loss"))}
+        if losses:
+            sets.append(_set_of(title, losses, x_label="epoch"))
+    if superb := curves_of(stages["superb"]).get("PER on dev") if "superb" in stages else None:
         title = "SUPERB recipe: PER on dev"
-        curves.append(CurveSet(title, series, y_label="PER %", x_step=every))
-    return tuple(one for one in curves if any(one.series.values()))
+        sets.append(_set_of(title, {"superb": superb}, y_label="PER %"))
+    return tuple(one for one in sets if any(one.series.values()))
 
 
-def _written(stages: Mapping[str, Path], stage: str, name: str) -> Path | None:
-    path = stages[stage] / name if stage in stages else None
-    return as_written(path) if path is not None and path.is_file() else None
+def _named(stages: Mapping[str, Path], stage: str, prefix: str) -> dict[str, Curve]:
+    """Curves of a stage whose names begin so, by the rest of their names."""
+    curves = curves_of(stages[stage]) if stage in stages else {}
+    return {n.removeprefix(prefix): curve for n, curve in curves.items() if n.startswith(prefix)}
 
 
-def _curve(path: Path) -> list[float]:
-    with reading(path, "a curve"):
-        return [float(value) for value in read_json_value(path)]
+def _set_of(
+    title: str, curves: Mapping[str, Curve], *, x_label: str = "step", y_label: str = "loss"
+) -> CurveSet:
+    series = {name: curve.values for name, curve in curves.items()}
+    every = next(iter(curves.values())).every
+    return CurveSet(title, series, x_label=x_label, y_label=y_label, x_step=every)
+
+
+def _written(path: Path) -> Path | None:
+    return as_written(path) if path.is_file() else None
+
+
+def _numbers(values: Sequence[float]) -> list[float]:
+    return [float(value) for value in values]
+
+
+def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Numbers that every row has, by name."""
+    names = [name for name in (rows[0] if rows else {}) if all(name in row for row in rows)]
+    return {name: [float(row[name]) for row in rows] for name in names}

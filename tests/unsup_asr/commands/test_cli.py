@@ -374,7 +374,7 @@ def test_paths_that_yaml_or_hydra_would_read_otherwise_survive(capsys: Printed) 
     [
         (["mine"], "recipes/mine exists"),
         (["../own"], "NAME is '../own'; expected up to 100 letters, digits"),
-        (["own", "--audio", "nowhere"], "--audio nowhere: no such folder"),
+        (["own", "--audio", "nowhere"], "nowhere: no such folder; expected recordings"),
         (["own", "--text", "nothing"], "--text nothing: no such file"),
         (["own", "--references", "r.tsv"], "--references r.tsv: no such file"),
         (["own", "--audio", "${a}"], "recipes read '${' as a reference"),
@@ -699,3 +699,30 @@ def test_a_file_in_the_place_of_the_experiments_is_wrong_usage(
         cli.main([*command, "--exp", str(file)])
     assert ended.value.code == 2
     assert f"{file} is a file; expected a folder of experiments" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["status", "clean", "report"])
+@pytest.mark.parametrize("there", ["nothing", "a file in the recipe's place"])
+def test_an_experiment_that_cannot_be_is_wrong_usage(
+    verb: str, there: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exp = tmp_path / "experiments"
+    expected = f"{exp}: no such folder; expected a folder of experiments"
+    if there != "nothing":
+        exp.mkdir()
+        (exp / "toy").write_text("not a folder")
+        expected = f"{exp / 'toy'}: is a file, not a folder; expected the folder of a recipe's"
+    assert cli.main([verb, "toy", "--exp", str(exp)]) == 2
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", [["transcribe", "MODEL", "a.wav"], ["diagnose", "MODEL"], ["serve", "MODEL"]]
+)
+def test_a_file_in_the_place_of_a_folder_is_called_a_file(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("not a folder")
+    assert cli.main([str(file) if word == "MODEL" else word for word in command]) == 2
+    assert f"{file}: is a file, not a folder; expected " in capsys.readouterr().err
