@@ -71,7 +71,6 @@ CHANGES: dict[str, tuple[str, ...]] = {
         "self_training.training.epochs=3",
         "segmentation.segments_per_phone=1.2",
         "segmentation.clusterer.num_clusters=64",
-        "segmentation.posterior_weight=1.0",
         "matching.channel.trust=2.0",
         "matching.spoken_text.num_voices=10",
         "gan.trainer.updates=100",

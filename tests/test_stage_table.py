@@ -12,9 +12,8 @@ WORDS = ["words", "diagnosis"]
 MODEL = ["model", *WORDS]
 ROUNDS = ["self_training_1", "self_training_2", *MODEL]
 REALIGNED = ["realign_2", *ROUNDS]
-MATCHED = ["units_2", "matching_2", *REALIGNED]
-CHOSEN = ["choice", "realign_1", *MATCHED]
-LM_ROWS = ["matching_lm", "gan_lm", "matching_2_lm"]
+CHOSEN = ["choice", "realign_1", *REALIGNED]
+LM_ROWS = ["matching_lm", "gan_lm"]
 HEARD = ["matching", "gan", *CHOSEN, "better_start", *LM_ROWS]
 
 TUNED = ["self_training_1", *MODEL]
@@ -26,7 +25,7 @@ PLAYED = ["gan", "gan_lm", "realign_1", *REALIGNED]  # where no matching is
 # What reads the text of TIMIT, which is phones: no words.
 TIMIT_TEXT = [
     *("text", "language_model", "segments", "units", "matching", "gan", "choice", "realign_1"),
-    *("units_2", "matching_2", "realign_2", "self_training_1", "self_training_2", "model"),
+    *("realign_2", "self_training_1", "self_training_2", "model"),
     *("diagnosis", *LM_ROWS, "supervised", *SCORED),
 ]
 
@@ -48,12 +47,11 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
     ("demo", "segmentation.clusterer.num_clusters=64"): [
         *("units", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
     ],
-    ("demo", "segmentation.posterior_weight=1.0"): [*MATCHED, "matching_2_lm", *SCORED],
     ("demo", "matching.channel.trust=2.0"): ["matching", "gan", *CHOSEN, *LM_ROWS, *SCORED],
     ("demo", "matching.spoken_text.num_voices=10"): [
         *("spoken_segments", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
     ],
-    ("demo", "gan.trainer.updates=100"): ["gan", *CHOSEN, "gan_lm", "matching_2_lm", *SCORED],
+    ("demo", "gan.trainer.updates=100"): ["gan", *CHOSEN, "gan_lm", *SCORED],
     ("demo", "gan.diagnosis.min_usage=0.5"): ["diagnosis", *SCORED],
     ("demo", "self_training.training.max_warp=1.1"): [
         *ROUNDS,
@@ -83,7 +81,7 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
             "choice",
             "realign_1",
         ),
-        *("units_2", "matching_2", "realign_2", "self_training_1", "self_training_2", "model"),
+        *("realign_2", "self_training_1", "self_training_2", "model"),
         *("lexicon", *WORDS, *LM_ROWS, "supervised", "supervised_words", *SCORED),
     ],
     ("demo", "superb=phoneme_recognition"): ["superb", *SCORED],
@@ -161,9 +159,7 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
     ("wav2vec-U", "segmentation.adjacent_pooling=null"): [
         *("segments", "units", "matching", "gan", *CHOSEN, *LM_ROWS, *SCORED)
     ],
-    ("wav2vec-U", "gan.population.num_seeds=2"): [
-        *("gan", *CHOSEN, "gan_lm", "matching_2_lm", *SCORED)
-    ],
+    ("wav2vec-U", "gan.population.num_seeds=2"): [*("gan", *CHOSEN, "gan_lm", *SCORED)],
     ("the game alone", "features.silence.keep_frames=1"): [
         *("representations", "features", "segments", "auxiliary", *PLAYED),
         *("supervised", "supervised_words", *SCORED),

@@ -136,7 +136,7 @@ def test_every_system_is_held_against_its_nulls_and_its_clusters_ceilings(exp, c
         lower = min(nulls["audio_swap"], nulls["random_phones"])
         assert lower > 50, system
         assert report["working"][system] == (report["per"][system] <= lower - 5), system
-    assert list(report["maps"]) == ["matching", "matching_2"]
+    assert list(report["maps"]) == ["matching"]
     for scores in report["maps"].values():
         assert 0 < scores["segments"] < scores["majority_map"] < scores["random_map"]
     unsupervised = [s for s in report["per"] if "+" not in s and not s.startswith("supervised")]
@@ -456,13 +456,12 @@ def test_a_run_can_join_both_roads(exp, tmp_path, capsys):
     systems = list(json.loads(capsys.readouterr().out)["per"])
     latest = tmp_path / "toy" / "latest"
     assert systems[:3] == ["spoken_model", "matching", "matching+lm"]
-    assert {"gan", "realign_2", "matching_2", "self_training_1"} <= set(systems)
+    assert {"gan", "realign_2", "self_training_1"} <= set(systems)
     made = {
         stage: json.loads((latest / stage / "stage.json").read_text("utf-8"))["inputs"]
-        for stage in ("matching", "matching_2", "self_training_1")
+        for stage in ("matching", "self_training_1")
     }
     assert {"spoken_model", "spoken_segments"} <= set(made["matching"])
-    assert "realign_1" in made["matching_2"]
     assert "spoken_text" in made["self_training_1"]
     balanced = json.loads((latest / "self_training_1" / "decoder.json").read_text("utf-8"))
     model = json.loads((latest / "model" / "model.json").read_text("utf-8"))

@@ -33,7 +33,7 @@ from unsup_asr.steps.spoken import run_spoken_model, run_spoken_text
 from unsup_asr.steps.spoken_segments import run_spoken_segments
 from unsup_asr.steps.superb import run_superb
 from unsup_asr.steps.text import run_language_model, run_text, run_word_model
-from unsup_asr.steps.units import run_segments, run_units, run_units_again, run_units_heard
+from unsup_asr.steps.units import run_segments, run_units, run_units_heard
 from unsup_asr.steps.upstream_features import run_upstream_features
 from unsup_asr.steps.words import run_lexicon, run_supervised_words, run_train_words, run_words
 
@@ -359,17 +359,13 @@ def _from_segments(config: DictConfig) -> list[Stage]:
             Stage(
                 name,
                 partial(run_realign, labels_from=labels_from),
-                (labels_from, *_SPOKEN),
+                (labels_from, "corpus", *_SPOKEN),
                 ("realign.training", "realign.aligner", "realign.prior_scale", SCORER),
-                version=2,
+                version=3,
                 resumable=True,
             )
         )
         labels_from = name
-        if number == 1 and matches(config):
-            again = _matching_again(config, name)
-            labels_from = again[-1].name
-            stages += again
     return stages
 
 
@@ -401,9 +397,9 @@ def speaks(config: DictConfig) -> bool:
     return config.start.road in ("spoken_text", "joined")
 
 
-def _hears(config: DictConfig, network_from: str) -> tuple[str, ...]:
+def _hears(config: DictConfig) -> tuple[str, ...]:
     """The stage whose network says what segments sound like, where matching starts from that."""
-    return (network_from,) if config.start.road == "joined" else ()
+    return (SPOKEN_MODEL,) if config.start.road == "joined" else ()
 
 
 def _auxiliary(config: DictConfig) -> list[Stage]:
@@ -425,7 +421,7 @@ def _named(config: DictConfig, segments: str, suffix: str) -> list[Stage]:
     units, gan = f"units{suffix}", f"gan{suffix}"
     read_as = {segments: "segments", units: "units", gan: "gan"}
     pooled = Stage(units, run_units, ("features", segments), _UNITS, stands_for=read_as)
-    if hears := _hears(config, SPOKEN_MODEL):
+    if hears := _hears(config):
         pooled = Stage(
             units,
             partial(run_units_heard, network_from=SPOKEN_MODEL),
@@ -457,12 +453,12 @@ def _matched_and_played(
     units, matching, gan = (f"{name}{suffix}" for name in ("units", "matching", "gan"))
     read_as = {segments: "segments", units: "units", matching: "matching", gan: "gan"}
     heard = tuple(stage.name for stage in _channel(config)) if segments == "segments" else ()
-    hears = _hears(config, SPOKEN_MODEL)
+    hears = _hears(config)
     matched = ("features", segments, units, "text", "language_model", *heard, *hears)
     return [
         Stage(
             matching,
-            partial(run_matching, units="units", heard_by=next(iter(hears), None)),
+            partial(run_matching, heard_by=next(iter(hears), None)),
             matched,
             (*_matching_keys(config), SCORER),
             version=3,
@@ -546,24 +542,6 @@ def _better_start(corrected: str) -> Stage:
         ("text", SPOKEN_MODEL, corrected),
         ("start.max_divergence_ratio",),
     )
-
-
-def _matching_again(config: DictConfig, network_from: str) -> list[Stage]:
-    """Clusters that know what the first round has learned, matched once more."""
-    again = partial(run_units_again, network_from=network_from)
-    heard, hears = (stage.name for stage in _channel(config)), _hears(config, network_from)
-    inputs = ("features", "segments", "units_2", "text", "language_model", *heard, *hears)
-    keys = (*_UNITS, "segmentation.posterior_weight")
-    return [
-        Stage("units_2", again, ("features", "segments", network_from), keys),
-        Stage(
-            "matching_2",
-            partial(run_matching, units="units_2", heard_by=next(iter(hears), None)),
-            inputs,
-            (*_matching_keys(config), SCORER),
-            version=3,
-        ),
-    ]
 
 
 def _check_rounds(config: DictConfig) -> None:

@@ -129,7 +129,6 @@ PLAIN: dict[str, Any] = {
     "gan.decode_unjoined": bool,
     "gan.validate_on": Literal["train", "dev"],
     "language_model.posterior_floor": Positive,
-    "segmentation.posterior_weight": NonNegative,
     "segmentation.segments_per_phone": _Rate,
     "start.agreement": NonNegative,
     "start.evidence_weight": NonNegative,

@@ -29,7 +29,11 @@ class Warps:
     @property
     def unchanged(self) -> int:
         """The index of the factor that is nearest to 1."""
-        return int(np.abs(np.log(self.factors_W)).argmin())
+        return self.nearest(1.0)
+
+    def nearest(self, factor: float) -> int:
+        """The index of the factor that is nearest to a given one."""
+        return int(np.abs(np.log(self.factors_W / factor)).argmin())
 
     def within(self, max_factor: float) -> Warps:
         """Those of factors from 1/max_factor to max_factor, and at least the unchanged one."""

@@ -38,6 +38,7 @@ from unsup_asr.upstreams.vocal_tract import (
 from unsup_asr.upstreams.warping import FrameMoments, Warpable, normalised_warps
 
 ACOUSTIC, BOUNDARY, WARPS = "acoustic", "boundary", "warps"  # folders
+VOCAL_TRACTS = "vocal_tracts.json"
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ def _vocal_tracts(
         chosen |= {who: tracts.likeliest(samples[who]) for who in sorted(new)}
     factors = {who: round(float(warps.factors_W[w]), 3) for who, w in chosen.items()}
     log.info("frequencies of speakers, times: %s", factors)
-    (context.out / "vocal_tracts.json").write_text(json.dumps(factors), "utf-8")
+    (context.out / VOCAL_TRACTS).write_text(json.dumps(factors), "utf-8")
     return chosen
 
 

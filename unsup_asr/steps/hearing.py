@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
 
 from unsup_asr.acoustic.finetuning import Finetuning
 from unsup_asr.acoustic.network import AcousticNetwork
 from unsup_asr.acoustic.training import NetworkTraining
 from unsup_asr.engine.stages import StageContext
+from unsup_asr.formats.checked import read_json
 from unsup_asr.formats.manifest import read_manifest
 from unsup_asr.formats.warps import Warps
 from unsup_asr.recognise.acoustic_models import EveryFrame, audible
 from unsup_asr.speech.waveforms import Waveforms
-from unsup_asr.steps.features import WARPS
+from unsup_asr.steps.computed import Computed
+from unsup_asr.steps.features import VOCAL_TRACTS, WARPS
 from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.types import Float32Array, FrameTiming, Int32Array, Utterance
 from unsup_asr.upstreams.ctc_network import CTCNetwork
@@ -58,6 +63,31 @@ def warps_of_features(context: StageContext) -> Warps | None:
     folder = features.file(f"{WARPS}/maps.npy").parent
     features.file(f"{WARPS}/factors.npy")
     return Warps.read(folder)
+
+
+def of_one_vocal_tract(context: StageContext, split: str) -> Mapping[str, Float32Array]:
+    """Stage `features`' frames, of all speakers as if they had one vocal tract, where it has found
+    theirs.
+    """
+    frames = open_split(context, "features", "acoustic", split)
+    features, warps = context.input("features"), warps_of_features(context)
+    if warps is None or not features.has(VOCAL_TRACTS):
+        return frames
+    path = features.file(VOCAL_TRACTS)
+    speakers = {u.id: u.speaker for u in _utterances(context, split) if u.id in frames}
+    factors = read_json(path, *set(speakers.values()))
+    warp_of = {who: warps.nearest(float(factors[who])) for who in set(speakers.values())}
+    return Computed(frames.ids, partial(_warped, frames, warps, warp_of, speakers))
+
+
+def _warped(
+    frames: Mapping[str, Float32Array],
+    warps: Warps,
+    warp_of: Mapping[str, int],
+    speakers: Mapping[str, str],
+    utterance_id: str,
+) -> Float32Array:
+    return warps.of(np.array(frames[utterance_id]), warp_of[speakers[utterance_id]])
 
 
 def _utterances(context: StageContext, split: str) -> list[Utterance]:

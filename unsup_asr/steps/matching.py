@@ -31,7 +31,7 @@ _LEAST_EVIDENCE = 0.02  # of a phone that was not heard at all
 SPOKEN_SEGMENTS = "spoken_segments"  # read where the recipe's matching has a channel
 
 
-def run_matching(context: StageContext, *, units: str, heard_by: str | None = None) -> None:
+def run_matching(context: StageContext, *, heard_by: str | None = None) -> None:
     """Match skip-bigram statistics; write the table, curves, phones of segments and hypotheses.
 
     `heard_by`: the stage whose network says what the segments sound like, where matching is to
@@ -39,7 +39,7 @@ def run_matching(context: StageContext, *, units: str, heard_by: str | None = No
     """
     options = context.config.matching
     text, inventory = text_ids(context)
-    clusters = open_split(context, units, "clusters", "train")
+    clusters = open_split(context, "units", "clusters", "train")
     cut = [np.array(clusters[i]) for i in clusters]
     # A long consonant that the text writes twice is one sound, and one segment.
     text = [merge_repeats(sentence) for sentence in text]
@@ -54,10 +54,10 @@ def run_matching(context: StageContext, *, units: str, heard_by: str | None = No
             text = [duplicate_phones(s, max(0.0, float(rate) - 1.0), rng) for s in text]
     evidence: Mapping[str, RaggedArray] | None = None
     if heard_by is None:
-        found = _from_nothing(context, cut, text, units=units, num_phones=len(inventory))
+        found = _from_nothing(context, cut, text, num_phones=len(inventory))
     else:
         evidence = {s: _evidence(context, heard_by, s, len(inventory)) for s in SPLITS}
-        found = _from_evidence(context, clusters, text, units, evidence["train"], len(inventory))
+        found = _from_evidence(context, clusters, text, evidence["train"], len(inventory))
     log.info("losses of the restarts: %s", [round(x, 3) for x in found.losses_R])
     np.save(context.out / "table.npy", found.table_KV, allow_pickle=False)
     report = {
@@ -67,9 +67,7 @@ def run_matching(context: StageContext, *, units: str, heard_by: str | None = No
         "segments_per_text_phone": float(rate),
     }
     (context.out / "matching.json").write_text(json.dumps(report), "utf-8")
-    posteriors = {
-        split: _posteriors(context, found.table_KV, units, split, evidence) for split in SPLITS
-    }
+    posteriors = {split: _posteriors(context, found.table_KV, split, evidence) for split in SPLITS}
     write_segment_posteriors(context, posteriors)
     shutil.rmtree(context.out / _EVIDENCE, ignore_errors=True)
 
@@ -79,11 +77,10 @@ def _from_nothing(
     clusters: Sequence[Int32Array],
     text: Sequence[Int32Array],
     *,
-    units: str,
     num_phones: int,
 ) -> MatchingResult:
     matcher: Matcher = instantiate(context.config.matching.matcher)
-    centroids_KD = read_array(context.input(units).file("centroids.npy"))
+    centroids_KD = read_array(context.input("units").file("centroids.npy"))
     with progress_bar(matcher.num_steps, "matching") as tick:
         return matcher.match(clusters, centroids_KD, text, num_phones=num_phones, progress=tick)
 
@@ -92,13 +89,12 @@ def _from_evidence(
     context: StageContext,
     clusters: RaggedArray,
     text: Sequence[Int32Array],
-    units: str,
     evidence: RaggedArray,
     num_phones: int,
 ) -> MatchingResult:
     """Equal neighbours among the clusters stay two segments, as the channel leaves them."""
     matcher: EvidenceMatcher = instantiate(context.config.start.matcher)
-    num_clusters = len(read_array(context.input(units).file("centroids.npy")))
+    num_clusters = len(read_array(context.input("units").file("centroids.npy")))
     with progress_bar(matcher.num_steps, "matching") as tick:
         return matcher.match(
             [np.array(clusters[i]) for i in clusters],
@@ -113,12 +109,11 @@ def _from_evidence(
 def _posteriors(
     context: StageContext,
     table_KV: Float32Array,
-    units: str,
     split: str,
     evidence: Mapping[str, RaggedArray] | None,
 ) -> Computed[Float32Array]:
     """A cluster's phones, times what was heard in the segment itself to a small power."""
-    clusters = open_split(context, units, "clusters", split)
+    clusters = open_split(context, "units", "clusters", split)
     if evidence is None:
         return Computed(clusters.ids, lambda i: table_KV[np.array(clusters[i])])
     power, heard = context.config.start.agreement, evidence[split]

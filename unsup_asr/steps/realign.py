@@ -33,7 +33,7 @@ from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.computed import Computed
 from unsup_asr.steps.criterion import run_criterion
 from unsup_asr.steps.ctc import CHECKPOINT
-from unsup_asr.steps.hearing import warps_of_features
+from unsup_asr.steps.hearing import of_one_vocal_tract, warps_of_features
 from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.steps.lexicon_search import lexicon_tree
 from unsup_asr.steps.parts import PARTS, kept_blocks
@@ -53,9 +53,9 @@ def run_realign(context: StageContext, *, labels_from: str) -> None:
     options = context.config.realign
     training = instantiate(options.training)
     inventory = read_inventory(context.input("text").file("inventory.json"))
-    features = open_split(context, "features", "acoustic", "train")
+    features = of_one_vocal_tract(context, "train")
     labels = open_split(context, labels_from, "labels", "train")
-    targets = every_nth(labels, features.ids, training.stack)
+    targets = every_nth(labels, list(features), training.stack)
     checkpoint = context.out / CHECKPOINT
     with progress_bar(training.epochs, f"{context.stage} frame classifier") as tick:
         network, curve = training.train_frames(
@@ -133,7 +133,7 @@ class _Search:
 
     def blocks(self, split: str) -> list[Path]:
         """Folders with the hypotheses, the labels and the network's own phones of each block."""
-        frames = open_split(self.context, "features", "acoustic", split)
+        frames = of_one_vocal_tract(self.context, split)
 
         def align(ids: Sequence[str], out: Path) -> None:
             self._align(split, {i: frames[i] for i in ids}, out)

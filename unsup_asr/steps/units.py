@@ -10,8 +10,6 @@ from functools import partial
 import numpy as np
 from omegaconf import DictConfig
 
-from unsup_asr.acoustic.network import load_network
-from unsup_asr.acoustic.posteriors import posterior_blocks
 from unsup_asr.engine.config import instantiate
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.phone_text import read_inventory, read_phone_sentences
@@ -103,27 +101,6 @@ def run_units(context: StageContext) -> None:
     """
     is_pooled = context.config.segmentation.pooling is not None
     _cluster_segments(context, partial(_frames, context) if is_pooled else None)
-
-
-def run_units_again(context: StageContext, *, network_from: str) -> None:
-    """As `run_units`, on features beside the square roots of a network's phone posteriors.
-
-    The network has heard each sound in all its contexts and voices: even where its phones are
-    wrong, segments that it takes for the same phone belong together, so the new clusters are
-    purer, and matching them anew corrects phones that were wrong everywhere.
-    """
-    network = load_network(context.input(network_from).file("network.json").parent)
-    weight = context.config.segmentation.posterior_weight
-
-    def frames(split: str) -> Iterator[tuple[str, Float32Array]]:
-        clustered = open_split(context, "features", "cluster", split)
-        for block in posterior_blocks(network, open_split(context, "features", "acoustic", split)):
-            for i, log_posteriors_TV in block.items():
-                x_TD = np.array(clustered[i], dtype=np.float32)
-                spread = np.exp(log_posteriors_TV / 2).repeat(network.shape.stack, 0)[: len(x_TD)]
-                yield i, np.concatenate([x_TD, weight * spread], axis=1)
-
-    _cluster_segments(context, frames)
 
 
 def run_units_heard(context: StageContext, *, network_from: str) -> None:

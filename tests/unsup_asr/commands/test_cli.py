@@ -116,7 +116,7 @@ def test_run_prints_a_line_a_stage_and_does_nothing_twice(capsys: Printed) -> No
         ["[1/2]", "count:"],
         ["[2/2]", "double:"],
     ]
-    assert Path("exp/mine/latest/double/number").read_text() == "10"
+    assert Path("exp/mine/latest/double/number").read_text() == "16"
     assert cli.main(["run", "mine"]) == 0
     assert capsys.readouterr().out.count("done before") == 2
 

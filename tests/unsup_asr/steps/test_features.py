@@ -18,6 +18,7 @@ from unsup_asr.formats.ragged import RaggedArray
 from unsup_asr.formats.warps import Warps
 from unsup_asr.protocols import UpstreamOutput
 from unsup_asr.steps.features import run_features
+from unsup_asr.steps.hearing import of_one_vocal_tract
 from unsup_asr.upstreams.kaldi_features import KaldiMFCC
 from unsup_asr.upstreams.normalise import weigh_deltas
 
@@ -66,7 +67,9 @@ def frames(out: Path, name: str, split: str) -> dict[str, np.ndarray]:
     return {i: np.array(x) for i, x in RaggedArray.open(out / name / split).items()}
 
 
-def test_speakers_are_made_alike_for_clusters_alone(corpus: Path, tmp_path: Path) -> None:
+def test_speakers_are_made_alike_for_clusters_and_stay_as_they_are_beside_them(
+    corpus: Path, tmp_path: Path
+) -> None:
     out = features_of(corpus, tmp_path / "usual")
     plain = features_of(corpus, tmp_path / "plain", vocal_tract=None)
     factors = json.loads((out / "vocal_tracts.json").read_text("utf-8"))
@@ -88,6 +91,30 @@ def test_speakers_are_made_alike_for_clusters_alone(corpus: Path, tmp_path: Path
                 np.testing.assert_allclose(found, expected, atol=1e-5)
                 assert np.abs(usual[i] - clustered)[:, weighted.shape[1] :].max() > 0.1
     assert not (plain / "vocal_tracts.json").exists()
+
+
+def test_realignment_hears_speakers_of_one_vocal_tract(corpus: Path, tmp_path: Path) -> None:
+    out = features_of(corpus, tmp_path / "usual")
+    plain = features_of(corpus, tmp_path / "plain", vocal_tract=None)
+    factors = json.loads((out / "vocal_tracts.json").read_text("utf-8"))
+    warps = Warps.read(out / "warps")
+    for split in VOICES:
+        heard = of_one_vocal_tract(hearing(corpus, out), split)
+        as_they_are = of_one_vocal_tract(hearing(corpus, plain), split)
+        acoustic = frames(out, "acoustic", split)
+        assert list(heard) == list(as_they_are) == list(acoustic)
+        for i, acoustic_TE in acoustic.items():
+            who = next(who for who in factors if f"-{who}-" in i)
+            warp = int(np.abs(warps.factors_W - factors[who]).argmin())
+            np.testing.assert_allclose(heard[i], warps.of(acoustic_TE, warp), atol=1e-5)
+            np.testing.assert_array_equal(as_they_are[i], acoustic_TE)
+
+
+def hearing(corpus: Path, features: Path) -> StageContext:
+    """A stage that reads the features."""
+    given = {"corpus": corpus, "features": features}
+    artifacts = {name: Artifact(name, at, reads_references=False) for name, at in given.items()}
+    return StageContext("realign_1", features, OmegaConf.create({"seed": 0}), 0, artifacts)
 
 
 def test_an_upstream_without_a_warp_is_clustered_as_it_is(
