@@ -360,7 +360,10 @@ def _from_segments(config: DictConfig) -> list[Stage]:
                 name,
                 partial(run_realign, labels_from=labels_from),
                 (labels_from, "corpus", *_SPOKEN),
-                ("realign.training", "realign.aligner", "realign.prior_scale", SCORER),
+                (
+                    *("realign.training", "realign.aligner", "realign.prior_scale"),
+                    *("realign.pauses", "features.silence", SCORER),
+                ),
                 version=3,
                 resumable=True,
             )

@@ -98,7 +98,7 @@ class _Recogniser:
     def of(cls, context: StageContext, inventory: list[str]) -> _Recogniser:
         options = context.config.realign
         aligner: Aligner = instantiate(options.aligner)
-        tree = lexicon_tree(context, aligner, inventory)
+        tree = lexicon_tree(context, aligner, inventory, pause_share=None)
         return cls(aligner, tree, options.stack, context.stage, context.num_threads)
 
     def hear(self, model: PhoneHMM, features: Mapping[str, Float32Array], split: str) -> _Heard:

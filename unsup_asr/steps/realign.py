@@ -4,11 +4,13 @@ Each round trains a frame classifier on the labels of the round before, scores e
 log posterior minus log prior (a scaled likelihood, as in hybrid HMM systems), and takes the best
 word sequence of the text's lexicon as the new labels. The classifier averages over all places
 where a label was wrong; the lexicon knows which phone sequences exist.
+What is left of pauses that were cut is a class of its own, which the search may find between words.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from unsup_asr.formats.ragged import RaggedArray, RaggedWriter
 from unsup_asr.progress import progress_bar
 from unsup_asr.protocols import Aligner, FrameAlignment
 from unsup_asr.recognise.timing import timed
+from unsup_asr.speech.pauses import Pauses, beside_cuts
 from unsup_asr.speech.runs import merge_repeats
 from unsup_asr.steps.computed import Computed
 from unsup_asr.steps.criterion import run_criterion
@@ -38,6 +41,10 @@ from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.steps.lexicon_search import lexicon_tree
 from unsup_asr.steps.parts import PARTS, kept_blocks
 from unsup_asr.types import SPLITS, Float32Array, FrameTiming, Hypothesis, Int32Array
+
+log = logging.getLogger(__name__)
+
+_FEWEST_PAUSED = 200  # frames
 
 # Of a block of utterances.
 LABELS = "labels"
@@ -55,26 +62,31 @@ def run_realign(context: StageContext, *, labels_from: str) -> None:
     inventory = read_inventory(context.input("text").file("inventory.json"))
     features = of_one_vocal_tract(context, "train")
     labels = open_split(context, labels_from, "labels", "train")
+    pauses = _pauses(context, len(inventory))
+    if pauses is not None:
+        labels = Computed(labels.ids, partial(pauses.marked, labels))
+    num_classes = len(inventory) + (pauses is not None)
     targets = every_nth(labels, list(features), training.stack)
     checkpoint = context.out / CHECKPOINT
     with progress_bar(training.epochs, f"{context.stage} frame classifier") as tick:
         network, curve = training.train_frames(
             features,
             targets,
-            num_phones=len(inventory),
+            num_phones=num_classes,
             warps=warps_of_features(context),
             checkpoint=checkpoint,
             num_processes=context.num_processes,
             progress=tick,
         )
     save_network(network, context.out)
-    prior_V = np.ones(len(inventory))
+    prior_V = np.ones(num_classes)
     for labels_T in targets.values():
-        prior_V += np.bincount(labels_T, minlength=len(inventory))
+        prior_V += np.bincount(labels_T, minlength=num_classes)
     log_prior_V = np.log(prior_V / prior_V.sum()).astype(np.float32)
     np.save(context.out / "log_prior.npy", log_prior_V, allow_pickle=False)
     (context.out / "curve.json").write_text(json.dumps(curve), "utf-8")
-    search = _Search.of(context, inventory, network, options.prior_scale * log_prior_V)
+    scaled_log_prior_V = options.prior_scale * log_prior_V
+    search = _Search.of(context, inventory, network, scaled_log_prior_V, pauses)
     for split in SPLITS:
         blocks = search.blocks(split)
         hypotheses = (h for block in blocks for h in read_hypotheses(block / HYPOTHESES))
@@ -106,6 +118,35 @@ def _middles(labels: Mapping[str, Int32Array], stack: int, utterance_id: str) ->
 
 
 @dataclass(frozen=True)
+class _CutPauses:
+    """Where training speech had a pause that was cut: frames labelled `label`, as no phone is."""
+
+    options: Pauses
+    kept: RaggedArray
+    keep_frames: int
+    label: int
+
+    def marked(self, labels: Mapping[str, Int32Array], utterance_id: str) -> Int32Array:
+        """The labels of an utterance, its pauses among them."""
+        labels_K = np.array(labels[utterance_id])
+        labels_K[beside_cuts(np.asarray(self.kept[utterance_id]), self.keep_frames)] = self.label
+        return labels_K
+
+
+def _pauses(context: StageContext, label: int) -> _CutPauses | None:
+    """None where the recipe wants none, or too few are left of them to learn from."""
+    if context.config.realign.pauses is None:
+        return None
+    keep_frames = getattr(instantiate(context.config.features.silence), "keep_frames", 0)
+    kept = open_split(context, "features", "kept", "train")
+    num_frames = sum(int(beside_cuts(np.asarray(x), keep_frames).sum()) for x in kept.values())
+    if num_frames < _FEWEST_PAUSED:
+        log.info("%d frames are left of pauses that were cut: pauses are no class", num_frames)
+        return None
+    return _CutPauses(instantiate(context.config.realign.pauses), kept, keep_frames, label)
+
+
+@dataclass(frozen=True)
 class _Search:
     """The best words of the text's lexicon, block by block; memory does not grow with the hours."""
 
@@ -124,9 +165,11 @@ class _Search:
         inventory: list[str],
         network: AcousticNetwork,
         scaled_log_prior_V: Float32Array,
+        pauses: _CutPauses | None,
     ) -> _Search:
         aligner: Aligner = instantiate(context.config.realign.aligner)
-        tree = lexicon_tree(context, aligner, inventory)
+        share = None if pauses is None else pauses.options.share
+        tree = lexicon_tree(context, aligner, inventory, pause_share=share)
         by = digest_files([context.out / name for name in ("network.safetensors", "log_prior.npy")])
         parts = context.out / PARTS / "_".join(digest[:12] for digest in by)
         return cls(context, inventory, network, scaled_log_prior_V, aligner, tree, parts)
@@ -153,7 +196,8 @@ class _Search:
             for i, alignment in found.items():
                 spread_T = np.repeat(alignment.frame_phones_T, stack)
                 labels.append(i, spread_T[: len(frames[i])])
-                greedy.append(i, merge_repeats(posteriors[i].argmax(axis=1)))
+                heard = merge_repeats(posteriors[i].argmax(axis=1))
+                greedy.append(i, heard[heard < len(self.inventory)])
         timing = frame_timing(self.context)
         kept_frames = open_split(self.context, "features", "kept", split)
         write_hypotheses(
@@ -175,7 +219,9 @@ class _Search:
         num_frames = len(found.frame_phones_T)
         edges = np.append(found.starts, num_frames)
         chosen_T = log_posteriors_TV[np.arange(num_frames), found.frame_phones_T]
-        confidences = [float(np.exp(chosen_T[a:b].mean())) for a, b in pairwise(edges)]
-        named = [self.inventory[p] for p in found.phones]
-        stacked = edges * self.network.shape.stack
-        return timed(utterance_id, named, stacked, frames_K, timing, confidences)
+        confidences = np.array([np.exp(chosen_T[a:b].mean()) for a, b in pairwise(edges)])
+        is_phone = found.phones < len(self.inventory)  # not a pause
+        named = [self.inventory[p] for p in found.phones[is_phone]]
+        stacked = np.append(found.starts[is_phone], num_frames) * self.network.shape.stack
+        sure = confidences[is_phone].tolist()
+        return timed(utterance_id, named, stacked, frames_K, timing, sure)

@@ -30,6 +30,7 @@ CONFIG = {
     "runtime": {"num_threads": 1, "processes": 1},
     "realign": {
         "prior_scale": 1.0,
+        "pauses": None,
         "training": {
             "_target_": "unsup_asr.acoustic.training.NetworkTraining",
             "hidden": 8,
