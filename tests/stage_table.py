@@ -23,11 +23,12 @@ _FOLDER = ("folder", "corpus.audio=audio", "corpus.text=text.txt")
 # What is run, by name: the recipe and its options.
 SETUPS: dict[str, tuple[str, ...]] = {
     "demo": ("demo", *_FEW_ROUNDS),
-    "recordings": (*_FOLDER, "corpus.references=said.tsv"),
-    "unscored recordings": _FOLDER,
+    "recordings": (*_FOLDER, "corpus.references=said.tsv", *_FEW_ROUNDS),
+    "unscored recordings": (*_FOLDER, *_FEW_ROUNDS),
+    "spoken text alone": (*_FOLDER, "start=spoken_text"),
     "game and HMM": ("demo", "realign=hmm", "realign.num_iterations=2"),
     "text as it is written": ("demo", *_FEW_ROUNDS, "matching=skip_bigrams"),
-    "both roads joined": (*_FOLDER, "start=joined", "matching=spoken_channel", *_FEW_ROUNDS),
+    "both roads joined": (*_FOLDER, *_FEW_ROUNDS),
     "words in self-training": ("demo", *_FEW_ROUNDS, "self_training=words"),
     "a layer of an upstream": (
         *(
@@ -100,6 +101,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
         "features.delta_weights=[1.0, 0.5, 0.5]",
     ),
     "unscored recordings": ("gan.diagnosis.min_usage=0.5", "corpus.allow_unreferenced=true"),
+    "spoken text alone": ("start.training.epochs=3",),
     "game and HMM": ("realign.num_iterations=3", "realign.num_rounds=2"),
     "text as it is written": (
         "matching.duplicate_text=false",

@@ -97,17 +97,19 @@ EXPECTED: dict[tuple[str, str], list[str]] = {
     ("recordings", "corpus.references=null"): [],
     ("recordings", "corpus.audio=elsewhere"): [
         *("corpus", "text", "language_model", "features", "spoken_text", "spoken_model"),
-        *("self_training_1", "self_training_2", "model", "lexicon", *WORDS),
+        *("segments", "spoken_segments", "units", *HEARD, "lexicon"),
         *("references", "supervised", "supervised_words", *SCORED),
     ],
     ("recordings", "start.num_kept=10"): [*ROUNDS, *SCORED],
-    ("recordings", "start.training.epochs=3"): ["spoken_model", *ROUNDS, *SCORED],
+    ("recordings", "start.training.epochs=3"): ["spoken_model", "units", *HEARD, *SCORED],
     ("recordings", "start.spoken_text.num_voices=10"): [
-        *("spoken_text", "spoken_model", *ROUNDS, *SCORED)
+        *("spoken_text", "spoken_model", "units", *HEARD, *SCORED)
     ],
     ("recordings", "features.delta_weights=[1.0, 0.5, 0.5]"): [
-        *("features", "spoken_model", *ROUNDS, "supervised", "supervised_words", *SCORED)
+        *("features", "spoken_model", "segments", "units", *HEARD),
+        *("supervised", "supervised_words", *SCORED),
     ],
+    ("spoken text alone", "start.training.epochs=3"): ["spoken_model", *ROUNDS],
     ("unscored recordings", "gan.diagnosis.min_usage=0.5"): ["diagnosis"],
     ("unscored recordings", "corpus.allow_unreferenced=true"): [],
     ("game and HMM", "realign.num_iterations=3"): [

@@ -31,12 +31,7 @@ EXIT_CODES = {"good": 0, "suspect": 1, "unfinished": 3, "running": 3, "broken": 
 _PARTIAL = ".partial"
 _OF_STAGES = (BEGUN, RECORD, DIAGNOSIS_FILE, "results.json")  # one of these is in a stage of a run
 _MOST_SENTENCES = 5000  # of text and of output, that signs of a broken run are taken of
-_JOINED = (
-    "start=joined",
-    "matching=spoken_channel",
-    "matching.channel.num_contexts=2",
-    "realign.num_rounds=3",
-)
+_JOINED = ("start=joined", "matching=spoken_channel")
 
 
 def diagnose(arguments: argparse.Namespace) -> int:

@@ -35,6 +35,7 @@ defaults:
   - override corpus: folder
   - override text: {phonemizer}
   - override start: {start}
+  - override matching: {matching}
   - override self_training: ctc_augmented # or ctc, words
 
 recipe: {name}
@@ -44,6 +45,7 @@ corpus:
   text: {text_yaml}
   references: {references_yaml}
 {front_end}"""
+_JOINED = "joined # or spoken_text: quicker; or matching: no synthesizer, real speech fails so far"
 _SPOKEN = "spoken_text # or matching: no synthesizer, but real speech fails so far"
 _UNSPOKEN = (
     "matching # espeak-ng has no voice of this language; start=spoken_text with "
@@ -109,7 +111,6 @@ def new_recipe(arguments: argparse.Namespace) -> int:
     name, folder = arguments.name, RECIPES / arguments.name
     _check(arguments, folder)
     references = arguments.references
-    has_voices = arguments.language in languages() and arguments.phonemizer != "phones"
     given: dict[str, str | None] = {
         "language": arguments.language,
         "audio": str(Path(arguments.audio).resolve()),
@@ -124,7 +125,8 @@ def new_recipe(arguments: argparse.Namespace) -> int:
         if references
         else "There are no references, so nothing can be scored.",
         "phonemizer": arguments.phonemizer,
-        "start": _SPOKEN if has_voices else _UNSPOKEN,
+        "start": _start(arguments),
+        "matching": "spoken_channel" if _start(arguments) == _JOINED else "skip_bigrams",
         "front_end": _front_end(arguments),
         **given,
         **{f"{key}_yaml": _yaml(value) for key, value in given.items()},
@@ -143,6 +145,13 @@ def new_recipe(arguments: argparse.Namespace) -> int:
         shutil.rmtree(scratch, ignore_errors=True)
     print(f"{folder}/ written. Next: unsup-asr validate {name}, then {folder}/run.sh")
     return 0
+
+
+def _start(arguments: argparse.Namespace) -> str:
+    """How such a language begins: with espeak-ng's voices, and its phones, where it has them."""
+    if arguments.language not in languages() or arguments.phonemizer == "phones":
+        return _UNSPOKEN
+    return _JOINED if arguments.phonemizer == "espeak" else _SPOKEN
 
 
 def _check(arguments: argparse.Namespace, folder: Path) -> None:
