@@ -18,20 +18,22 @@ from unsup_asr.types import Int32Array
 PERPLEXITY_RATIOS = {
     "matching": 15.0,
     "gan": 8.0,
-    "realign": 3.8,
+    "realign": 11.0,
     "hmm": 3.8,
     "self_training": 3.0,
 }
 """Limits of a stage's weighted perplexity over the text's own.
 
 From nine languages of the recipe `synthetic`, whose texts have 5.3 (Tamil) to 8.6 (Vietnamese).
-Seven succeeded, with at most 60 after matching, 41 after the game, 16.3 after the last realignment;
-two failed (PER 58 and 85) with 162 and 164, 61 and 94, 41 and 55. Which text belongs to which does
-not matter to the first and the third limit: they lie between 60 / 5.3 and 162 / 8.6, and between
-16.3 / 5.3 and 41 / 8.6. The game's is just above 41 / 5.3, so that no run that succeeded is blamed.
-An HMM's has not been measured and is taken from realignment. A model's own tells little: it ended
-at 15 and 26 in the two that failed, since a network learns wrong labels well too; 3 is between runs
-that end within 1.5 times, and real speech at 7.
+Seven succeeded, with at most 60 after matching and 41 after the game; two failed (PER 58 and 85)
+with 162 and 164, 61 and 94. Which text belongs to which does not matter to the first limit: it lies
+between 60 / 5.3 and 162 / 8.6. The game's is just above 41 / 5.3, so that no run that succeeded is
+blamed. Realignment's classifier hears single frames and flickers: Hindi at 4 % PER has 4.2 times
+the text's, four voices cut from human recordings at 14 % have 10.2, Vietnamese at 22 % has 6.3; the
+limit is above all of these, and blames only what is further off. An HMM's has not been measured,
+and is that of a realignment with neighbours. A model's own tells little: it ended at 15 and 26 in
+the two that failed, since a network learns wrong labels well too; 3 is between runs that end within
+1.5 times, and real speech at 7.
 """
 
 DIVERGENCES_ABOVE_TEXT = {"realign": 0.03, "hmm": 0.03, "self_training": 0.05}

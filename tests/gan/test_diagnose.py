@@ -96,7 +96,7 @@ def test_messages_say_what_to_do() -> None:
 
 
 def test_a_stage_that_does_not_read_like_the_text_is_a_finding() -> None:
-    heard = {"matching": 149.0, "gan": 81.0, "realign_8": 39.0, "self_training_2": 31.0}
+    heard = {"matching": 149.0, "gan": 81.0, "realign_8": 119.0, "self_training_2": 31.0}
     found = Diagnosis().perplexities(heard, of_text=10.0)
     assert [f.message.split(" hears")[0] for f in found] == [
         "what gan",
@@ -104,7 +104,7 @@ def test_a_stage_that_does_not_read_like_the_text_is_a_finding() -> None:
         "what self_training_2",
     ]
     assert {f.kind for f in found} == {"perplexity"}
-    assert "39 a phone where the text has 10, 3.9 times (at most 3.8 where" in found[1].message
+    assert "119 a phone where the text has 10, 11.9 times (at most 11 where" in found[1].message
 
 
 def test_a_stage_without_a_limit_is_an_error() -> None:

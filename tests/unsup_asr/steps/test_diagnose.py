@@ -117,7 +117,7 @@ def test_a_model_of_wrong_labels_does_not_hide_behind_a_low_criterion(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As Vietnamese ended: 162, 61, 55 and 26 where the text has 8.6."""
-    failed = {"matching": 18.8, "gan": 8.1, "realign_8": 6.4, "self_training_2": 2.99}
+    failed = {"matching": 18.8, "gan": 8.1, "realign_8": 11.4, "self_training_2": 2.99}
     found = Run(tmp_path, GOOD | failed, wrong=WRONG).diagnosis(realigned="realign_8")
     assert [message[:22] for message in found] == [
         "what matching hears ha",
@@ -129,7 +129,7 @@ def test_a_model_of_wrong_labels_does_not_hide_behind_a_low_criterion(
     ]
     assert "18.8 times (at most 15 where learning succeeds)" in found[0]
     assert "start=spoken_text" in found[0]
-    assert "6.4 times (at most 3.8" in found[2]
+    assert "11.4 times (at most 11" in found[2]
     assert "(at most 0.03 where learning succeeds)" in found[3]
     assert "(at most 0.05 where learning succeeds)" in found[4]
     assert caplog.messages == [
