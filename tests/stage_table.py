@@ -26,7 +26,10 @@ SETUPS: dict[str, tuple[str, ...]] = {
     "recordings": (*_FOLDER, "corpus.references=said.tsv", *_FEW_ROUNDS),
     "unscored recordings": (*_FOLDER, *_FEW_ROUNDS),
     "spoken text alone": (*_FOLDER, "start=spoken_text", "self_training.num_rounds=2"),
-    "game and HMM": ("demo", "realign=hmm", "realign.num_iterations=2"),
+    "game and HMM": (
+        *("demo", "realign=hmm", "realign.num_iterations=2"),
+        "self_training.num_rounds=2",
+    ),
     "text as it is written": ("demo", *_FEW_ROUNDS, "matching=skip_bigrams"),
     "both roads joined": (*_FOLDER, *_FEW_ROUNDS),
     "words in self-training": ("demo", *_FEW_ROUNDS, "self_training=words"),
