@@ -144,10 +144,10 @@ def test_status_tells_done_from_stale(capsys: Printed) -> None:
     assert [words[1] for words in lines(capsys.readouterr().out)] == ["missing", "missing"]
     cli.main(["run", "mine"])
     capsys.readouterr()
-    assert cli.main(["status", "mine", "self_training.num_rounds=1"]) == 0
+    assert cli.main(["status", "mine", "self_training.num_rounds=2"]) == 0
     done, stale = capsys.readouterr().out.splitlines()
     assert done.split()[:2] == ["count", "done"]
-    assert "self_training.num_rounds 2 -> 1" in stale
+    assert "self_training.num_rounds 1 -> 2" in stale
 
 
 def test_status_of_a_damaged_stage_is_bad(capsys: Printed) -> None:
