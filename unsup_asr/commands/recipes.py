@@ -110,7 +110,7 @@ def new_recipe(arguments: argparse.Namespace) -> int:
     """Write recipes/NAME/ with a config, a script and a README."""
     name, folder = arguments.name, RECIPES / arguments.name
     _check(arguments, folder)
-    references = arguments.references
+    references, start = arguments.references, _start(arguments)
     given: dict[str, str | None] = {
         "language": arguments.language,
         "audio": str(Path(arguments.audio).resolve()),
@@ -125,8 +125,8 @@ def new_recipe(arguments: argparse.Namespace) -> int:
         if references
         else "There are no references, so nothing can be scored.",
         "phonemizer": arguments.phonemizer,
-        "start": _start(arguments),
-        "matching": "spoken_channel" if _start(arguments) == _JOINED else "skip_bigrams",
+        "start": start,
+        "matching": "spoken_channel" if start == _JOINED else "skip_bigrams",
         "front_end": _front_end(arguments),
         **given,
         **{f"{key}_yaml": _yaml(value) for key, value in given.items()},

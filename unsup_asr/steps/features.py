@@ -146,7 +146,7 @@ def _write_clusters(
         normalisation: VocalTractNormalisation = instantiate(options.vocal_tract)
         near = [x.within(normalisation.max_factor) for x in known]
         chosen = _vocal_tracts(context, normalisation, near[0], speakers)
-        changes = [partial(_of_speaker, x, chosen, speakers) for x in near]
+        changes = [partial(of_speaker, x, chosen, speakers) for x in near]
     for split in SPLITS:
         frames = [RaggedArray.open(context.out / name / split) for name in (ACOUSTIC, BOUNDARY)]
         with RaggedWriter(context.out / "cluster" / split) as writer:
@@ -159,13 +159,14 @@ def _write_clusters(
                 writer.append(i, np.concatenate(blocks, axis=1))
 
 
-def _of_speaker(
+def of_speaker(
     warps: Warps,
     chosen: Mapping[str, int],
     speakers: Mapping[str, str],
     utterance_id: str,
     frames_TD: Float32Array,
 ) -> Float32Array:
+    """An utterance's frames under the warp that is chosen for who speaks."""
     return warps.of(frames_TD, chosen[speakers[utterance_id]])
 
 

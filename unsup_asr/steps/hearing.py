@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +18,7 @@ from unsup_asr.formats.warps import Warps
 from unsup_asr.recognise.acoustic_models import EveryFrame, audible
 from unsup_asr.speech.waveforms import Waveforms
 from unsup_asr.steps.computed import Computed
-from unsup_asr.steps.features import VOCAL_TRACTS, WARPS
+from unsup_asr.steps.features import VOCAL_TRACTS, WARPS, of_speaker
 from unsup_asr.steps.inputs import frame_timing, open_split
 from unsup_asr.types import Float32Array, FrameTiming, Int32Array, Utterance
 from unsup_asr.upstreams.ctc_network import CTCNetwork
@@ -77,17 +77,16 @@ def of_one_vocal_tract(context: StageContext, split: str) -> Mapping[str, Float3
     speakers = {u.id: u.speaker for u in _utterances(context, split) if u.id in frames}
     factors = read_json(path, *set(speakers.values()))
     warp_of = {who: warps.nearest(float(factors[who])) for who in set(speakers.values())}
-    return Computed(frames.ids, partial(_warped, frames, warps, warp_of, speakers))
+    change = partial(of_speaker, warps, warp_of, speakers)
+    return Computed(frames.ids, partial(_changed, frames, change))
 
 
-def _warped(
+def _changed(
     frames: Mapping[str, Float32Array],
-    warps: Warps,
-    warp_of: Mapping[str, int],
-    speakers: Mapping[str, str],
+    change: Callable[[str, Float32Array], Float32Array],
     utterance_id: str,
 ) -> Float32Array:
-    return warps.of(np.array(frames[utterance_id]), warp_of[speakers[utterance_id]])
+    return change(utterance_id, np.array(frames[utterance_id]))
 
 
 def _utterances(context: StageContext, split: str) -> list[Utterance]:

@@ -2,13 +2,13 @@
 
 import json
 import logging
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from lm.ngram import NgramEstimator
 from unsup_asr.engine.artifacts import Artifact
 from unsup_asr.engine.stages import StageContext
 from unsup_asr.formats.hypotheses import read_hypotheses
@@ -89,8 +89,6 @@ def spoken(folder: Path, *, cut: bool) -> tuple[dict[str, Artifact], dict[str, l
                 labels.append(utterance_id, named)
                 said[utterance_id] = list("".join(words))
     (folder / "language_model").mkdir()
-    from lm.ngram import NgramEstimator
-
     arpa = folder / "language_model" / "phones.arpa"
     NgramEstimator(order=2).estimate_to(arpa, [list("".join(s)) for s in sentences])
     return {path.name: Artifact(path.name, path, False) for path in folder.iterdir()}, said
@@ -102,9 +100,7 @@ def realigned(folder: Path, *, cut: bool = True, **options: object) -> tuple[Pat
     config.realign = OmegaConf.merge(config.realign, options)
     out = folder / "realign_1"
     out.mkdir()
-    partial(realign.run_realign, labels_from="choice")(
-        StageContext("realign_1", out, config, 0, inputs)
-    )
+    realign.run_realign(StageContext("realign_1", out, config, 0, inputs), labels_from="choice")
     return out, said
 
 
